@@ -1,0 +1,201 @@
+"""Jobs and problems: the answers that come in several shapes, read into one."""
+
+from collections.abc import Iterator
+from typing import Any, Final
+
+from hostup_async._errors import UnreadableReply
+from hostup_async._models import Job, JobStatus, Problem
+from hostup_async._wire import (
+    is_object,
+    moment_or_none,
+    number_or_none,
+    read_field_errors,
+    text_or_none,
+)
+
+# The queue behind the API is probably BullMQ: its words may show through (inferred).
+_WORDS: Final = {
+    **{status.value: status for status in JobStatus},
+    "waiting": JobStatus.QUEUED,
+    "delayed": JobStatus.QUEUED,
+    "prioritized": JobStatus.QUEUED,
+    "waiting-children": JobStatus.QUEUED,
+    "paused": JobStatus.QUEUED,
+    "active": JobStatus.IN_PROGRESS,
+    "running": JobStatus.IN_PROGRESS,
+}
+_MARKS: Final = ("jobId", "state", "isCompleted", "isFailed", "pollUrl")
+
+_TOO_MANY_REQUESTS: Final = 429
+_RATE_LIMIT_CODES: Final = frozenset({"rate_limited", "rate_limit_exceeded"})
+# What a code stands for, where an answer's status does not say: `success: false` with a 200.
+_STATUS_OF_CODE: Final = {
+    "invalid_request": 400,
+    "unauthorized": 401,
+    "account_inactive": 403,
+    "forbidden": 403,
+    "not_found": 404,
+    "vps_not_found": 404,
+    "cooldown_active": 409,
+    "vps_not_ready": 409,
+    "internal_error": 500,
+    "upstream_failed": 502,
+    "upstream_unavailable": 503,
+}
+_SUCCESSES: Final = range(200, 300)
+
+
+def read_job(body: object) -> Job:
+    """A job from any of the three shapes of a polled answer, or from an accepting one.
+
+    `{"operation": {...}}`, `{"success", "data": {...}}` and `{"status", "data"}`, or the bare
+    job. A completed job whose `result.success` is false has failed.
+
+    Raises:
+        UnreadableReply: There is no job in it.
+    """
+    job = find_job(body)
+    if job is None:
+        msg = "The API's answer has no job in it that could be read."
+        raise UnreadableReply(msg)
+    return job
+
+
+def find_job(body: object) -> Job | None:
+    """Likewise, but None where there is none: an accepting answer may leave it out."""
+    if not is_object(body):
+        return None
+    fields = _job_fields(body)
+    return None if fields is None else _build_job(fields, body)
+
+
+def _job_fields(body: dict[str, Any]) -> dict[str, Any] | None:
+    """The members of the job, gathered from where this shape has them."""
+    operation = body.get("operation")
+    if is_object(operation):
+        return operation
+    data = body.get("data")
+    if not is_object(data):
+        return body if _looks_like_a_job(body) else None
+    inner = data.get("operation")
+    if is_object(inner):
+        return inner
+    if _word(body.get("status")) is not None:
+        return _status_and_data(body, data)
+    return data if _looks_like_a_job(data) else None
+
+
+def _status_and_data(body: dict[str, Any], data: dict[str, Any]) -> dict[str, Any]:
+    """`{"status", "data"}`: `data` is the job where it looks like one, or else its result."""
+    if not any(mark in data for mark in _MARKS):
+        return {"result": data, **body}
+    if _word(body["status"]) not in _WORDS:  # "success", "ok": the answer's status, not the job's
+        return data
+    return {"state": data.get("status"), **data, "status": body["status"]}
+
+
+def _looks_like_a_job(fields: dict[str, Any]) -> bool:
+    return any(mark in fields for mark in _MARKS) or _word(fields.get("status")) is not None
+
+
+def _word(value: object) -> str | None:
+    return value.strip().lower() if isinstance(value, str) and value else None
+
+
+def _build_job(fields: dict[str, Any], raw: dict[str, Any]) -> Job:
+    status, state = _read_status(fields, raw)
+    result = fields.get("result")
+    progress = number_or_none(fields.get("progress"))
+    details = fields.get("progressDetails")
+    if progress is None and is_object(details):
+        progress = number_or_none(details.get("percentage"))
+    return Job(
+        id=text_or_none(fields.get("jobId")) or text_or_none(fields.get("id")),
+        status=status,
+        state=state,
+        progress=progress,
+        message=_text_of(fields.get("progressMessage")),
+        error=_why(fields, result) if status == JobStatus.FAILED else None,
+        result=result,
+        poll_url=text_or_none(fields.get("pollUrl")) or None,
+        created_at=moment_or_none(fields.get("createdAt")),
+        finished_at=moment_or_none(fields.get("finishedAt")),
+        raw=raw,
+    )
+
+
+def _read_status(fields: dict[str, Any], raw: dict[str, Any]) -> tuple[JobStatus | str, str | None]:
+    """Our status and the server's word: a sign of failure outweighs one of success."""
+    words = [word for key in ("status", "state") if (word := _word(fields.get(key)))]
+    said = [_WORDS.get(word, word) for word in words]
+    state = words[-1] if words else None
+    if JobStatus.FAILED in said or fields.get("isFailed") is True:
+        return JobStatus.FAILED, state
+    if JobStatus.COMPLETED in said or fields.get("isCompleted") is True:
+        denied = any(_says_no(part) for part in (fields.get("result"), fields, raw))
+        return (JobStatus.FAILED if denied else JobStatus.COMPLETED), state
+    return (said[0] if said else JobStatus.PENDING), state
+
+
+def _says_no(part: object) -> bool:
+    return is_object(part) and part.get("success") is False
+
+
+def _why(fields: dict[str, Any], result: object) -> str | None:
+    return next(filter(None, _reasons(fields, result)), None)
+
+
+def _reasons(fields: dict[str, Any], result: object) -> Iterator[str | None]:
+    yield _text_of(fields.get("error"))
+    yield _text_of(fields.get("failedReason"))
+    if is_object(result):
+        yield _text_of(result.get("error"))
+        yield _text_of(result.get("message"))
+    yield _text_of(result)
+    yield _text_of(fields.get("progressMessage"))
+
+
+def _text_of(value: object) -> str | None:
+    """A text, or the message inside an error object; cut short, fit for a terminal."""
+    text: object = (value.get("message") or value.get("detail")) if is_object(value) else value
+    return clean(text) or None if isinstance(text, str) else None
+
+
+def clean(text: str, limit: int = 500) -> str:
+    """A server's text made harmless: no control characters or lone surrogates, and short."""
+    short = text[:limit].encode("utf-8", "replace").decode("utf-8", "replace")
+    return "".join(c if c.isprintable() else " " for c in short).strip()
+
+
+def read_problem(status: int, body: object, retry_after: float | None = None) -> Problem:
+    """A problem from either error shape, or from none of them; never raises."""
+    fields = body if is_object(body) else {}
+    nested = fields.get("error")
+    if is_object(nested):
+        fields = {**fields, **nested}
+    code = text_or_none(fields.get("code"))
+    return Problem(
+        status=status,
+        code=clean(code).lower() if code else None,
+        title=_text_of(fields.get("title")) or _text_of(fields.get("error")),
+        detail=_text_of(fields.get("detail")) or _text_of(fields.get("message")),
+        instance=_text_of(fields.get("instance")),
+        request_id=_text_of(fields.get("requestId")),
+        errors=read_field_errors(fields.get("errors")),
+        retry_after=retry_after,
+        raw=fields if is_object(body) else {},
+    )
+
+
+def is_denied(body: object) -> bool:
+    """Whether a 2xx takes itself back: `success: false` with no job in it that failed."""
+    return _says_no(body) and find_job(body) is None
+
+
+def meant_status(problem: Problem) -> int:
+    """The status that a problem means: its code outweighs a status that says less."""
+    if problem.code in _RATE_LIMIT_CODES:
+        return _TOO_MANY_REQUESTS
+    if problem.status in _SUCCESSES:
+        return _STATUS_OF_CODE.get(problem.code or "", problem.status)
+    return problem.status

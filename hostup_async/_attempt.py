@@ -1,0 +1,145 @@
+"""One try of one request: sent, answered, understood, and its permit given back."""
+
+import asyncio
+import time
+from typing import Generic, NamedTuple, TypeVar
+
+import anyio
+from attrs import field, frozen
+
+from hostup_async._budget import Budget
+from hostup_async._errors import HostUpError, NetworkError, NotSent
+from hostup_async._events import OnEvent, Paused, RequestDone, tell
+from hostup_async._models import Action, Job
+from hostup_async._ratelimit import EMPTY
+from hostup_async._replies import Read, understand
+from hostup_async._retry import Happened
+from hostup_async._transport import Exchange, Transport, Url
+
+T = TypeVar("T")
+
+
+class Request(NamedTuple):
+    """What to send. A request with an `action` acts, and must not act twice."""
+
+    method: str
+    url: Url
+    body: bytes | None = None
+    action: Action | None = None
+    vps_id: str | None = None
+
+    @property
+    def what(self) -> str:
+        """The request, for people."""
+        return f"{self.method} {self.url.path}"
+
+
+@frozen
+class Line:
+    """What a try needs: where to send, whose limit to keep, whom to tell.
+
+    `acting` holds the actions that are being sent, which a closing client waits for.
+    """
+
+    transport: Transport
+    budget: Budget
+    on_event: OnEvent | None = None
+    acting: set[asyncio.Task[None]] = field(factory=set[asyncio.Task[None]])
+
+
+class Attempt(Generic[T]):
+    """A try, under way or over: `value` where `error` is None."""
+
+    __slots__ = ("_read", "error", "exchange", "happened", "reading", "request", "status", "value")
+
+    def __init__(self, request: Request, read: Read[T]) -> None:
+        self.request = request
+        self.exchange = Exchange()
+        self.happened = Happened.NEVER_SENT
+        self.status: int | None = None
+        self.value: T | None = None
+        self.error: HostUpError | None = None
+        self.reading = EMPTY
+        self._read = read
+
+    async def run(self, line: Line) -> None:
+        """Send, with a permit that the caller has taken and that this gives back."""
+        started = time.monotonic()
+        try:
+            await self._send(line.transport)
+        finally:
+            self._settle(line, time.monotonic() - started)
+
+    async def run_to_the_end(self, line: Line) -> None:
+        """Likewise, but once the request is being sent, a cancellation waits for its answer.
+
+        Cutting the connection would not take the action back, only hide what became of it.
+        """
+        task = asyncio.create_task(self.run(line))
+        line.acting.add(task)
+        task.add_done_callback(line.acting.discard)
+        try:
+            await asyncio.shield(task)
+        except asyncio.CancelledError as cancellation:
+            await self._finish(task)
+            if words := self._last_words():
+                cancellation.add_note(words)
+            raise
+
+    def result(self) -> T:
+        """The value of a try that was answered."""
+        return self.value  # type: ignore[return-value]  # None only where T allows it
+
+    async def _send(self, transport: Transport) -> None:
+        request = self.request
+        try:
+            answer = await transport.send(
+                request.method, request.url, self.exchange, body=request.body
+            )
+        except NetworkError as error:
+            self.error = error
+            if not isinstance(error, NotSent):
+                self.happened = Happened.IN_DOUBT
+        else:
+            self.status = answer.status
+            self.happened, self.value, self.error, self.reading = understand(
+                request.what, answer, self._read
+            )
+
+    def _settle(self, line: Line, duration: float) -> None:
+        limited = self.happened is Happened.LIMITED
+        pause = line.budget.release(
+            sends=self.exchange.sends, refused=limited, reading=self.reading
+        )
+        if line.on_event is None:
+            return
+        request = self.request
+        tell(line.on_event, RequestDone(request.method, request.url.path, self.status, duration))
+        if pause is not None:
+            tell(line.on_event, Paused(pause, line.budget.snapshot().queued))
+
+    async def _finish(self, task: asyncio.Task[None]) -> None:
+        """Wait for the end, however often we are cancelled; cut short only what is not sent."""
+        with anyio.CancelScope(shield=True):  # anyio's scopes would cancel again at every await
+            while not task.done():
+                if not self.exchange.sends:
+                    task.cancel()
+                try:
+                    await asyncio.wait([task])
+                except asyncio.CancelledError:
+                    continue
+        if not task.cancelled():
+            task.exception()  # seen: the cancellation goes first
+
+    def _last_words(self) -> str | None:
+        """What whoever catches the cancellation must know of the action."""
+        request = self.request
+        if self.happened is Happened.ANSWERED:
+            job = self.value if isinstance(self.value, Job) else Job()
+            return (
+                f"The {request.action} of {request.vps_id} was accepted before the cancellation, "
+                f"as job {job.id}; follow it with client.operation({job.poll_url!r})."
+            )
+        if self.happened is Happened.IN_DOUBT:
+            return f"The {request.action} of {request.vps_id} was sent, its outcome is unknown."
+        return None

@@ -1,0 +1,119 @@
+"""The client: where key, transport, budget and resources come together."""
+
+from collections.abc import AsyncIterator, Iterable
+from types import TracebackType
+from typing import Final, Self
+
+from hostup_async._attempt import Line
+from hostup_async._budget import Budget
+from hostup_async._caller import Caller
+from hostup_async._config import Config, Seconds, Timeouts, find_base, find_key, hide
+from hostup_async._errors import HostUpError
+from hostup_async._events import OnEvent
+from hostup_async._models import Job
+from hostup_async._operation import Operation
+from hostup_async._poller import as_they_end
+from hostup_async._token import read_token
+from hostup_async._transport import Session, Transport
+from hostup_async._vps import VpsResource
+
+
+class Client:
+    """The HostUp API, for one key. Use it as a context manager.
+
+    Args:
+        api_key: The key; by default the environment's `HOSTUP_API_KEY`. It needs the scopes
+            `read:vm` and, for power actions, `power:vm`.
+        base_url: The API's origin; by default `HOSTUP_API_BASE`, or else HostUp's own.
+        timeouts: How long each phase of a request may take.
+        budget: Who may send when; by default one that every client of this process with the
+            same origin and key shares.
+        session: An aiohttp session to send on, for instance one with a proxy. It is lent:
+            never closed here.
+        on_event: A plain callable that is told of requests, retries, pauses and acceptances.
+        allow_http: Allow an `http://` base that is not this machine: the key goes unencrypted.
+
+    Raises:
+        ConfigurationError: No key, or an argument that cannot be used; nothing was sent.
+
+    Example:
+        >>> async def main():
+        ...     async with Client() as client:
+        ...         operation = await client.vps.reset("vps_01hxa3b4c5d6e7f8g9h0j1k2m3")
+        ...         print(await operation.wait(timeout=600))
+    """
+
+    def __init__(  # noqa: PLR0913 - each is one fact about the client, all after the first by name
+        self,
+        api_key: str | None = None,
+        *,
+        base_url: str | None = None,
+        timeouts: Timeouts | None = None,
+        budget: Budget | None = None,
+        session: Session | None = None,
+        on_event: OnEvent | None = None,
+        allow_http: bool = False,
+    ) -> None:
+        api_key = hide(api_key)  # no traceback that passes through here shows it
+        base = find_base(base_url, allow_http=allow_http)
+        config = Config(find_key(api_key), base, timeouts or Timeouts())
+        self.budget: Final = budget or Budget.shared(base, config.key.fingerprint)
+        self._config: Final = config
+        line = Line(Transport(config, session), self.budget, on_event)
+        self._caller: Final = Caller(line, config.timeouts.call)
+        self.vps: Final = VpsResource(self._caller)
+
+    def __repr__(self) -> str:
+        return f"<Client of {self._config.base}, key {self._config.key.fingerprint}>"
+
+    async def __aenter__(self) -> Self:
+        await self._caller.line.transport.open()
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Close the client: actions that are being sent are let end, then the session goes."""
+        await self._caller.close()
+
+    def operation(self, token_or_poll_url: str) -> Operation:
+        """An operation begun earlier or elsewhere, from its token or its poll URL.
+
+        Raises:
+            ConfigurationError: It is neither, or was made for another API.
+            UntrustedPollUrl: The poll URL leads away from this client's API.
+        """
+        transport = self._caller.line.transport
+        ticket = read_token(token_or_poll_url, transport.base)
+        if ticket.poll_url is not None:
+            transport.poll_url(ticket.poll_url)
+        return Operation(self._caller, ticket)
+
+    async def wait_all(
+        self,
+        operations: Iterable[Operation],
+        *,
+        timeout: Seconds = 600,  # noqa: ASYNC109 - the bound of each wait
+    ) -> AsyncIterator[tuple[Operation, Job | HostUpError]]:
+        """Wait for many operations at once; yields each as it ends, with its job or its error.
+
+        Errors are yielded and not raised, so that one failure does not hide the others.
+
+        Args:
+            operations: What to wait for.
+            timeout: How long for each, in seconds or as a `timedelta`.
+
+        Example:
+            >>> async def reset_two(client, first, second):
+            ...     operations = [await client.vps.reset(first), await client.vps.reset(second)]
+            ...     async for operation, result in client.wait_all(operations):
+            ...         print(operation.vps_id, result)
+        """
+        async for ended in as_they_end(operations, lambda one: one.wait(timeout=timeout)):
+            yield ended

@@ -1,0 +1,157 @@
+"""What a client is told once: key, base, timeouts. Built and checked before anything is sent."""
+
+import hashlib
+import ipaddress
+import math
+import os
+from datetime import timedelta
+from typing import Final
+from urllib.parse import SplitResult, urlsplit
+
+from attrs import field, frozen
+
+from hostup_async._errors import ConfigurationError
+
+Seconds = float | timedelta
+
+DEFAULT_BASE: Final = "https://cloud.hostup.se"
+KEY_VARIABLE: Final = "HOSTUP_API_KEY"
+BASE_VARIABLE: Final = "HOSTUP_API_BASE"
+
+
+def seconds(value: object, *, name: str = "a duration") -> float:
+    """A duration as seconds; refuses what is no positive, finite length of time."""
+    if isinstance(value, timedelta):
+        value = value.total_seconds()
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        msg = f"{name} must be seconds or a timedelta, not {type(value).__name__}."
+        raise ConfigurationError(msg)
+    if not (math.isfinite(value) and value > 0):
+        msg = f"{name} must be a positive number of seconds, not {value}."
+        raise ConfigurationError(msg)
+    return float(value)
+
+
+class SecretText(str):
+    """A text that says nothing in a repr, so that no traceback's locals can show it."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "'<secret>'"
+
+
+class ApiKey:
+    """An API key that never shows itself: its repr is a fingerprint."""
+
+    __slots__ = ("_text", "fingerprint")
+
+    def __init__(self, text: str) -> None:
+        self._text = SecretText(text)
+        self.fingerprint: Final = hashlib.sha256(text.encode()).hexdigest()[:12]
+
+    def __repr__(self) -> str:
+        return f"<ApiKey {self.fingerprint}>"
+
+    def authorization(self) -> str:
+        """The value of the `Authorization` header, itself secret in a repr."""
+        return SecretText("Bearer " + self._text)
+
+
+def hide(key: str | None) -> SecretText | None:
+    """The key in a form that is safe in a local variable; the first thing done to a key."""
+    return None if key is None else SecretText(key)
+
+
+def find_key(key: SecretText | None) -> ApiKey:
+    """The key as given, or else the environment's."""
+    source = "the variable " + KEY_VARIABLE if key is None else "the api_key argument"
+    text = SecretText((os.environ.get(KEY_VARIABLE, "") if key is None else key).strip())
+    if not text:
+        msg = (
+            f"No API key in {source}: pass Client(api_key=...) or set {KEY_VARIABLE}. "
+            "Keys are made in HostUp's control panel, with the scopes read:vm and power:vm."
+        )
+        raise ConfigurationError(msg)
+    if not text.isascii() or not text.isprintable() or " " in text:
+        msg = f"The API key in {source} has characters no key has (a line break?): copy it again."
+        raise ConfigurationError(msg)
+    return ApiKey(text)
+
+
+def find_base(base_url: str | None, *, allow_http: bool = False) -> str:
+    """The API's origin as given, or else the environment's, or else HostUp's.
+
+    A trailing `/`, `/api` or `/api/v2` is dropped: public clients differ in what they expect.
+    """
+    text = (base_url or os.environ.get(BASE_VARIABLE) or DEFAULT_BASE).strip()
+    parts = _split(text)
+    if parts.path.rstrip("/") not in {"", "/api", "/api/v2"} or parts.query or parts.fragment:
+        msg = f"The base URL {_shown(parts)} must be an origin such as {DEFAULT_BASE}."
+        raise ConfigurationError(msg)
+    if parts.scheme == "http" and not (allow_http or _is_loopback(parts.hostname or "")):
+        msg = (
+            f"The base URL {_shown(parts)} would send the key unencrypted: use https://, "
+            "or pass allow_http=True where the network is trusted."
+        )
+        raise ConfigurationError(msg)
+    return _shown(parts)
+
+
+def _split(text: str) -> SplitResult:
+    try:
+        parts = urlsplit(text)
+        port = parts.port
+    except ValueError:
+        parts, port = urlsplit(""), None
+    if parts.scheme not in {"http", "https"} or not parts.hostname or port == 0 or "@" in text:
+        msg = f"The base URL must look like {DEFAULT_BASE}: scheme and host, no user or password."
+        raise ConfigurationError(msg)
+    return parts
+
+
+def _shown(parts: SplitResult) -> str:
+    return f"{parts.scheme}://{parts.netloc.lower()}"
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _positive(value: Seconds) -> float:
+    return seconds(value, name="each timeout")
+
+
+@frozen(kw_only=True)
+class Timeouts:
+    """How long each phase of a request may take, in seconds (or as `timedelta`).
+
+    Attributes:
+        pool: Waiting for a free connection and opening it.
+        connect: Opening a connection: TCP and TLS.
+        read: Silence on the line while waiting for an answer.
+        request: One request from first to last.
+        call: One call that only reads, with all its retries.
+
+    Example:
+        >>> Timeouts(read=5).read
+        5.0
+    """
+
+    pool: float = field(default=60.0, converter=_positive)
+    connect: float = field(default=10.0, converter=_positive)
+    read: float = field(default=30.0, converter=_positive)
+    request: float = field(default=90.0, converter=_positive)
+    call: float = field(default=180.0, converter=_positive)
+
+
+@frozen
+class Config:
+    """All that a client was told, checked; passed down, never changed."""
+
+    key: ApiKey
+    base: str
+    timeouts: Timeouts

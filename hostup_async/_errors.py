@@ -1,0 +1,216 @@
+"""Every error of this package, one tree:
+
+    HostUpError
+    ├── ConfigurationError      (ValueError)    refused before anything was sent
+    ├── ClientClosed            (RuntimeError)  the client is not open; nothing was sent
+    ├── NetworkError                            no usable answer to a request that only reads
+    │   └── NotSent                             proof that the request never left this machine
+    ├── UnreadableReply                         an answer that makes no sense
+    ├── UntrustedPollUrl                        a poll URL outside the API; the key was not sent
+    ├── ApiError                                the API said no
+    │   ├── InvalidRequest      400
+    │   ├── Unauthorized        401
+    │   ├── Forbidden           403
+    │   ├── NotFound            404
+    │   ├── Conflict            409
+    │   ├── RateLimited         429, or the wait for the limit is longer than allowed
+    │   └── ServerError         500 and above
+    ├── OutcomeUnknown                          perhaps sent, perhaps done: never repeat blindly
+    ├── JobFailed                               the action was accepted, and its job failed
+    └── WaitTimeout             (TimeoutError)  the job goes on, only the waiting ended
+
+Branch on the class, then on `code`. Each message says what to do next; none contains the key.
+"""  # noqa: D415 - the summary introduces the drawing
+
+from typing import Any
+
+from hostup_async._models import Action, FieldError, Job, Problem, Raw
+
+
+class HostUpError(Exception):
+    """The root: `except HostUpError` catches all that this package raises of its own.
+
+    What the API said is in `status`, `code`, `title`, `detail`, `instance`, `request_id`,
+    `errors`, `retry_after` (seconds) and `raw`, each None or empty where it said nothing.
+    """
+
+    def __init__(self, message: str, *, problem: Problem | None = None) -> None:
+        super().__init__(message)
+        self.problem = problem
+
+    def _said(self, name: str) -> Any:  # noqa: ANN401 - each property names its own type
+        return getattr(self.problem, name, None)
+
+    @property
+    def status(self) -> int | None:
+        """The HTTP status of the API's answer."""
+        status: int | None = self._said("status")
+        return status
+
+    @property
+    def code(self) -> str | None:
+        """The API's own error code, such as `cooldown_active`: branch on this."""
+        code: str | None = self._said("code")
+        return code
+
+    @property
+    def title(self) -> str | None:
+        """The API's short name of the problem."""
+        title: str | None = self._said("title")
+        return title
+
+    @property
+    def detail(self) -> str | None:
+        """The API's explanation of this one case."""
+        detail: str | None = self._said("detail")
+        return detail
+
+    @property
+    def instance(self) -> str | None:
+        """The resource that the problem is about."""
+        instance: str | None = self._said("instance")
+        return instance
+
+    @property
+    def request_id(self) -> str | None:
+        """What HostUp's support asks for."""
+        request_id: str | None = self._said("request_id")
+        return request_id
+
+    @property
+    def errors(self) -> tuple[FieldError, ...]:
+        """The single fields that were refused."""
+        return self._said("errors") or ()
+
+    @property
+    def retry_after(self) -> float | None:
+        """Seconds to wait before another try, as the API asked."""
+        retry_after: float | None = self._said("retry_after")
+        return retry_after
+
+    @property
+    def raw(self) -> Raw | None:
+        """The API's whole answer, where it was a JSON object."""
+        raw: Raw | None = self._said("raw")
+        return raw
+
+
+class ConfigurationError(HostUpError, ValueError):
+    """An argument, environment variable or id that cannot be used; nothing was sent."""
+
+
+class ClientClosed(HostUpError, RuntimeError):
+    """The client is not open: not entered yet, or closed already. Nothing was sent."""
+
+
+class NetworkError(HostUpError):
+    """The network gave no usable answer to a request that changes nothing."""
+
+
+class NotSent(NetworkError):
+    """The request never left this machine, so calling again cannot do anything twice."""
+
+
+class UnreadableReply(HostUpError):
+    """An answer that cannot be understood: not JSON, too large, empty, or a redirect."""
+
+
+class UntrustedPollUrl(HostUpError):
+    """A poll URL outside the API's own origin; it was not followed, the key was not sent."""
+
+
+class ApiError(HostUpError):
+    """The API answered, and the answer is no."""
+
+
+class InvalidRequest(ApiError):
+    """400: the request itself is wrong; `errors` names the fields."""
+
+
+class Unauthorized(ApiError):
+    """401: no key, or a key that is wrong or expired."""
+
+
+class Forbidden(ApiError):
+    """403: the key lacks a scope, the VPS is another's, or a filter refused the client."""
+
+
+class NotFound(ApiError):
+    """404: no such VPS for this key."""
+
+
+class Conflict(ApiError):
+    """409: not in this state, such as `vps_not_ready` or `cooldown_active`."""
+
+
+class RateLimited(ApiError):
+    """The limit allows no request within the allowed wait; `retry_after` is that wait."""
+
+
+class ServerError(ApiError):
+    """500 and above, for a request that changes nothing."""
+
+
+class OutcomeUnknown(HostUpError):
+    """An action was sent, or may have been, and nobody can tell what became of it.
+
+    Do not send it again blindly: a reset that is sent twice reboots twice. Look at
+    `client.vps.status(vps_id)`: an uptime shorter than the time since `sent_at` means that
+    it took place.
+
+    Attributes:
+        vps_id: The VPS that the action was for; None for a bare poll URL.
+        action: The action.
+        sent_at: When it was sent, in seconds since the epoch by this machine's clock.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        problem: Problem | None = None,
+        vps_id: str | None = None,
+        action: Action | None = None,
+        sent_at: float | None = None,
+    ) -> None:
+        super().__init__(message, problem=problem)
+        self.vps_id = vps_id
+        self.action = action
+        self.sent_at = sent_at
+
+
+class JobFailed(HostUpError):
+    """The action was accepted, and its job ended in failure.
+
+    Attributes:
+        vps_id: The VPS that the action was for; None for a bare poll URL.
+        job: The job as last seen; `job.error` says why, where the API did.
+    """
+
+    def __init__(self, message: str, *, vps_id: str | None = None, job: Job | None = None) -> None:
+        super().__init__(message)
+        self.vps_id = vps_id
+        self.job = job
+
+
+class WaitTimeout(HostUpError, TimeoutError):
+    """The wait ended before the job did; the job goes on.
+
+    Attributes:
+        vps_id: The VPS that the action was for; None for a bare poll URL.
+        job: The job as last seen.
+        token: What `client.operation(token)` takes to go on waiting, here or elsewhere.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        vps_id: str | None = None,
+        job: Job | None = None,
+        token: str | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.vps_id = vps_id
+        self.job = job
+        self.token = token

@@ -1,0 +1,71 @@
+"""What a client tells its `on_event` callback: frozen data, one class for each kind."""
+
+import logging
+from collections.abc import Callable
+
+from attrs import frozen
+
+from hostup_async._models import Action
+
+
+@frozen
+class Event:
+    """The root of all events."""
+
+
+@frozen
+class RequestDone(Event):
+    """A request was answered, or failed for good or to be tried again.
+
+    Attributes:
+        method: `GET` or `POST`.
+        path: The path of its URL.
+        status: The HTTP status, None where no answer came.
+        seconds: How long it took, the wait for the limit not included.
+    """
+
+    method: str
+    path: str
+    status: int | None
+    seconds: float
+
+
+@frozen
+class Retrying(Event):
+    """A request will be tried again after `delay` seconds, because of `reason`."""
+
+    method: str
+    path: str
+    delay: float
+    reason: str
+
+
+@frozen
+class Paused(Event):
+    """The API refused a request: nobody sends for `seconds`; `queued` requests wait."""
+
+    seconds: float
+    queued: int
+
+
+@frozen
+class Accepted(Event):
+    """An action was accepted; `job_id` is None where the API named no job."""
+
+    vps_id: str
+    action: Action
+    job_id: str | None
+
+
+OnEvent = Callable[[Event], None]
+"""A plain callable; what it raises is logged and otherwise ignored."""
+
+
+def tell(on_event: OnEvent | None, event: Event) -> None:
+    """Hand over an event. The listener's mistakes must not cost a job its outcome."""
+    if on_event is None:
+        return
+    try:
+        on_event(event)
+    except Exception:  # any mistake of the listener's
+        logging.getLogger("hostup").exception("The on_event callback raised an error.")

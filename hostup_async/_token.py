@@ -1,0 +1,81 @@
+"""Tokens: all that is needed to go on watching a job elsewhere, as one short string."""
+
+import binascii
+import json
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from typing import Any, Final
+
+from attrs import astuple, frozen
+
+from hostup_async._errors import ConfigurationError
+from hostup_async._models import Action
+
+_PREFIX: Final = "hostup1_"
+
+
+@frozen
+class Ticket:
+    """What a token holds: no key, nothing that is secret. Moments are epoch seconds."""
+
+    base: str
+    vps_id: str | None = None
+    action: Action | None = None
+    job_id: str | None = None
+    poll_url: str | None = None
+    sent_at: float | None = None
+    accepted_at: float | None = None
+
+
+def make_token(ticket: Ticket) -> str:
+    """The ticket as text, of letters, digits, `-` and `_`."""
+    text = json.dumps(astuple(ticket), separators=(",", ":"))
+    return _PREFIX + urlsafe_b64encode(text.encode()).decode().rstrip("=")
+
+
+def read_token(text: str, base: str) -> Ticket:
+    """The ticket in a token, or one made of a bare poll URL.
+
+    Raises:
+        ConfigurationError: It is neither, or was made for another API than `base`.
+    """
+    if not text.startswith(_PREFIX):
+        return _of_poll_url(text, base)
+    ticket = _decode(text.removeprefix(_PREFIX))
+    if ticket.base != base:
+        msg = f"This token was made for {ticket.base}, and this client talks to {base}."
+        raise ConfigurationError(msg)
+    return ticket
+
+
+def _of_poll_url(text: str, base: str) -> Ticket:
+    if text.startswith(("/", "http://", "https://")):
+        return Ticket(base, poll_url=text)
+    msg = f"Neither a token nor a poll URL: {text[:80]!r}. Take it from operation.token()."
+    raise ConfigurationError(msg)
+
+
+def _decode(text: str) -> Ticket:
+    try:
+        fields = json.loads(urlsafe_b64decode(text + "=" * (-len(text) % 4)))
+        base, vps_id, action, job_id, poll_url, *moments = fields
+        sent_at, accepted_at = map(_moment, moments)
+        return Ticket(
+            str(base),
+            _text(vps_id),
+            Action(action) if action else None,
+            _text(job_id),
+            _text(poll_url),
+            sent_at,
+            accepted_at,
+        )
+    except (ValueError, TypeError, RecursionError, binascii.Error):
+        msg = "This token is damaged: copy the whole of what operation.token() returned."
+        raise ConfigurationError(msg) from None
+
+
+def _text(value: Any) -> str | None:  # noqa: ANN401 - JSON is anything
+    return None if value is None else str(value)
+
+
+def _moment(value: Any) -> float | None:  # noqa: ANN401 - JSON is anything
+    return None if value is None else float(value)

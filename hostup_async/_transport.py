@@ -1,0 +1,201 @@
+"""One aiohttp session: a request goes out, an answer or an error that tells "sent" comes back."""
+
+import platform
+import time
+from collections.abc import Mapping
+from types import SimpleNamespace
+from typing import Final, NamedTuple
+
+import aiohttp
+from yarl import URL
+
+from hostup_async._config import Config
+from hostup_async._errors import ClientClosed, NetworkError, NotSent, UntrustedPollUrl
+from hostup_async._version import __version__
+
+Session = aiohttp.ClientSession
+Url = URL
+
+MAX_BODY: Final = 4 * 1024 * 1024
+# Node servers close an idle connection after 5 s; a request sent into that moment is in doubt.
+KEEPALIVE: Final = 4.0
+CONNECTIONS: Final = 100
+USER_AGENT: Final = f"hostup-python/{__version__} (Python {platform.python_version()})"
+
+
+class Exchange:
+    """What is known of one request while it is under way.
+
+    Attributes:
+        sends: How often its headers went out: 0 proves that it was never sent. aiohttp
+            sends a GET again, once, when a kept-alive connection turns out to be dead.
+        sent_at: When they last did, in seconds since the epoch.
+    """
+
+    __slots__ = ("sends", "sent_at")
+
+    def __init__(self) -> None:
+        self.sends = 0
+        self.sent_at = 0.0
+
+
+class Answer(NamedTuple):
+    """An answer as it came; `flaw` says why its body is not whole, where it is not."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+    flaw: str | None = None
+
+
+async def _on_headers_sent(
+    _: aiohttp.ClientSession,
+    context: SimpleNamespace,
+    __: aiohttp.TraceRequestHeadersSentParams,
+) -> None:
+    exchange = context.trace_request_ctx
+    if isinstance(exchange, Exchange):
+        exchange.sends += 1
+        exchange.sent_at = time.time()
+
+
+def _make_trace() -> aiohttp.TraceConfig:
+    trace = aiohttp.TraceConfig()
+    trace.on_request_headers_sent.append(_on_headers_sent)
+    trace.freeze()
+    return trace
+
+
+_TRACE: Final = _make_trace()
+
+
+class Transport:
+    """Sends requests on its own session, or on a lent one that it never closes."""
+
+    def __init__(self, config: Config, session: Session | None = None) -> None:
+        self.base: Final = config.base
+        self._lent = session
+        self._session: Session | None = None
+        self._origin = URL(config.base).origin()
+        self._headers = {
+            "Authorization": config.key.authorization(),
+            "Accept": "application/json",
+            "User-Agent": USER_AGENT,
+        }
+        limits = config.timeouts
+        self._timeout = aiohttp.ClientTimeout(
+            total=limits.request,
+            connect=limits.pool,
+            sock_connect=limits.connect,
+            sock_read=limits.read,
+        )
+
+    async def open(self) -> None:
+        """Make the session, here and not earlier: it belongs to the running loop."""
+        if self._lent is None:
+            self._session = aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(limit=CONNECTIONS, keepalive_timeout=KEEPALIVE),
+                cookie_jar=aiohttp.DummyCookieJar(),
+                trace_configs=[_TRACE],
+            )
+            return
+        if _TRACE not in self._lent.trace_configs:
+            self._lent.trace_configs.append(_TRACE)
+        self._session = self._lent
+
+    async def close(self) -> None:
+        """Close the session if it is ours."""
+        session, self._session = self._session, None
+        if session is not None and session is not self._lent:
+            await session.close()
+
+    def api_url(self, path: str, query: Mapping[str, str] | None = None) -> URL:
+        """The URL of a route under `/api/v2`; the path is quoted already, the query is not."""
+        url = URL(f"{self.base}/api/v2{path}", encoded=True)
+        return url.with_query(query) if query else url
+
+    def poll_url(self, text: str) -> URL:
+        """The URL that a `pollUrl` means: host-relative or absolute, on the API's origin only.
+
+        Raises:
+            UntrustedPollUrl: It leads elsewhere; following it would hand over the key.
+        """
+        try:
+            url = self._origin.join(URL(text))
+            if url.origin() == self._origin and url.user is None:
+                return url
+        except ValueError:
+            pass  # not a URL at all
+        msg = (
+            f"The poll URL {text[:200]!r} is not on {self.base}, so it was not followed "
+            "and the key was not sent there. The action itself was accepted: look at the "
+            "VPS's status, and report this to HostUp."
+        )
+        raise UntrustedPollUrl(msg)
+
+    async def send(
+        self, method: str, url: URL, exchange: Exchange, *, body: bytes | None = None
+    ) -> Answer:
+        """One request and its answer, whatever its status; no redirect is followed.
+
+        Raises:
+            NotSent: It never left this machine.
+            NetworkError: It left, or may have, and no answer came.
+        """
+        try:
+            response = await self._opened().request(
+                method,
+                url,
+                data=body,
+                headers=self._headers if body is None else {**self._headers, **_JSON},
+                skip_auto_headers=_SKIPPED,
+                allow_redirects=False,
+                raise_for_status=False,
+                timeout=self._timeout,
+                trace_request_ctx=exchange,
+            )
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise self._failure(error, exchange) from _bare(error)
+        async with response:
+            return await _read(response)
+
+    def _opened(self) -> Session:
+        if self._session is None or self._session.closed:
+            msg = "The client is not open: use it inside `async with Client() as client:`."
+            raise ClientClosed(msg)
+        return self._session
+
+    def _failure(self, error: Exception, exchange: Exchange) -> NetworkError:
+        why = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+        if exchange.sends:
+            return NetworkError(f"{self.base} gave no answer ({why}).")
+        return NotSent(
+            f"{self.base} could not be reached ({why}). Nothing was sent: check the "
+            "network and the base URL, then call again."
+        )
+
+
+_JSON: Final = {"Content-Type": "application/json"}
+_SKIPPED: Final = ("Content-Type",)
+
+
+def _bare(error: BaseException) -> BaseException:
+    """The error without its frames: their locals hold the request's bytes, key included."""
+    error.__cause__ = error.__context__ = None
+    return error.with_traceback(None)
+
+
+async def _read(response: aiohttp.ClientResponse) -> Answer:
+    """The body, up to a bound. A status that came counts even if the body did not follow."""
+    flaw = None
+    body = b""
+    try:
+        while not response.content.at_eof():
+            body += await response.content.readany()
+            if len(body) > MAX_BODY:
+                flaw = f"it is larger than {MAX_BODY} bytes"
+                response.close()
+                break
+    except (aiohttp.ClientError, TimeoutError, OSError) as error:
+        flaw = f"it broke off after {len(body)} bytes, {type(error).__name__}"
+    return Answer(response.status, response.headers, body, flaw)

@@ -1,0 +1,181 @@
+"""The resource `client.vps`: reading VPSes, and the five power actions."""
+
+import time
+from collections.abc import AsyncIterator, Mapping
+from functools import partial
+from typing import Final
+from urllib.parse import quote
+
+from attrs import evolve
+
+from hostup_async._answers import find_job
+from hostup_async._attempt import Request
+from hostup_async._caller import Caller
+from hostup_async._errors import ConfigurationError, UnreadableReply
+from hostup_async._events import Accepted, tell
+from hostup_async._models import Action, Gates, Job, Vps, VpsDetails, VpsStatus
+from hostup_async._operation import Operation
+from hostup_async._replies import Read, T
+from hostup_async._token import Ticket
+from hostup_async._wire import read_object, read_page, unwrap
+
+_PAGE_SIZE: Final = 100
+_BARREN_PAGES: Final = 10
+# The published pages contradict each other on where the gates are: the reset page names the first.
+_GATE_ROUTES: Final[tuple[tuple[str, type[Vps | VpsStatus | VpsDetails]], ...]] = (
+    ("", Vps),
+    ("/status", VpsStatus),
+    ("/details", VpsDetails),
+)
+
+
+class VpsResource:
+    """The VPSes of the key's account.
+
+    Every method raises `ConfigurationError` for an id that cannot be one, before anything is
+    sent; `Unauthorized`, `Forbidden`, `NotFound` and their like where the API says no;
+    `NetworkError` where no answer comes; and `RateLimited` where the wait for the limit is
+    longer than the budget allows.
+    """
+
+    def __init__(self, caller: Caller) -> None:
+        self._caller = caller
+
+    async def list(
+        self, *, name: str | None = None, primary_ip: str | None = None
+    ) -> AsyncIterator[Vps]:
+        """Every VPS once, page by page as they are asked for.
+
+        Args:
+            name: Only those with exactly this name; upper and lower case are one.
+            primary_ip: Only the one with exactly this address.
+
+        Example:
+            >>> async def running(client):
+            ...     vpses = client.vps.list()
+            ...     return [vps.id async for vps in vpses if vps.power_state == "running"]
+        """
+        wanted = {"limit": str(_PAGE_SIZE), "name": name, "primaryIp": primary_ip}
+        query = {key: value for key, value in wanted.items() if value is not None}
+        ids: set[str] = set()
+        cursors: set[str] = set()
+        barren = 0
+        while True:
+            rows, cursor = await self._get("", read_page, query)
+            fresh = _unseen(rows, ids)
+            for vps in fresh:
+                yield vps
+            if not rows or cursor is None or cursor in cursors:
+                return
+            cursors.add(cursor)
+            query["cursor"] = cursor
+            barren = 0 if fresh else barren + 1
+            if barren == _BARREN_PAGES:
+                msg = f"The API's list goes round in circles: {barren} pages without a new VPS."
+                raise UnreadableReply(msg)
+
+    async def get(self, vps_id: str) -> Vps:
+        """One VPS, as the list shows it."""
+        vps = await self._get(_segment(vps_id), partial(read_object, Vps))
+        return vps if vps.id else evolve(vps, id=vps_id)
+
+    async def details(self, vps_id: str) -> VpsDetails:
+        """One VPS as a product."""
+        details = await self._get(f"{_segment(vps_id)}/details", partial(read_object, VpsDetails))
+        return details if details.id else evolve(details, id=vps_id)
+
+    async def status(self, vps_id: str) -> VpsStatus:
+        """One VPS as a machine, live."""
+        return await self._get(f"{_segment(vps_id)}/status", partial(read_object, VpsStatus))
+
+    async def gates(self, vps_id: str) -> Gates:
+        """Which actions are allowed just now, from whichever of three routes has the gates.
+
+        Costs up to three requests. Where no route has them, all gates are unknown (None),
+        which is no denial; the API's answer to the action itself is the authority.
+        """
+        segment = _segment(vps_id)
+        for suffix, model in _GATE_ROUTES:
+            holder = await self._get(segment + suffix, partial(read_object, model))
+            if holder.gates is not None:
+                return holder.gates
+        return Gates()
+
+    async def reset(self, vps_id: str) -> Operation:
+        """Force a hard reset: the power button held down. For a guest that no longer answers.
+
+        Sent at most once, as far as can be known: what was never sent, or was refused, is tried
+        again; what may have been sent is not. A cancellation waits for an answer under way.
+
+        Raises:
+            OutcomeUnknown: It may have been sent, and nobody can tell what became of it.
+            Conflict: The VPS is not in a state for it.
+
+        Example:
+            >>> async def reset_and_wait(client, vps_id):
+            ...     operation = await client.vps.reset(vps_id)
+            ...     return await operation.wait(timeout=600)
+        """
+        return await self._act(vps_id, Action.RESET)
+
+    async def start(self, vps_id: str) -> Operation:
+        """Start a stopped VPS; raises as `reset` does."""
+        return await self._act(vps_id, Action.START)
+
+    async def stop(self, vps_id: str) -> Operation:
+        """Cut the power, without telling the guest; raises as `reset` does."""
+        return await self._act(vps_id, Action.STOP)
+
+    async def shutdown(self, vps_id: str) -> Operation:
+        """Ask the guest to power off; raises as `reset` does."""
+        return await self._act(vps_id, Action.SHUTDOWN)
+
+    async def restart(self, vps_id: str, *, force: bool = False) -> Operation:
+        """Ask the guest to reboot; raises as `reset` does.
+
+        Args:
+            vps_id: The VPS.
+            force: Do not wait for the guest to agree (the documented body `{"force": true}`).
+        """
+        return await self._act(vps_id, Action.RESTART, b'{"force": true}' if force else None)
+
+    async def _get(self, path: str, read: Read[T], query: Mapping[str, str] | None = None) -> T:
+        url = self._caller.line.transport.api_url(f"/vps{path}", query)
+        return await self._caller.get(url, read)
+
+    async def _act(self, vps_id: str, action: Action, body: bytes | None = None) -> Operation:
+        caller = self._caller
+        transport = caller.line.transport
+        url = transport.api_url(f"/vps{_segment(vps_id)}/actions/{action.value}")
+        request = Request("POST", url, body, action, vps_id)
+        job, sent_at = await caller.act(request, _read_accepted)
+        ticket = Ticket(transport.base, vps_id, action, job.id, job.poll_url, sent_at, time.time())
+        tell(caller.line.on_event, Accepted(vps_id, action, job.id))
+        return Operation(caller, ticket, job)
+
+
+def _read_accepted(body: object) -> Job:
+    """The job of an accepting answer; `operation` is optional there: accepted, job unknown."""
+    return find_job(unwrap(body)) or find_job(body) or Job()
+
+
+def _unseen(rows: list[Vps], ids: set[str]) -> list[Vps]:
+    """The rows that were not listed yet: a list that changes while it is paged repeats some."""
+    fresh: list[Vps] = []
+    for vps in rows:
+        if vps.id not in ids:
+            fresh.append(vps)
+        if vps.id:
+            ids.add(vps.id)
+    return fresh
+
+
+def _segment(vps_id: object) -> str:
+    """An id as one segment of a path; anything that would be more, or less, is refused."""
+    if not isinstance(vps_id, str):
+        msg = f"A VPS id is a string such as vps_01hx..., not {type(vps_id).__name__}."
+        raise ConfigurationError(msg)
+    if not vps_id.strip() or vps_id in {".", ".."} or any(c in "/\\" for c in vps_id):
+        msg = f"{vps_id[:80]!r} is no VPS id: take the `id` that client.vps.list() gives."
+        raise ConfigurationError(msg)
+    return "/" + quote(vps_id, safe="")

@@ -1,0 +1,1 @@
+"""The models and errors of `hostup_async`, as the same objects."""

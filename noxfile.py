@@ -1,0 +1,69 @@
+"""The project's checks: `nox` runs the default ones, `nox -l` lists them all."""
+
+from pathlib import Path
+
+import nox
+
+nox.needs_version = ">=2025.2.9"
+nox.options.default_venv_backend = "venv"
+nox.options.error_on_missing_interpreters = False
+nox.options.reuse_existing_virtualenvs = True
+
+PYPROJECT = nox.project.load_toml("pyproject.toml")
+# The classifiers are the one place that lists the Pythons.
+PYTHONS = nox.project.python_versions(PYPROJECT)
+
+
+def install(session: nox.Session, *groups: str, extras: str = "cli") -> None:
+    """Install the project with dependency groups, whatever pip's age."""
+    packages = nox.project.dependency_groups(PYPROJECT, *groups)
+    session.install("-q", "-e", f".[{extras}]", *packages)
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Ruff's rules and its formatter."""
+    session.install("-q", *nox.project.dependency_groups(PYPROJECT, "lint"))
+    session.run("ruff", "check", ".")
+    session.run("ruff", "format", "--check", ".")
+
+
+@nox.session
+def types(session: nox.Session) -> None:
+    """Mypy and pyright, both strict, and the completeness of the public types."""
+    install(session, "types", "tests", "bench", extras="all")
+    session.install("-q", "nox")
+    session.run("mypy")
+    session.run("pyright", "--pythonpath", str(Path(session.bin) / "python"))
+    for package in ("hostup_async", "hostup_sync"):
+        session.run("pyright", "--ignoreexternal", "--verifytypes", package)
+
+
+@nox.session
+def tests(session: nox.Session) -> None:
+    """The test-suite, with branch coverage; arguments go to pytest."""
+    install(session, "tests")
+    run_suite(session)
+
+
+@nox.session(python=PYTHONS, default=False)
+def matrix(session: nox.Session) -> None:
+    """The test-suite on each supported Python that is installed."""
+    install(session, "tests")
+    session.run("pytest", *session.posargs)
+
+
+@nox.session(default=False)
+def bench(session: nox.Session) -> None:
+    """The benchmarks, one after the other; run nothing else meanwhile."""
+    install(session, "bench")
+    for script in sorted(Path("benchmarks").glob("bench_*.py")):
+        session.run("python", str(script), *session.posargs)
+
+
+def run_suite(session: nox.Session) -> None:
+    """Run pytest under coverage; a part of the suite owes no coverage."""
+    session.run("coverage", "erase")
+    session.run("coverage", "run", "-m", "pytest", *session.posargs)
+    session.run("coverage", "combine", "-q")
+    session.run("coverage", "report", *(["--fail-under=0"] if session.posargs else []))
