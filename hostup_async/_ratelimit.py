@@ -38,11 +38,12 @@ _NAMES: Final = frozenset(
 _BODY_KEYS: Final = ("retryAfter", "retry_after")
 _BODY_OBJECTS: Final = ("error", "data", "extensions")
 
-# Possessive throughout: whatever the text, no character is matched twice.
+# Possessive throughout: whatever the text, no character is matched twice. Compiled by `re` at
+# their first use: an import should not pay for them.
 _QUOTED: Final = r'"(?:[^"\\]++|\\.)*+"?'
 _DATE_COMMA: Final = r",(?=\s*+[0-9]{1,2}[ -][A-Za-z]{3})"
-_MEMBER: Final = re.compile(rf'(?:{_QUOTED}|[^",]++|{_DATE_COMMA})++', re.DOTALL)
-_PARAMETER: Final = re.compile(rf'(?:{_QUOTED}|[^";]++)++', re.DOTALL)
+_MEMBER: Final = rf'(?:{_QUOTED}|[^",]++|{_DATE_COMMA})++'
+_PARAMETER: Final = rf'(?:{_QUOTED}|[^";]++)++'
 
 
 @frozen
@@ -262,12 +263,14 @@ def _items(found: Mapping[str, list[str]], name: str) -> list[_Item]:
     """Split a header into its members, at the commas outside quotes and dates."""
     if name not in found:
         return []
-    texts = _MEMBER.finditer(", ".join(found[name]))
+    texts = re.finditer(_MEMBER, ", ".join(found[name]), re.DOTALL)
     return [_item(text[0]) for text in islice(texts, MAX_MEMBERS)]
 
 
 def _item(text: str) -> _Item:
-    parts = [part[0].strip() for part in islice(_PARAMETER.finditer(text), MAX_MEMBERS)]
+    parts = [
+        part[0].strip() for part in islice(re.finditer(_PARAMETER, text, re.DOTALL), MAX_MEMBERS)
+    ]
     pairs = (part.partition("=") for part in parts[1:])
     params = {key.strip().lower(): value.strip() for key, _, value in pairs}
     return _Item("".join(parts[:1]).strip('"'), params)

@@ -9,8 +9,6 @@ from collections.abc import Iterator
 from enum import Enum, auto
 from typing import Final
 
-from backoff import expo, full_jitter
-
 from hostup_async._answers import meant_status
 from hostup_async._models import Problem
 
@@ -82,6 +80,8 @@ def classify(problem: Problem) -> Happened:
 
 def delays() -> Iterator[float]:
     """Seconds before each retry: exponential, with full jitter."""
+    from backoff import expo, full_jitter  # noqa: PLC0415 - most calls never retry
+
     ceilings = expo(base=2, factor=_FIRST_DELAY, max_value=_LONGEST_DELAY)
     next(ceilings)  # backoff's generators begin with a value that is no delay
     for ceiling in ceilings:

@@ -29,10 +29,11 @@ _UNITS: Final = {
     "m": 60.0,
     "h": 3600.0,
 }
-_NUMBER: Final = re.compile(r"[0-9]{1,20}(?:\.[0-9]{0,20})?(?:[eE][+-]?[0-9]{1,2})?")
-_TERM: Final = re.compile(rf"([0-9]+(?:\.[0-9]+)?)({'|'.join(_UNITS)})")
-_DURATION: Final = re.compile(rf"(?:{_TERM.pattern})+")
-_JS_DATE: Final = re.compile(
+# Patterns are text, which `re` compiles at their first use: an import should not pay for them.
+_NUMBER: Final = r"[0-9]{1,20}(?:\.[0-9]{0,20})?(?:[eE][+-]?[0-9]{1,2})?"
+_TERM: Final = rf"([0-9]+(?:\.[0-9]+)?)({'|'.join(_UNITS)})"
+_DURATION: Final = rf"(?:{_TERM})+"
+_JS_DATE: Final = (
     r"[A-Za-z]{3} ([A-Za-z]{3}) ([0-9]{1,2}) ([0-9]{4}) ([0-9:]{8}) GMT([+-][0-9]{4})?(?: \(.*\))?"
 )
 
@@ -44,7 +45,7 @@ def parse_number(text: str) -> float | None:
         text: ASCII digits, perhaps with a fraction and an exponent (Go prints `1.79e+09`).
     """
     text = text.strip()
-    return float(text) if _NUMBER.fullmatch(text) else None
+    return float(text) if re.fullmatch(_NUMBER, text) else None
 
 
 def parse_delta(text: str) -> float | None:
@@ -82,7 +83,7 @@ def parse_http_date(text: str) -> float | None:
     """
     if len(text) > MAX_TEXT or not text.isascii():
         return None
-    mail_date = _JS_DATE.sub(r"\2 \1 \3 \4 \5", text.strip())
+    mail_date = re.sub(_JS_DATE, r"\2 \1 \3 \4 \5", text.strip())
     try:
         return _epoch(parsedate_to_datetime(mail_date))
     except (
@@ -148,6 +149,6 @@ def _epoch(moment: datetime) -> float:
 
 
 def _parse_duration(text: str) -> float | None:
-    if len(text) > MAX_TEXT or not _DURATION.fullmatch(text):
+    if len(text) > MAX_TEXT or not re.fullmatch(_DURATION, text):
         return None
-    return sum(float(number) * _UNITS[unit] for number, unit in _TERM.findall(text))
+    return sum(float(number) * _UNITS[unit] for number, unit in re.findall(_TERM, text))

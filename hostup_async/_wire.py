@@ -8,12 +8,10 @@ import math
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from enum import StrEnum
-from functools import partial
-from typing import Any, Final, TypeGuard, TypeVar
+from functools import cache, partial
+from typing import TYPE_CHECKING, Any, Final, TypeGuard, TypeVar
 
 import attrs
-from cattrs import Converter
-from cattrs.gen import make_dict_structure_fn, override
 
 from hostup_async._errors import UnreadableReply
 from hostup_async._models import (
@@ -36,6 +34,9 @@ try:
     from orjson import loads
 except ImportError:  # the extra hostup[speed] is not installed
     from json import loads  # type: ignore[assignment]  # called with bytes alone
+
+if TYPE_CHECKING:
+    from cattrs import Converter
 
 T = TypeVar("T")
 
@@ -128,8 +129,10 @@ def _camel(name: str) -> str:
     return head + "".join(part.capitalize() for part in rest)
 
 
-def _object_hook(converter: Converter, cls: type[Any]) -> Callable[[Any, Any], Any]:
+def _object_hook(converter: "Converter", cls: type[Any]) -> Callable[[Any, Any], Any]:
     """Structure one attrs class: camel-case names, `raw` kept, None for what is no object."""
+    from cattrs.gen import make_dict_structure_fn, override  # noqa: PLC0415 - likewise
+
     names = [a.name for a in attrs.fields(cls) if a.name != "raw"]
     overrides: dict[str, Any] = {
         name: override(rename=_RENAMED.get(name, _camel(name))) for name in names
@@ -140,13 +143,16 @@ def _object_hook(converter: Converter, cls: type[Any]) -> Callable[[Any, Any], A
     return lambda value, _: build({**value, "raw": value}, cls) if is_object(value) else None
 
 
-def _list_hook(converter: Converter, item: type[T], value: object, _: object) -> tuple[T, ...]:
+def _list_hook(converter: "Converter", item: type[T], value: object, _: object) -> tuple[T, ...]:
     rows = value if is_list(value) else []
     return tuple(converter.structure(row, item) for row in rows if is_object(row))
 
 
-def _make_converter() -> Converter:
+@cache
+def _converter() -> "Converter":
     """One converter for every model; a nested object must come before what contains it."""
+    from cattrs import Converter  # noqa: PLC0415 - a tenth of the import's time
+
     converter = Converter(detailed_validation=False)
     hooks: dict[Any, Callable[[Any, Any], Any]] = {
         str: lambda value, _: text_or_none(value) or "",
@@ -171,9 +177,6 @@ def _make_converter() -> Converter:
     return converter
 
 
-_CONVERTER: Final = _make_converter()
-
-
 def unwrap(body: object) -> dict[str, Any]:
     """The object in an answer, out of the old generation's `{success, data}` where it is in one.
 
@@ -189,12 +192,12 @@ def unwrap(body: object) -> dict[str, Any]:
 
 def read_object(cls: type[T], body: object) -> T:
     """One model from an answer's JSON."""
-    return _CONVERTER.structure(unwrap(body), cls)
+    return _converter().structure(unwrap(body), cls)
 
 
 def read_field_errors(value: object) -> tuple[FieldError, ...]:
     """The `errors` member of a problem; junk reads as none."""
-    return _CONVERTER.structure(value, tuple[FieldError, ...])
+    return _converter().structure(value, tuple[FieldError, ...])
 
 
 def read_page(body: object) -> tuple[list[Vps], str | None]:
@@ -208,5 +211,5 @@ def read_page(body: object) -> tuple[list[Vps], str | None]:
     if not is_list(rows):
         msg = "The API answered the list of VPSes without a list in `data`."
         raise UnreadableReply(msg)
-    page = [_CONVERTER.structure(row, Vps) for row in rows if is_object(row)]
+    page = [_converter().structure(row, Vps) for row in rows if is_object(row)]
     return page, (cursor if isinstance(cursor, str) and cursor else None)

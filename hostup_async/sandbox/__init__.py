@@ -1,0 +1,38 @@
+"""A HostUp API to try things on: a real HTTP server that keeps books of what it did.
+
+`Sandbox` serves from this process, `SandboxProcess` from one of its own, `ThreadedSandbox` from a
+thread, for code without `async`; all have the same methods. What is unknown of the real API is a
+setting of `SandboxConfig`, what can go wrong is a `Fault`.
+
+Example:
+    >>> async def main() -> None:
+    ...     rule = FaultRule(Fault.LOST_REPLY, rate=0.01)
+    ...     limit = Limit(requests=600, seconds=60, kind="sliding")
+    ...     async with Sandbox(SandboxConfig(vps=100, limit=limit, faults=[rule])) as sandbox:
+    ...         ...  # point a client at sandbox.url with sandbox.api_key
+    ...         assert not (await sandbox.books()).reset_twice
+"""
+
+from ._books import BookedJob, Books
+from ._config import Durations, SandboxConfig
+from ._control import SandboxHandle
+from ._faults import Fault, FaultRule
+from ._limits import Limit
+from ._process import SandboxError, SandboxProcess
+from ._server import Sandbox
+from ._threaded import ThreadedSandbox
+
+__all__ = [
+    "BookedJob",
+    "Books",
+    "Durations",
+    "Fault",
+    "FaultRule",
+    "Limit",
+    "Sandbox",
+    "SandboxConfig",
+    "SandboxError",
+    "SandboxHandle",
+    "SandboxProcess",
+    "ThreadedSandbox",
+]

@@ -1,0 +1,195 @@
+"""The API without its network: a call comes in, a reply goes out."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from attrs import evolve, frozen
+
+from ._bodies import JobBodies, VpsBodies
+from ._books import Books, Ledger
+from ._clock import Clock
+from ._config import SandboxConfig
+from ._effects import Scene, distort
+from ._faults import FaultBox, FaultRule
+from ._fleet import Fleet, Job, Machine
+from ._limits import Gatekeeper, Limit, Verdict
+from ._pages import include, page
+from ._replies import Code, ErrorWriter, Flaw, Refusal, Reply, rate_headers
+from ._routes import Route, Router
+
+
+@frozen
+class Call:
+    """A request as it came in.
+
+    Attributes:
+        method: HTTP method.
+        target: Path and query as they came.
+        query: The query, decoded.
+        authorization: The `Authorization` header.
+        content: The body.
+    """
+
+    method: str
+    target: str
+    query: Mapping[str, str]
+    authorization: str | None
+    content: bytes = b""
+
+    @property
+    def path(self) -> str:
+        """The path without the query."""
+        return self.target.split("?", 1)[0]
+
+
+class Api:
+    """Answers calls, and keeps the books."""
+
+    def __init__(self, config: SandboxConfig, clock: Clock) -> None:
+        self.config = config
+        self.clock = clock
+        self.ledger = Ledger(config.log_cap)
+        self.faults = FaultBox(config.faults, config.seed)
+        self._fleet = Fleet(config)
+        self._limits = Gatekeeper.of(config.limit, config.action_limit)
+        self._errors = ErrorWriter(config, clock)
+        self._vps = VpsBodies(config, clock, self._fleet)
+        self._jobs = JobBodies(config, clock)
+        self._router = Router(config)
+
+    def books(self) -> Books:
+        """The books at this moment."""
+        now = self.clock.now()
+        self._settle(now)
+        return self.ledger.snapshot(now)
+
+    def change_limit(self, limit: Limit | None) -> None:
+        """Replace the general limit while running."""
+        self._limits.change(limit)
+
+    def is_keyed(self, authorization: str | None) -> bool:
+        """Whether a call carries the key."""
+        scheme, _, key = (authorization or "").partition(" ")
+        return scheme.lower() == "bearer" and key.strip() == self.config.api_key
+
+    def answer(self, call: Call) -> Reply:
+        """Do what a call asks for, and what the configuration makes of it."""
+        now = self.clock.now()
+        self._settle(now)
+        route = self._router.find(call.method, call.target)
+        reply = self._limited(call, route, now)
+        self.ledger.note(now, route.kind, reply.booked)
+        return evolve(reply, headers={"Date": self.clock.date(now), **reply.headers})
+
+    def _settle(self, now: float) -> None:
+        for job in self._fleet.settle(now):
+            self.ledger.perform(job)
+
+    def _limited(self, call: Call, route: Route, now: float) -> Reply:
+        if not self.is_keyed(call.authorization):
+            self.ledger.foreign += 1
+            return self._errors.write(Refusal(Code.UNAUTHORIZED), call.path, now)
+        wall = self.clock.wall(now)
+        verdict = self._limits.take(wall, action=route.is_action)
+        if verdict is None:
+            return self._disturbed(call, route, now)
+        reply = self._judged(verdict, call, route, now)
+        return evolve(reply, headers={**rate_headers(self.config, verdict, wall), **reply.headers})
+
+    def _judged(self, verdict: Verdict, call: Call, route: Route, now: float) -> Reply:
+        if verdict.allowed:
+            return self._disturbed(call, route, now)
+        return self._errors.too_many(verdict, call.path, now)
+
+    def _disturbed(self, call: Call, route: Route, now: float) -> Reply:
+        rule = self.faults.pick(route.kind, self._subject(route))
+        if rule is None:
+            return self._worked(call, route, now)
+        reply = Reply(202 if route.is_action else 200, {})
+        if rule.does_work:
+            reply = self._worked(call, route, now)
+        return reply if _is_error(reply) else self._struck(rule, reply, call, route, now)
+
+    def _struck(self, rule: FaultRule, reply: Reply, call: Call, route: Route, now: float) -> Reply:
+        self.ledger.strike(rule.fault.value)
+        scene = Scene(self.config, self._errors, self._fleet, call.path, route.job_id, now)
+        return distort(rule, reply, scene)
+
+    def _subject(self, route: Route) -> str | None:
+        job = self._fleet.jobs.get(route.job_id) if route.job_id else None
+        return job.vps_id if job else route.vps_id
+
+    def _worked(self, call: Call, route: Route, now: float) -> Reply:
+        try:
+            return self._work(call, route, now)
+        except Refusal as refusal:
+            return self._errors.write(refusal, call.path, now)
+
+    def _work(self, call: Call, route: Route, now: float) -> Reply:
+        if route.scope and route.scope not in self.config.scopes:
+            raise Refusal(Code.FORBIDDEN)
+        if route.kind == "list":
+            return self._list(call, now)
+        if route.kind == "poll":
+            return Reply(200, self._jobs.polled(self._job(route, now), now))
+        machine = self._machine(route)
+        if route.is_action:
+            return self._act(call, route.kind, machine, now)
+        write = {"get": self._vps.summary, "details": self._vps.details}
+        return Reply(200, write.get(route.kind, self._vps.status)(machine, now))
+
+    def _list(self, call: Call, now: float) -> Reply:
+        extra: dict[str, Any] = {"pendingMaintenance": None} if include(call.query) else {}
+        found = page(self._fleet, self.config, call.query)
+        rows = [self._vps.summary(machine, now) | extra for machine in found.rows]
+        return Reply(200, {"data": rows, **found.more})
+
+    def _act(self, call: Call, action: str, machine: Machine, now: float) -> Reply:
+        flaws = _flaws(call.content, {"force"} if action == "restart" else set())
+        if flaws:
+            raise Refusal(Code.INVALID_REQUEST, flaws=flaws)
+        gate = self._fleet.gate(machine, action, now)
+        if gate.code is not None:
+            raise Refusal(Code(gate.code), gate.reason)
+        job = self._fleet.accept(machine, action, now)
+        self.ledger.accept(job)
+        return Reply(202, self._jobs.accepted(job, now))
+
+    def _machine(self, route: Route) -> Machine:
+        if route.vps_id is None:
+            raise Refusal(Code.NOT_FOUND)
+        machine = self._fleet.machines.get(route.vps_id)
+        if machine is None:
+            raise Refusal(Code.VPS_NOT_FOUND)
+        return machine
+
+    def _job(self, route: Route, now: float) -> Job:
+        job = self._fleet.job(route.job_id or "", now)
+        if job is None:
+            raise Refusal(Code.NOT_FOUND)
+        return job
+
+
+def _is_error(reply: Reply) -> bool:
+    return reply.status >= 400  # noqa: PLR2004 - HTTP's own boundary
+
+
+def _flaws(content: bytes, known: set[str]) -> tuple[Flaw, ...]:
+    if not content:
+        return ()
+    if not known:
+        return (Flaw("", "This route takes no request body."),)
+    try:
+        body: dict[str, object] = dict(json.loads(content).items())
+    except (AttributeError, ValueError):
+        return (Flaw("", "The body must be a JSON object."),)
+    found = (_field_flaw(key, value, known) for key, value in body.items())
+    return tuple(flaw for flaw in found if flaw)
+
+
+def _field_flaw(key: str, value: object, known: set[str]) -> Flaw | None:
+    pointer = "/" + key.replace("~", "~0").replace("/", "~1")
+    if key not in known:
+        return Flaw(pointer, f"`{key}` is not a known field.")
+    return None if isinstance(value, bool) else Flaw(pointer, f"`{key}` must be a boolean.")

@@ -1,0 +1,191 @@
+"""The VPSes and their jobs; nothing runs, everything follows from the time at which one looks."""
+
+from collections.abc import Iterator
+from heapq import heappop, heappush
+from itertools import count
+from typing import Literal, TypeAlias
+
+from attrs import define, frozen
+
+from ._config import SandboxConfig
+from ._faults import ACTIONS
+from ._ids import dice, ulid
+
+End: TypeAlias = Literal["done", "failed", "hollow"]
+_DAY = 86_400.0
+
+
+@frozen
+class Job:
+    """One accepted action. Times are in seconds since the server started.
+
+    Attributes:
+        id: The job id.
+        number: How many jobs came before it.
+        vps_id: The VPS it is about.
+        action: What is to be done.
+        created: When it was accepted.
+        started: When it leaves the queue.
+        finished: When it ends.
+        end: `done`, `failed`, or `hollow` for completed without success.
+    """
+
+    id: str
+    number: int
+    vps_id: str
+    action: str
+    created: float
+    started: float
+    finished: float
+    end: End
+
+    @property
+    def performs(self) -> bool:
+        """Whether the action takes place when the job ends."""
+        return self.end == "done"
+
+    def is_over(self, now: float) -> bool:
+        """Whether it has ended."""
+        return now >= self.finished
+
+    def status(self, now: float) -> str:
+        """Its status in documented words."""
+        if self.is_over(now):
+            return "failed" if self.end == "failed" else "completed"
+        return "in_progress" if now >= self.started else "queued"
+
+    def progress(self, now: float) -> int:
+        """How far it is, from 0 to 100."""
+        if self.is_over(now):
+            return 100
+        return max(0, int(100 * (now - self.started) / (self.finished - self.started or 1)))
+
+
+@define(eq=False)
+class Machine:
+    """One VPS.
+
+    Attributes:
+        id: Its public id.
+        number: Its place in the list.
+        suspended: Whether every action is refused.
+        running: Whether it is powered on.
+        booted: When it was last booted, in seconds since the server started.
+        pending: Jobs that have not ended.
+        actions: Actions accepted so far.
+        acted: When the last one was accepted.
+    """
+
+    id: str
+    number: int
+    suspended: bool
+    running: bool
+    booted: float
+    pending: int = 0
+    actions: int = 0
+    acted: float = float("-inf")
+
+    @property
+    def name(self) -> str:
+        """Its name, as the list shows it."""
+        return f"web-{self.number + 1}.example.com"
+
+    @property
+    def ip(self) -> str:
+        """Its address, out of a range that nobody uses."""
+        high, low = divmod(self.number, 256)
+        return f"198.{18 + high // 256 % 2}.{high % 256}.{low}"
+
+    def perform(self, action: str, at: float) -> None:
+        """An action took place."""
+        self.running = action not in {"stop", "shutdown"}
+        self.booted = at
+
+
+@frozen
+class Gate:
+    """Whether an action is allowed, and why not."""
+
+    allowed: bool
+    reason: str | None = None
+    code: str | None = None
+
+
+class Fleet:
+    """All VPSes of the account and all jobs."""
+
+    def __init__(self, config: SandboxConfig) -> None:
+        self._config = config
+        rng = dice(config.seed, "uptime")
+        first_stopped = config.vps - config.stopped
+        self.machines = {
+            id_: Machine(
+                id_, n, n < config.not_ready, n < first_stopped, -rng.uniform(1, 90) * _DAY
+            )
+            for n, id_ in enumerate(config.vps_ids)
+        }
+        self.jobs: dict[str, Job] = {}
+        self._due: list[tuple[float, int, Job]] = []
+        self._numbers = count()
+
+    def settle(self, now: float) -> Iterator[Job]:
+        """Let jobs that have ended take effect; those that performed their action."""
+        while self._due and self._due[0][0] <= now:
+            job = heappop(self._due)[2]
+            machine = self.machines[job.vps_id]
+            machine.pending -= 1
+            if job.performs:
+                machine.perform(job.action, job.finished)
+                yield job
+
+    def gate(self, machine: Machine, action: str, now: float) -> Gate:
+        """Whether `action` would be accepted now."""
+        if machine.suspended:
+            return Gate(allowed=False, reason="The VPS is suspended.", code="vps_not_ready")
+        if now - machine.acted < self._config.cooldown:
+            reason = "The VPS was acted upon a moment ago."
+            return Gate(allowed=False, reason=reason, code="cooldown_active")
+        if machine.running == (action == "start"):
+            reason = f"The VPS is {'already' if machine.running else 'not'} running."
+            return Gate(allowed=False, reason=reason, code="vps_not_ready")
+        return Gate(allowed=True)
+
+    def gates(self, machine: Machine, now: float) -> dict[str, Gate]:
+        """The gates of all actions."""
+        return {action: self.gate(machine, action, now) for action in ACTIONS}
+
+    def accept(self, machine: Machine, action: str, now: float) -> Job:
+        """Create the job of an action that is allowed."""
+        job = self._draw(machine, action, now)
+        machine.actions += 1
+        machine.pending += 1
+        machine.acted = now
+        self.jobs[job.id] = job
+        heappush(self._due, (job.finished, job.number, job))
+        return job
+
+    def _draw(self, machine: Machine, action: str, now: float) -> Job:
+        # Drawn for the VPS and not in order of arrival: a client's timing must not change the lot.
+        rng = dice(self._config.seed, machine.id, machine.actions)
+        prefix = rng.choice(self._config.job_prefixes).replace("{action}", action)
+        took = self._config.jobs.draw(rng)
+        waits = took * self._config.jobs.queued
+        id_, number, end = prefix + ulid(rng), next(self._numbers), self._end(rng.random())
+        return Job(id_, number, machine.id, action, now, now + waits, now + took, end)
+
+    def _end(self, lot: float) -> End:
+        if lot < self._config.job_failure_rate:
+            return "failed"
+        hollow = self._config.job_failure_rate + self._config.completed_with_success_false_rate
+        return "hollow" if lot < hollow else "done"
+
+    def forget(self, job_id: str) -> None:
+        """Answer polls of this job with 404 from now on; it runs nevertheless."""
+        self.jobs.pop(job_id, None)
+
+    def job(self, job_id: str, now: float) -> Job | None:
+        """The job, unless it is unknown or forgotten."""
+        job = self.jobs.get(job_id)
+        keep = self._config.forget_after
+        forgotten = job is not None and keep is not None and now - job.finished >= keep
+        return None if forgotten else job

@@ -1,0 +1,23 @@
+"""Identifiers and dice, the same for the same seed."""
+
+from random import Random
+from typing import Final
+
+_ALPHABET: Final = "0123456789abcdefghjkmnpqrstvwxyz"
+_LENGTH: Final = 26
+
+
+def dice(*seed: object) -> Random:
+    """A generator that depends on nothing but `seed`."""
+    return Random(":".join(map(str, seed)))  # noqa: S311 - repeatable on purpose, guards nothing
+
+
+def ulid(rng: Random) -> str:
+    """26 lower-case characters that look like a ULID."""
+    return "01" + "".join(rng.choices(_ALPHABET, k=_LENGTH - 2))
+
+
+def vps_ids(seed: int, count: int) -> tuple[str, ...]:
+    """The ids of the first `count` VPSes of a seed."""
+    rng = dice(seed, "vps")
+    return tuple(f"vps_{ulid(rng)}" for _ in range(count))

@@ -1,0 +1,139 @@
+"""The server in a process of its own."""
+
+import asyncio
+import json
+import os
+import sys
+from contextlib import AsyncExitStack, suppress
+from tempfile import TemporaryFile
+from typing import IO, Any, Final, Self
+
+import aiohttp
+
+from ._config import SandboxConfig
+from ._control import CONTROL, SandboxHandle
+
+_GRACE: Final = 2.0
+
+
+class SandboxError(RuntimeError):
+    """A sandbox could not be started, or refused a command."""
+
+
+class SandboxProcess(SandboxHandle):
+    """A HostUp API to try things on, served from a process of its own on the loopback interface.
+
+    Takes no time from the client under test, unlike `Sandbox`. It ends with the `async with`, when
+    this process dies in whatever way, and after `max_seconds` in any case.
+
+    Args:
+        config: What it is like; the defaults are a small account without limits and faults.
+        port: Port to listen on; 0 takes a free one.
+        max_seconds: It ends by itself after so long.
+        start_timeout: Seconds that it may take to start.
+
+    Raises:
+        SandboxError: It did not start; the message holds what it wrote to its standard error.
+
+    Example:
+        >>> async def main() -> int:
+        ...     async with SandboxProcess(SandboxConfig(vps=3)) as sandbox:
+        ...         return (await sandbox.books()).total_requests
+    """
+
+    def __init__(
+        self,
+        config: SandboxConfig | None = None,
+        *,
+        port: int = 0,
+        max_seconds: float = 900.0,
+        start_timeout: float = 20.0,
+    ) -> None:
+        super().__init__(config or SandboxConfig())
+        self._options = [f"--port={port}", f"--max-seconds={max_seconds}"]
+        self._start_timeout = start_timeout
+
+    @property
+    def pid(self) -> int:
+        """The id of the process."""
+        if self._url is None:
+            message = "SandboxProcess is not running: enter it with `async with` first"
+            raise RuntimeError(message)
+        return self._process.pid
+
+    async def __aenter__(self) -> Self:
+        async with AsyncExitStack() as stack:
+            with TemporaryFile() as errors:
+                self._process = await _spawn(self._options, errors)
+                stack.push_async_callback(_end, self._process)
+                self._url = await self._read_url(errors)
+            self._session = await stack.enter_async_context(self._open_session())
+            self._stack = stack.pop_all()
+        return self
+
+    async def __aexit__(self, *_exc: object) -> None:
+        self._url = None
+        await self._stack.aclose()
+
+    def _open_session(self) -> aiohttp.ClientSession:
+        headers = {"Authorization": f"Bearer {self.api_key}"}
+        # A connection per command: one that is kept may be closed by the server at any moment.
+        return aiohttp.ClientSession(
+            self._url, headers=headers, connector=aiohttp.TCPConnector(force_close=True)
+        )
+
+    async def _read_url(self, errors: IO[bytes]) -> str:
+        stdin, stdout = self._process.stdin, self._process.stdout
+        if stdin is None or stdout is None:
+            raise AssertionError
+        try:
+            async with asyncio.timeout(self._start_timeout):
+                stdin.write(json.dumps(self.config.to_dict()).encode() + b"\n")
+                line = await stdout.readline()
+            return str(json.loads(line)["url"])
+        except (TimeoutError, ValueError) as failure:
+            raise _not_started(errors) from failure
+
+    async def _command(self, name: str, settings: dict[str, Any]) -> dict[str, Any]:
+        if self._url is None:
+            message = "SandboxProcess is not running: enter it with `async with` first"
+            raise RuntimeError(message)
+        async with self._session.post(CONTROL + name, json=settings) as answer:
+            result: dict[str, Any] = await answer.json()
+        if not answer.ok:
+            message = f"the sandbox refused {name}: {result.get('error')}"
+            raise SandboxError(message)
+        return result
+
+
+async def _spawn(options: list[str], errors: IO[bytes]) -> asyncio.subprocess.Process:
+    return await asyncio.create_subprocess_exec(
+        sys.executable,
+        *("-m", "hostup_async.sandbox", "--config-json=-", "--until-stdin-closes"),
+        *options,
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=errors,
+        # Ctrl-C in a terminal reaches a whole group; the client may still want the books.
+        start_new_session=True,
+    )
+
+
+async def _end(process: asyncio.subprocess.Process) -> None:
+    if process.returncode is None:
+        process.terminate()
+    try:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_GRACE):
+                await process.communicate()
+    finally:
+        # Also reached when cancelled: the child must not stay behind.
+        if process.returncode is None:
+            process.kill()
+            await process.communicate()
+
+
+def _not_started(errors: IO[bytes]) -> SandboxError:
+    errors.seek(0, os.SEEK_SET)
+    told = errors.read().decode(errors="replace").strip() or "it wrote nothing"
+    return SandboxError(f"the sandbox did not start; its standard error: {told}")
