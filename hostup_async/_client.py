@@ -95,11 +95,11 @@ class Client:
             transport.poll_url(ticket.poll_url)
         return Operation(self._caller, ticket)
 
-    async def wait_all(
+    def wait_all(
         self,
         operations: Iterable[Operation],
         *,
-        timeout: Seconds = 600,  # noqa: ASYNC109 - the bound of each wait
+        timeout: Seconds = 600,
     ) -> AsyncIterator[tuple[Operation, Job | HostUpError]]:
         """Wait for many operations at once; yields each as it ends, with its job or its error.
 
@@ -115,5 +115,4 @@ class Client:
             ...     async for operation, result in client.wait_all(operations):
             ...         print(operation.vps_id, result)
         """
-        async for ended in as_they_end(operations, lambda one: one.wait(timeout=timeout)):
-            yield ended
+        return as_they_end(operations, lambda one: one.wait(timeout=timeout))
