@@ -278,10 +278,11 @@ async def test_every_request_says_who_asks() -> None:
     seen: list[bytes] = []
 
     class Listening(RawServer):
-        async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             seen.append(await reader.readuntil(b"\r\n\r\n"))
             writer.write(http(b'{"operation": null}', "202 Accepted"))
-            writer.close()
+            await writer.drain()
+            await reader.read()
 
     async with Listening() as server, client_of(server.url) as client:
         await client.vps.reset("vps_1")

@@ -54,29 +54,43 @@ class RawServer:
         self.url = ""
 
     async def __aenter__(self) -> Self:
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        self._serving: set[asyncio.Task[None]] = set()
+        self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
         self.url = f"http://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
         return self
 
     async def __aexit__(self, *_: object) -> None:
         self._server.close()
-        await self._server.wait_closed()
+        for task in self._serving:
+            task.cancel()
+        await asyncio.gather(*self._serving, return_exceptions=True)
 
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.create_task(self._serve_and_close(reader, writer))
+        self._serving.add(task)
+
+    async def _serve_and_close(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
         try:
-            while head := await reader.readuntil(b"\r\n\r\n"):
-                self.requests.append(head.split(b"\r\n")[0].decode())
-                answer = self.answers.pop(0) if self.answers else None
-                if answer is None:
-                    break
-                writer.write(answer)
-                await writer.drain()
-                if b"Connection: close" in answer:
-                    break
+            await self.serve(reader, writer)
         except (asyncio.IncompleteReadError, ConnectionError):
             pass
         finally:
-            writer.close()
+            writer.transport.abort()
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """One connection, until it is to be closed."""
+        while head := await reader.readuntil(b"\r\n\r\n"):
+            self.requests.append(head.split(b"\r\n")[0].decode())
+            answer = self.answers.pop(0) if self.answers else None
+            if answer is None:
+                break
+            writer.write(answer)
+            await writer.drain()
+            if b"Connection: close" in answer:
+                writer.close()
+                await writer.wait_closed()
 
 
 def http(body: bytes, status: str = "200 OK", *headers: str) -> bytes:

@@ -1,0 +1,38 @@
+"""An event loop whose clock jumps: logic that waits for hours is tested in milliseconds."""
+
+import asyncio
+import selectors
+from typing import Any
+
+
+class _JumpingSelector(selectors.DefaultSelector):
+    """Instead of waiting for time to pass, moves the loop's clock."""
+
+    now = 0.0
+
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        if timeout is None:
+            msg = "Every task waits, and no timer is set: a deadlock."
+            raise RuntimeError(msg)
+        self.now += max(0.0, timeout)
+        return super().select(0)
+
+
+class VirtualLoop(asyncio.SelectorEventLoop):
+    """A loop on virtual time, for code that does no I/O."""
+
+    def __init__(self) -> None:
+        self._jumping = _JumpingSelector()
+        super().__init__(self._jumping)
+
+    def time(self) -> float:
+        return self._jumping.now
+
+
+VIRTUAL: tuple[str, dict[str, Any]] = ("asyncio", {"loop_factory": VirtualLoop})
+"""What a module's `anyio_backend` fixture returns to run its tests on virtual time."""
+
+
+def now() -> float:
+    """The virtual time, in seconds."""
+    return asyncio.get_running_loop().time()
