@@ -80,18 +80,21 @@ def _job_fields(body: dict[str, Any]) -> dict[str, Any] | None:
     inner = data.get("operation")
     if is_object(inner):
         return inner
-    if _word(body.get("status")) is not None:
-        return _status_and_data(body, data)
-    return data if _looks_like_a_job(data) else None
+    return _status_and_data(body, data)
 
 
-def _status_and_data(body: dict[str, Any], data: dict[str, Any]) -> dict[str, Any]:
-    """`{"status", "data"}`: `data` is the job where it looks like one, or else its result."""
-    if not any(mark in data for mark in _MARKS):
-        return {"result": data, **body}
-    if _word(body["status"]) not in _WORDS:  # "success", "ok": the answer's status, not the job's
+def _status_and_data(body: dict[str, Any], data: dict[str, Any]) -> dict[str, Any] | None:
+    """`{"status", "data"}`: `data` is the job where it looks like one, or else its result.
+
+    A `status` outside that no job has, such as "success", is the answer's own, not the job's.
+    """
+    outside, inside = _word(body.get("status")), _word(data.get("status"))
+    marked = any(mark in data for mark in _MARKS)
+    if outside in _WORDS:
+        return {"state": inside, **data, "status": outside} if marked else {"result": data, **body}
+    if marked or inside in _WORDS:
         return data
-    return {"state": data.get("status"), **data, "status": body["status"]}
+    return {"result": data, **body} if outside else (data if inside else None)
 
 
 def _looks_like_a_job(fields: dict[str, Any]) -> bool:
@@ -99,7 +102,7 @@ def _looks_like_a_job(fields: dict[str, Any]) -> bool:
 
 
 def _word(value: object) -> str | None:
-    return value.strip().lower() if isinstance(value, str) and value else None
+    return clean(value).lower() or None if isinstance(value, str) else None
 
 
 def _build_job(fields: dict[str, Any], raw: dict[str, Any]) -> Job:
@@ -115,7 +118,7 @@ def _build_job(fields: dict[str, Any], raw: dict[str, Any]) -> Job:
         state=state,
         progress=progress,
         message=_text_of(fields.get("progressMessage")),
-        error=_why(fields, result) if status == JobStatus.FAILED else None,
+        error=_why(fields, result, raw) if status == JobStatus.FAILED else None,
         result=result,
         poll_url=text_or_none(fields.get("pollUrl")) or None,
         created_at=moment_or_none(fields.get("createdAt")),
@@ -141,11 +144,11 @@ def _says_no(part: object) -> bool:
     return is_object(part) and part.get("success") is False
 
 
-def _why(fields: dict[str, Any], result: object) -> str | None:
-    return next(filter(None, _reasons(fields, result)), None)
+def _why(fields: dict[str, Any], result: object, raw: dict[str, Any]) -> str | None:
+    return next(filter(None, _reasons(fields, result, raw)), None)
 
 
-def _reasons(fields: dict[str, Any], result: object) -> Iterator[str | None]:
+def _reasons(fields: dict[str, Any], result: object, raw: dict[str, Any]) -> Iterator[str | None]:
     yield _text_of(fields.get("error"))
     yield _text_of(fields.get("failedReason"))
     if is_object(result):
@@ -153,6 +156,8 @@ def _reasons(fields: dict[str, Any], result: object) -> Iterator[str | None]:
         yield _text_of(result.get("message"))
     yield _text_of(result)
     yield _text_of(fields.get("progressMessage"))
+    yield _text_of(raw.get("error"))
+    yield _text_of(raw.get("message"))
 
 
 def _text_of(value: object) -> str | None:
@@ -183,13 +188,16 @@ def read_problem(status: int, body: object, retry_after: float | None = None) ->
         request_id=_text_of(fields.get("requestId")),
         errors=read_field_errors(fields.get("errors")),
         retry_after=retry_after,
-        raw=fields if is_object(body) else {},
+        raw=body if is_object(body) else {},
     )
 
 
 def is_denied(body: object) -> bool:
     """Whether a 2xx takes itself back: `success: false` with no job in it that failed."""
-    return _says_no(body) and find_job(body) is None
+    if not _says_no(body):
+        return False
+    job = find_job(body)
+    return job is None or job.status != JobStatus.FAILED
 
 
 def meant_status(problem: Problem) -> int:

@@ -138,7 +138,7 @@ class Attempt(Generic[T]):
             job = self.value if isinstance(self.value, Job) else Job()
             return (
                 f"The {request.action} of {request.vps_id} was accepted before the cancellation, "
-                f"as job {job.id}; follow it with client.operation({job.poll_url!r})."
+                f"as job {job.id!r}; follow it with client.operation({job.poll_url!r})."
             )
         if self.happened is Happened.IN_DOUBT:
             return f"The {request.action} of {request.vps_id} was sent, its outcome is unknown."

@@ -64,7 +64,10 @@ class Client:
         self.vps: Final = VpsResource(self._caller)
 
     def __repr__(self) -> str:
-        return f"<Client of {self._config.base}, key {self._config.key.fingerprint}>"
+        config: Config | None = getattr(self, "_config", None)
+        if config is None:  # refused by __init__, and shown by a traceback
+            return "<Client, not configured>"
+        return f"<Client of {config.base}, key {config.key.fingerprint}>"
 
     async def __aenter__(self) -> Self:
         await self._caller.line.transport.open()

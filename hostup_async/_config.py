@@ -4,8 +4,9 @@ import hashlib
 import ipaddress
 import math
 import os
+import re
 from datetime import timedelta
-from typing import Final
+from typing import Final, SupportsIndex
 from urllib.parse import SplitResult, urlsplit
 
 from attrs import field, frozen
@@ -15,8 +16,13 @@ from hostup_async._errors import ConfigurationError
 Seconds = float | timedelta
 
 DEFAULT_BASE: Final = "https://cloud.hostup.se"
+_DEFAULT_PORTS: Final = {"https": 443, "http": 80}
+_HOST: Final = r"[a-z0-9._-]+|[0-9a-f:.]+"  # a name, or an IPv6 address without its brackets
 KEY_VARIABLE: Final = "HOSTUP_API_KEY"
 BASE_VARIABLE: Final = "HOSTUP_API_BASE"
+
+
+_LONGEST: Final = 1e9  # thirty years; longer waits are mistakes, and overflow timers
 
 
 def seconds(value: object, *, name: str = "a duration") -> float:
@@ -26,8 +32,8 @@ def seconds(value: object, *, name: str = "a duration") -> float:
     if isinstance(value, bool) or not isinstance(value, int | float):
         msg = f"{name} must be seconds or a timedelta, not {type(value).__name__}."
         raise ConfigurationError(msg)
-    if not (math.isfinite(value) and value > 0):
-        msg = f"{name} must be a positive number of seconds, not {value}."
+    if not 0 < value < math.inf or value > _LONGEST:
+        msg = f"{name} must be a positive number of seconds, at most {_LONGEST:.0f}."
         raise ConfigurationError(msg)
     return float(value)
 
@@ -39,6 +45,9 @@ class SecretText(str):
 
     def __repr__(self) -> str:
         return "'<secret>'"
+
+    def __getitem__(self, key: SupportsIndex | slice) -> str:
+        return SecretText(super().__getitem__(key))  # a reporter may show a part of it
 
 
 class ApiKey:
@@ -58,9 +67,14 @@ class ApiKey:
         return SecretText("Bearer " + self._text)
 
 
-def hide(key: str | None) -> SecretText | None:
+def hide(key: object) -> SecretText | None:
     """The key in a form that is safe in a local variable; the first thing done to a key."""
-    return None if key is None else SecretText(key)
+    if isinstance(key, str):
+        return SecretText(key)
+    if key is None:
+        return None
+    msg = f"The API key must be a string, not {type(key).__name__}."
+    raise ConfigurationError(msg)
 
 
 def find_key(key: SecretText | None) -> ApiKey:
@@ -104,14 +118,20 @@ def _split(text: str) -> SplitResult:
         port = parts.port
     except ValueError:
         parts, port = urlsplit(""), None
-    if parts.scheme not in {"http", "https"} or not parts.hostname or port == 0 or "@" in text:
+    host = re.fullmatch(_HOST, parts.hostname or "", re.ASCII)
+    if parts.scheme not in _DEFAULT_PORTS or not host or port == 0 or "@" in text:
         msg = f"The base URL must look like {DEFAULT_BASE}: scheme and host, no user or password."
         raise ConfigurationError(msg)
     return parts
 
 
 def _shown(parts: SplitResult) -> str:
-    return f"{parts.scheme}://{parts.netloc.lower()}"
+    """The origin, as one text for all that mean the same."""
+    host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
+    port = parts.port
+    return f"{parts.scheme}://{host}" + (
+        f":{port}" if port and port != _DEFAULT_PORTS[parts.scheme] else ""
+    )
 
 
 def _is_loopback(host: str) -> bool:

@@ -88,9 +88,9 @@ class KnownLimit:
         self._spent.append(now)
 
     def refund(self) -> None:
-        """Forget the last send."""
+        """Forget the oldest send: whichever one never went, this errs on the safe side."""
         if self._spent:
-            self._spent.pop()
+            self._spent.popleft()
 
     def learn(self, reading: RateLimitReading, now: float) -> None:
         """Nothing: the user knows better."""
@@ -127,11 +127,12 @@ class LearnedLimit:
 
     def learn(self, reading: RateLimitReading, now: float) -> None:
         """Take the limit, what it leaves, and the length of its window from an answer."""
-        if reading.limit is not None and reading.limit > 0:
+        reset_after = reading.retry_after if reading.reset_after is None else reading.reset_after
+        if reset_after is None:
+            return  # a limit without a window is no limit that could be kept
+        if reading.limit:
             self._limit = reading.limit
-        if reading.reset_after is None:
-            return
-        self._resets_at = now + reading.reset_after
+        self._resets_at = now + reset_after
         self._window = reading.window or max(self._resets_at - self._opened_at, 1.0)
         if reading.remaining is not None and reading.limit is not None:
             self._used = max(self._used, reading.limit - reading.remaining)

@@ -32,7 +32,7 @@ class Operation:
         self.job = job or Job(id=ticket.job_id, poll_url=ticket.poll_url)
 
     def __repr__(self) -> str:
-        return f"<Operation: {self._what}, job {self.job_id}, {self.job.status}>"
+        return f"<Operation: {self._what}, job {self.job_id!r}, {self.job.status}>"
 
     @property
     def vps_id(self) -> str | None:
@@ -146,4 +146,4 @@ class Operation:
 
     @property
     def _what(self) -> str:
-        return f"{self.action} of {self.vps_id}" if self.action else f"job at {self.poll_url}"
+        return f"{self.action} of {self.vps_id}" if self.action else f"job at {self.poll_url!r}"

@@ -1,6 +1,5 @@
 """Tokens: all that is needed to go on watching a job elsewhere, as one short string."""
 
-import binascii
 import json
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from typing import Any, Final
@@ -42,7 +41,7 @@ def read_token(text: str, base: str) -> Ticket:
         return _of_poll_url(text, base)
     ticket = _decode(text.removeprefix(_PREFIX))
     if ticket.base != base:
-        msg = f"This token was made for {ticket.base}, and this client talks to {base}."
+        msg = f"This token was made for {ticket.base!r}, and this client talks to {base}."
         raise ConfigurationError(msg)
     return ticket
 
@@ -68,7 +67,7 @@ def _decode(text: str) -> Ticket:
             sent_at,
             accepted_at,
         )
-    except (ValueError, TypeError, RecursionError, binascii.Error):
+    except (ValueError, TypeError, OverflowError, RecursionError):
         msg = "This token is damaged: copy the whole of what operation.token() returned."
         raise ConfigurationError(msg) from None
 

@@ -10,7 +10,13 @@ import aiohttp
 from yarl import URL
 
 from hostup_async._config import Config
-from hostup_async._errors import ClientClosed, NetworkError, NotSent, UntrustedPollUrl
+from hostup_async._errors import (
+    ClientClosed,
+    ConfigurationError,
+    NetworkError,
+    NotSent,
+    UntrustedPollUrl,
+)
 from hostup_async._version import __version__
 
 Session = aiohttp.ClientSession
@@ -76,7 +82,7 @@ class Transport:
         self.base: Final = config.base
         self._lent = session
         self._session: Session | None = None
-        self._origin = URL(config.base).origin()
+        self._origin = URL(config.base)
         self._headers = {
             "Authorization": config.key.authorization(),
             "Accept": "application/json",
@@ -91,7 +97,14 @@ class Transport:
         )
 
     async def open(self) -> None:
-        """Make the session, here and not earlier: it belongs to the running loop."""
+        """Make the session, here and not earlier: it belongs to the running loop.
+
+        Raises:
+            ConfigurationError: It is open already.
+        """
+        if self._session is not None:
+            msg = "This client is open already: make one client for each `async with`."
+            raise ConfigurationError(msg)
         if self._lent is None:
             self._session = aiohttp.ClientSession(
                 connector=aiohttp.TCPConnector(limit=CONNECTIONS, keepalive_timeout=KEEPALIVE),
@@ -122,7 +135,7 @@ class Transport:
         """
         try:
             url = self._origin.join(URL(text))
-            if url.origin() == self._origin and url.user is None:
+            if _origin_of(url) == _origin_of(self._origin) and url.user is None:
                 return url
         except ValueError:
             pass  # not a URL at all
@@ -177,6 +190,10 @@ class Transport:
 
 _JSON: Final = {"Content-Type": "application/json"}
 _SKIPPED: Final = ("Content-Type",)
+
+
+def _origin_of(url: URL) -> tuple[str, str | None, int | None]:
+    return url.scheme, url.host, url.port  # a port that is left out is the scheme's own
 
 
 def _bare(error: BaseException) -> BaseException:

@@ -154,8 +154,8 @@ def _converter() -> "Converter":
     from cattrs import Converter  # noqa: PLC0415 - a tenth of the import's time
 
     converter = Converter(detailed_validation=False)
+    converter.register_structure_hook(str, lambda value, _: text_or_none(value) or "")
     hooks: dict[Any, Callable[[Any, Any], Any]] = {
-        str: lambda value, _: text_or_none(value) or "",
         str | None: text_or_none,
         float | None: number_or_none,
         bool | None: _flag_or_none,

@@ -255,6 +255,12 @@ async def test_a_client_that_is_not_open_says_so(start_sandbox: StartSandbox) ->
     assert client.budget.snapshot().in_flight == 0
 
 
+async def test_a_client_is_not_opened_twice(start_sandbox: StartSandbox, connect: Connect) -> None:
+    client = await connect(await start_sandbox())
+    with pytest.raises(ConfigurationError, match="open already"):
+        await client.__aenter__()
+
+
 async def test_requests_are_told_to_the_listener_and_its_mistakes_are_harmless(
     start_sandbox: StartSandbox, connect: Connect, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -208,6 +208,12 @@ async def test_a_poll_url_from_a_user_is_held_to_the_same(
         client.operation(poll_url)
 
 
+@pytest.mark.parametrize("poll_url", ["https://api.example:443/x", "https://API.example/x", "/x"])
+async def test_the_same_origin_in_other_words_is_the_same(poll_url: str) -> None:
+    async with client_of("https://api.example") as client:
+        assert client.operation(poll_url).poll_url == poll_url
+
+
 @pytest.mark.parametrize("text", ["", "job_01hx", "hostup1_", "hostup1_e30", "ftp://x/y"])
 async def test_what_is_neither_token_nor_poll_url_is_refused(
     start_sandbox: StartSandbox, connect: Connect, text: str

@@ -1,5 +1,6 @@
 """Validators that say plainly what is wrong with a setting."""
 
+import sys
 from collections.abc import Callable, Collection
 from typing import Protocol, TypeAlias, TypeVar
 
@@ -52,15 +53,18 @@ def between(low: float, high: float) -> Validator[float]:
 
     def check(_instance: object, attribute: Named, value: object) -> None:
         if not low <= _number(attribute.name, value) <= high:
-            message = f"{attribute.name} must be from {low:g} to {high:g}, not {value!r}"
+            bounds = (
+                f"{low:g} or more" if high >= sys.float_info.max else f"from {low:g} to {high:g}"
+            )
+            message = f"{attribute.name} must be {bounds}, not {value!r}"
             raise ValueError(message)
 
     return check
 
 
 def at_least(low: float) -> Validator[float]:
-    """Accept a number that is `low` or more."""
-    return between(low, float("inf"))
+    """Accept a finite number that is `low` or more."""
+    return between(low, sys.float_info.max)
 
 
 def above(low: float) -> Validator[float]:

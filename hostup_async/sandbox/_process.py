@@ -17,7 +17,7 @@ _GRACE: Final = 2.0
 
 
 class SandboxError(RuntimeError):
-    """A sandbox could not be started, or refused a command."""
+    """A sandbox could not be started, refused a command, or is gone."""
 
 
 class SandboxProcess(SandboxHandle):
@@ -98,8 +98,12 @@ class SandboxProcess(SandboxHandle):
         if self._url is None:
             message = "SandboxProcess is not running: enter it with `async with` first"
             raise RuntimeError(message)
-        async with self._session.post(CONTROL + name, json=settings) as answer:
-            result: dict[str, Any] = await answer.json()
+        try:
+            async with self._session.post(CONTROL + name, json=settings) as answer:
+                result: dict[str, Any] = await answer.json()
+        except (aiohttp.ClientError, TimeoutError, ValueError) as error:
+            message = f"the sandbox's process does not answer any more: {error}"
+            raise SandboxError(message) from error
         if not answer.ok:
             message = f"the sandbox refused {name}: {result.get('error')}"
             raise SandboxError(message)

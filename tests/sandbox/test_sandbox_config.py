@@ -10,7 +10,7 @@ from hostup_async.sandbox._ids import dice
 @pytest.mark.parametrize(
     ("settings", "told"),
     [
-        ({"vps": -1}, "vps must be from 0"),
+        ({"vps": -1}, "vps must be 0 or more"),
         ({"vps": 1.5}, "vps must be a whole number"),
         ({"vps": True}, "vps must be a whole number"),
         ({"page_size_max": 101}, "page_size_max must be from 1 to 100"),
@@ -24,13 +24,14 @@ from hostup_async.sandbox._ids import dice
         ({"vps": 2, "stopped": 2, "not_ready": 1}, "must not exceed vps"),
         ({"job_failure_rate": 0.6, "completed_with_success_false_rate": 0.6}, "not exceed 1"),
         ({"job_prefixes": []}, "job_prefixes must not be empty"),
-        ({"limit": {"requests": 0, "seconds": 1}}, "requests must be from 1"),
+        ({"limit": {"requests": 0, "seconds": 1}}, "requests must be 1 or more"),
         ({"limit": {"requests": 1, "seconds": 0}}, "seconds must be above 0"),
         ({"jobs": {"kind": "never"}}, "kind must be one of"),
+        ({"jobs": {"median": float("inf")}}, "median must be 0 or more"),
         ({"faults": [{"fault": "no_such_fault"}]}, "no_such_fault"),
         ({"faults": [{"fault": "stall", "on": "moon"}]}, "on must be one of"),
         ({"faults": [{"fault": "lost_reply", "acts": False}]}, "contradicts"),
-        ({"forget_after": -1}, "forget_after must be from 0"),
+        ({"forget_after": -1}, "forget_after must be 0 or more"),
     ],
 )
 def test_wrong_settings_are_refused_plainly(settings: dict[str, Any], told: str) -> None:

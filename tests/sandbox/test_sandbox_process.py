@@ -146,6 +146,13 @@ async def test_a_process_that_is_too_slow_to_start() -> None:
         await SandboxProcess(start_timeout=0).__aenter__()
 
 
+async def test_a_process_that_is_gone_is_an_error_of_the_sandbox() -> None:
+    async with SandboxProcess() as sandbox:
+        os.kill(sandbox.pid, signal.SIGKILL)
+        with pytest.raises(SandboxError, match="does not answer"):
+            await sandbox.books()
+
+
 async def test_a_refused_command_says_why() -> None:
     async with SandboxProcess() as sandbox:
         with pytest.raises(SandboxError, match="refused melt: no such command"):
