@@ -29,7 +29,7 @@ class Operation:
     def __init__(self, caller: Caller, ticket: Ticket, job: Job | None = None) -> None:
         self._caller = caller
         self._ticket: Final = ticket
-        self.job = job or Job(id=ticket.job_id, poll_url=ticket.poll_url)
+        self.job: Job = job or Job(id=ticket.job_id, poll_url=ticket.poll_url)
 
     def __repr__(self) -> str:
         return f"<Operation: {self._what}, job {self.job_id!r}, {self.job.status}>"

@@ -41,8 +41,8 @@ class Exchange:
     __slots__ = ("sends", "sent_at")
 
     def __init__(self) -> None:
-        self.sends = 0
-        self.sent_at = 0.0
+        self.sends: int = 0
+        self.sent_at: float = 0.0
 
 
 class Answer(NamedTuple):
