@@ -37,7 +37,15 @@ if TYPE_CHECKING:
         UntrustedPollUrl,
         WaitTimeout,
     )
-    from hostup_async._events import Accepted, Event, OnEvent, Paused, RequestDone, Retrying
+    from hostup_async._events import (
+        Accepted,
+        Event,
+        InDoubt,
+        OnEvent,
+        Paused,
+        RequestDone,
+        Retrying,
+    )
     from hostup_async._ledger import RateLimit
     from hostup_async._models import (
         Action,
@@ -76,6 +84,7 @@ __all__ = [
     "Gate",
     "Gates",
     "HostUpError",
+    "InDoubt",
     "InvalidRequest",
     "Job",
     "JobFailed",
@@ -146,6 +155,7 @@ _HOMES = {
         "_events": (
             "Accepted",
             "Event",
+            "InDoubt",
             "OnEvent",
             "Paused",
             "RequestDone",

@@ -3,9 +3,12 @@
 from collections.abc import Iterator
 from typing import Any, Final
 
+from attrs import evolve
+
 from hostup_async._errors import UnreadableReply
 from hostup_async._models import Job, JobStatus, Problem
 from hostup_async._wire import (
+    expect_object,
     is_object,
     moment_or_none,
     number_or_none,
@@ -24,10 +27,12 @@ _WORDS: Final = {
     "active": JobStatus.IN_PROGRESS,
     "running": JobStatus.IN_PROGRESS,
 }
+_GOING: Final = frozenset({JobStatus.PENDING, JobStatus.QUEUED, JobStatus.IN_PROGRESS})
 _MARKS: Final = ("jobId", "state", "isCompleted", "isFailed", "pollUrl")
 
 _TOO_MANY_REQUESTS: Final = 429
 _RATE_LIMIT_CODES: Final = frozenset({"rate_limited", "rate_limit_exceeded"})
+_CLIENT_ERRORS: Final = range(400, 500)
 # What a code stands for, where an answer's status does not say: `success: false` with a 200.
 _STATUS_OF_CODE: Final = {
     "invalid_request": 400,
@@ -38,6 +43,7 @@ _STATUS_OF_CODE: Final = {
     "vps_not_found": 404,
     "cooldown_active": 409,
     "vps_not_ready": 409,
+    **dict.fromkeys(_RATE_LIMIT_CODES, _TOO_MANY_REQUESTS),
     "internal_error": 500,
     "upstream_failed": 502,
     "upstream_unavailable": 503,
@@ -128,16 +134,27 @@ def _build_job(fields: dict[str, Any], raw: dict[str, Any]) -> Job:
 
 
 def _read_status(fields: dict[str, Any], raw: dict[str, Any]) -> tuple[JobStatus | str, str | None]:
-    """Our status and the server's word: a sign of failure outweighs one of success."""
+    """Our status and the server's word.
+
+    A sign of failure outweighs all others, and any sign that it goes on outweighs success.
+    """
     words = [word for key in ("status", "state") if (word := _word(fields.get(key)))]
     said = [_WORDS.get(word, word) for word in words]
     state = words[-1] if words else None
     if JobStatus.FAILED in said or fields.get("isFailed") is True:
         return JobStatus.FAILED, state
-    if JobStatus.COMPLETED in said or fields.get("isCompleted") is True:
+    completed = JobStatus.COMPLETED in said or fields.get("isCompleted") is True
+    if completed and not _goes_on(said, fields):
         denied = any(_says_no(part) for part in (fields.get("result"), fields, raw))
         return (JobStatus.FAILED if denied else JobStatus.COMPLETED), state
-    return (said[0] if said else JobStatus.PENDING), state
+    going = (word for word in said if word != JobStatus.COMPLETED)
+    return next(going, JobStatus.IN_PROGRESS if completed else JobStatus.PENDING), state
+
+
+def _goes_on(said: list[str], fields: dict[str, Any]) -> bool:
+    if any(word in _GOING for word in said) or fields.get("isCompleted") is False:
+        return True
+    return fields.get("isRunning") is True or fields.get("isWaiting") is True
 
 
 def _says_no(part: object) -> bool:
@@ -193,16 +210,45 @@ def read_problem(status: int, body: object, retry_after: float | None = None) ->
 
 
 def is_denied(body: object) -> bool:
-    """Whether a 2xx takes itself back: `success: false` with no job in it that failed."""
-    if not _says_no(body):
+    """Whether a 2xx takes itself back: `success: false`, and no job in it."""
+    return _says_no(body) and not _is_named(find_job(body))
+
+
+def _is_named(job: Job | None) -> bool:
+    return job is not None and bool(job.id or job.poll_url or job.is_final)
+
+
+def read_accepted(body: object) -> Job:
+    """The job of a 2xx that answers an action; an answer without one has accepted it as well.
+
+    Only an answer that names its job can say that the job has ended.
+
+    Raises:
+        UnreadableReply: It says yes and no at once: the action may have been done or not.
+    """
+    fields = expect_object(body)
+    job = find_job(fields) or Job()
+    if job.status != JobStatus.FAILED and (_says_no(fields) or _is_an_error(fields)):
+        msg = "The API's answer is a success and an error at once."
+        raise UnreadableReply(msg)
+    return job if job.id or job.poll_url else evolve(job, status=JobStatus.PENDING)
+
+
+def _is_an_error(fields: dict[str, Any]) -> bool:
+    """Whether this is one of the two error shapes, whatever its HTTP status was."""
+    if is_object(fields.get("operation")) or is_object(fields.get("data")):
         return False
-    job = find_job(body)
-    return job is None or job.status != JobStatus.FAILED
+    status = fields.get("status")
+    said = fields.get("error") or fields.get("code")
+    return bool(said) or (isinstance(status, int) and status not in _SUCCESSES)
 
 
 def meant_status(problem: Problem) -> int:
-    """The status that a problem means: its code outweighs a status that says less."""
-    if problem.code in _RATE_LIMIT_CODES:
+    """The status that a problem means: its code outweighs a status that says less.
+
+    A 5xx stays one whatever its code: a gateway in front of the API may have passed the action on.
+    """
+    if problem.status in _CLIENT_ERRORS and problem.code in _RATE_LIMIT_CODES:
         return _TOO_MANY_REQUESTS
     if problem.status in _SUCCESSES:
         return _STATUS_OF_CODE.get(problem.code or "", problem.status)

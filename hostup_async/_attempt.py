@@ -8,25 +8,31 @@ import anyio
 from attrs import field, frozen
 
 from hostup_async._budget import Budget
-from hostup_async._errors import HostUpError, NetworkError, NotSent
+from hostup_async._errors import HostUpError, NetworkError, NotSent, UnreadableReply
 from hostup_async._events import OnEvent, Paused, RequestDone, tell
-from hostup_async._models import Action, Job
+from hostup_async._models import Action
 from hostup_async._ratelimit import EMPTY
 from hostup_async._replies import Read, understand
-from hostup_async._retry import Happened
+from hostup_async._retry import Happened, Verdict, decide
 from hostup_async._transport import Exchange, Transport, Url
 
 T = TypeVar("T")
 
 
+class Deed(NamedTuple):
+    """What an action does, and to which VPS."""
+
+    action: Action
+    vps_id: str
+
+
 class Request(NamedTuple):
-    """What to send. A request with an `action` acts, and must not act twice."""
+    """What to send. A request with a `deed` acts, and must not act twice."""
 
     method: str
     url: Url
     body: bytes | None = None
-    action: Action | None = None
-    vps_id: str | None = None
+    deed: Deed | None = None
 
     @property
     def what(self) -> str:
@@ -67,6 +73,10 @@ class Attempt(Generic[T]):
         started = time.monotonic()
         try:
             await self._send(line.transport)
+        except BaseException:  # cancelled, or a mistake of ours: it went out all the same
+            if self.exchange.sends:
+                self.happened = Happened.IN_DOUBT
+            raise
         finally:
             self._settle(line, time.monotonic() - started)
 
@@ -80,11 +90,14 @@ class Attempt(Generic[T]):
         task.add_done_callback(line.acting.discard)
         try:
             await asyncio.shield(task)
-        except asyncio.CancelledError as cancellation:
+        except asyncio.CancelledError:
             await self._finish(task)
-            if words := self._last_words():
-                cancellation.add_note(words)
             raise
+
+    @property
+    def verdict(self) -> Verdict:
+        """What follows from what happened."""
+        return decide(self.happened, acts=self.request.deed is not None)
 
     def result(self) -> T:
         """The value of a try that was answered."""
@@ -96,18 +109,22 @@ class Attempt(Generic[T]):
             answer = await transport.send(
                 request.method, request.url, self.exchange, body=request.body
             )
-        except NetworkError as error:
-            self.error = error
-            if not isinstance(error, NotSent):
-                self.happened = Happened.IN_DOUBT
-        else:
             self.status = answer.status
             self.happened, self.value, self.error, self.reading = understand(
                 request.what, answer, self._read
             )
+        except NetworkError as error:
+            self.error = error
+            if not isinstance(error, NotSent):
+                self.happened = Happened.IN_DOUBT
+        except Exception as error:  # whatever it is, the request went out
+            if not self.exchange.sends:
+                raise
+            self.happened = Happened.IN_DOUBT
+            self.error = UnreadableReply(f"The answer could not be read ({error!r}).")
 
     def _settle(self, line: Line, duration: float) -> None:
-        limited = self.happened is Happened.LIMITED
+        limited = self.verdict is Verdict.PAUSE
         pause = line.budget.release(
             sends=self.exchange.sends, refused=limited, reading=self.reading
         )
@@ -130,16 +147,3 @@ class Attempt(Generic[T]):
                     continue
         if not task.cancelled():
             task.exception()  # seen: the cancellation goes first
-
-    def _last_words(self) -> str | None:
-        """What whoever catches the cancellation must know of the action."""
-        request = self.request
-        if self.happened is Happened.ANSWERED:
-            job = self.value if isinstance(self.value, Job) else Job()
-            return (
-                f"The {request.action} of {request.vps_id} was accepted before the cancellation, "
-                f"as job {job.id!r}; follow it with client.operation({job.poll_url!r})."
-            )
-        if self.happened is Happened.IN_DOUBT:
-            return f"The {request.action} of {request.vps_id} was sent, its outcome is unknown."
-        return None

@@ -7,7 +7,7 @@ from typing import Final, Self
 from hostup_async._attempt import Line
 from hostup_async._budget import Budget
 from hostup_async._caller import Caller
-from hostup_async._config import Config, Seconds, Timeouts, find_base, find_key, hide
+from hostup_async._config import Config, Seconds, Timeouts, find_base, find_key, hide, seconds
 from hostup_async._errors import HostUpError
 from hostup_async._events import OnEvent
 from hostup_async._models import Job
@@ -82,7 +82,10 @@ class Client:
         await self.aclose()
 
     async def aclose(self) -> None:
-        """Close the client: actions that are being sent are let end, then the session goes."""
+        """Close the client: nothing more is sent, what is being sent is let end.
+
+        Calls that still wait raise `ClientClosed`, and their actions were not sent.
+        """
         await self._caller.close()
 
     def operation(self, token_or_poll_url: str) -> Operation:
@@ -95,7 +98,7 @@ class Client:
         transport = self._caller.line.transport
         ticket = read_token(token_or_poll_url, transport.base)
         if ticket.poll_url is not None:
-            transport.poll_url(ticket.poll_url)
+            transport.trusted_url(ticket.poll_url)
         return Operation(self._caller, ticket)
 
     def wait_all(
@@ -118,4 +121,5 @@ class Client:
             ...     async for operation, result in client.wait_all(operations):
             ...         print(operation.vps_id, result)
         """
-        return as_they_end(operations, lambda one: one.wait(timeout=timeout))
+        longest = seconds(timeout, name="timeout")
+        return as_they_end(operations, lambda one: one.wait(timeout=longest))

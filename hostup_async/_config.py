@@ -50,13 +50,27 @@ class SecretText(str):
         return SecretText(super().__getitem__(key))  # a reporter may show a part of it
 
 
+class SecretBytes(bytes):
+    """Likewise for bytes."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "b'<secret>'"
+
+
+_SHORTEST_SECRET: Final = 8  # a shorter text stands in answers by chance
+
+
 class ApiKey:
     """An API key that never shows itself: its repr is a fingerprint."""
 
-    __slots__ = ("_text", "fingerprint")
+    __slots__ = ("_bytes", "_is_telling", "_text", "fingerprint")
 
     def __init__(self, text: str) -> None:
         self._text = SecretText(text)
+        self._bytes = SecretBytes(text.encode())
+        self._is_telling = len(text) >= _SHORTEST_SECRET
         self.fingerprint: Final = hashlib.sha256(text.encode()).hexdigest()[:12]
 
     def __repr__(self) -> str:
@@ -66,19 +80,33 @@ class ApiKey:
         """The value of the `Authorization` header, itself secret in a repr."""
         return SecretText("Bearer " + self._text)
 
+    def redact(self, text: str) -> str:
+        """The text without the key, which a server or a proxy may have echoed."""
+        return text.replace(self._text, repr(self)) if self._is_telling else text
+
+    def redact_bytes(self, body: bytes) -> bytes:
+        """Likewise for a body that was not decoded."""
+        return body.replace(self._bytes, b"<ApiKey>") if self._is_telling else body
+
+
+class TypeName(SecretText):
+    """Stands for a key that is no string: the name of its type, and nothing of what it holds."""
+
+    __slots__ = ()
+
 
 def hide(key: object) -> SecretText | None:
     """The key in a form that is safe in a local variable; the first thing done to a key."""
-    if isinstance(key, str):
-        return SecretText(key)
     if key is None:
         return None
-    msg = f"The API key must be a string, not {type(key).__name__}."
-    raise ConfigurationError(msg)
+    return SecretText(key) if isinstance(key, str) else TypeName(type(key).__name__)
 
 
 def find_key(key: SecretText | None) -> ApiKey:
     """The key as given, or else the environment's."""
+    if isinstance(key, TypeName):
+        msg = f"The API key must be a string, not {key}."
+        raise ConfigurationError(msg)
     source = "the variable " + KEY_VARIABLE if key is None else "the api_key argument"
     text = SecretText((os.environ.get(KEY_VARIABLE, "") if key is None else key).strip())
     if not text:
@@ -98,10 +126,11 @@ def find_base(base_url: str | None, *, allow_http: bool = False) -> str:
 
     A trailing `/`, `/api` or `/api/v2` is dropped: public clients differ in what they expect.
     """
-    text = (base_url or os.environ.get(BASE_VARIABLE) or DEFAULT_BASE).strip()
-    parts = _split(text)
+    if base_url is None:
+        base_url = os.environ.get(BASE_VARIABLE) or DEFAULT_BASE
+    parts = _split(base_url.strip())
     if parts.path.rstrip("/") not in {"", "/api", "/api/v2"} or parts.query or parts.fragment:
-        msg = f"The base URL {_shown(parts)} must be an origin such as {DEFAULT_BASE}."
+        msg = f"The base URL must be an origin such as {DEFAULT_BASE}, without {_rest(parts)!r}."
         raise ConfigurationError(msg)
     if parts.scheme == "http" and not (allow_http or _is_loopback(parts.hostname or "")):
         msg = (
@@ -123,6 +152,11 @@ def _split(text: str) -> SplitResult:
         msg = f"The base URL must look like {DEFAULT_BASE}: scheme and host, no user or password."
         raise ConfigurationError(msg)
     return parts
+
+
+def _rest(parts: SplitResult) -> str:
+    """What an origin does not have; a query may hold a secret and is not shown."""
+    return parts.path[:80] + ("?..." if parts.query else "") + ("#..." if parts.fragment else "")
 
 
 def _shown(parts: SplitResult) -> str:
@@ -154,7 +188,8 @@ class Timeouts:
         connect: Opening a connection: TCP and TLS.
         read: Silence on the line while waiting for an answer.
         request: One request from first to last.
-        call: One call that only reads, with all its retries.
+        call: How long a call goes on trying again where no answer came; no retry begins
+            later. Waits for the rate limit are not counted, `Budget(max_wait=...)` bounds those.
 
     Example:
         >>> Timeouts(read=5).read

@@ -112,7 +112,7 @@ class NotSent(NetworkError):
 
 
 class UnreadableReply(HostUpError):
-    """An answer that cannot be understood: not JSON, too large, empty, or a redirect."""
+    """An answer that cannot be understood: not JSON, too large, cut short, or empty."""
 
 
 class UntrustedPollUrl(HostUpError):

@@ -50,11 +50,36 @@ class Paused(Event):
 
 @frozen
 class Accepted(Event):
-    """An action was accepted; `job_id` is None where the API named no job."""
+    """An action was accepted; it is told also where the caller was cancelled meanwhile.
+
+    Attributes:
+        vps_id: The VPS.
+        action: The action.
+        job_id: The job's id, None where the API named no job.
+        token: What `client.operation(token)` takes to follow the job, here or elsewhere.
+    """
 
     vps_id: str
     action: Action
     job_id: str | None
+    token: str
+
+
+@frozen
+class InDoubt(Event):
+    """An action was sent, or may have been, and nobody can tell what became of it.
+
+    Attributes:
+        vps_id: The VPS; look at its status before anything is sent again.
+        action: The action.
+        sent_at: When it was sent, in seconds since the epoch.
+        reason: What is known, in words.
+    """
+
+    vps_id: str
+    action: Action
+    sent_at: float
+    reason: str
 
 
 OnEvent = Callable[[Event], None]

@@ -10,6 +10,7 @@ from hostup_async._config import Seconds, seconds
 from hostup_async._errors import JobFailed, NotFound, OutcomeUnknown, RateLimited, WaitTimeout
 from hostup_async._models import Action, Job, JobStatus
 from hostup_async._poller import watch
+from hostup_async._refusals import make_outcome_unknown
 from hostup_async._token import Ticket, make_token
 
 
@@ -99,7 +100,7 @@ class Operation:
         return self.job
 
     async def _watch(self, longest: float) -> None:
-        self._poll_url()  # nothing to look at is known at once, not after the first gap
+        self._known_url()  # nothing to look at is known at once, not after the first gap
         give_up_at = anyio.current_time() + longest
         with anyio.move_on_after(longest):
             try:
@@ -112,27 +113,27 @@ class Operation:
     async def _look(self, max_wait: float | None) -> Job:
         if self.job.is_final:
             return self.job
-        url = self._caller.line.transport.poll_url(self._poll_url())
+        url = self._caller.line.transport.trusted_url(self._known_url())
         try:
-            self.job = await self._caller.get(url, read_job, max_wait=max_wait)
+            job = await self._caller.get(url, read_job, max_wait=max_wait)
         except NotFound as error:
             raise self._lost(why="the API has forgotten the job", error=error) from error
+        if not self.job.is_final:  # another look, begun later, may have ended sooner
+            self.job = job
         return self.job
 
-    def _poll_url(self) -> str:
+    def _known_url(self) -> str:
         if self.poll_url is None:
             raise self._lost(why="the API accepted it without naming a job")
         return self.poll_url
 
     def _lost(self, *, why: str, error: NotFound | None = None) -> OutcomeUnknown:
-        return OutcomeUnknown(
-            f"What became of the {self._what} is not known: {why}. Do not send it again blindly: "
-            "look at client.vps.status(...), where an uptime shorter than the time since the "
-            "action was sent shows that it took place.",
-            problem=error.problem if error else None,
+        return make_outcome_unknown(
+            why,
             vps_id=self.vps_id,
             action=self.action,
             sent_at=self.sent_at,
+            problem=error.problem if error else None,
         )
 
     def _timed_out(self, *, why: str) -> WaitTimeout:

@@ -1,5 +1,6 @@
 """From a problem to an error: which class, and what the caller should do about it."""
 
+from datetime import UTC, datetime
 from typing import Final
 
 from hostup_async._answers import meant_status
@@ -9,11 +10,12 @@ from hostup_async._errors import (
     Forbidden,
     InvalidRequest,
     NotFound,
+    OutcomeUnknown,
     RateLimited,
     ServerError,
     Unauthorized,
 )
-from hostup_async._models import Problem
+from hostup_async._models import Action, Problem
 
 _CLASSES: Final[dict[int, type[ApiError]]] = {
     400: InvalidRequest,
@@ -42,23 +44,54 @@ _FILTERED: Final = (
     "A filter in front of the API refused the client; this says nothing about the key's scopes. "
     "Try from another address, or ask HostUp's support."
 )
+_REDIRECTED: Final = "The base URL is probably wrong: it must be the API's own origin."
 _OTHERWISE: Final = "See the API's documentation for this answer."
 _SERVER_ERROR: Final = 500
+_SUCCESSES: Final = range(200, 300)
+_REDIRECTS: Final = range(300, 400)
 
 
 def make_refusal(what: str, problem: Problem, *, is_html: bool = False) -> ApiError:
     """The error for an answer that says no; `what` names the request."""
     status = min(meant_status(problem), _SERVER_ERROR)
     cls = _CLASSES.get(status, ApiError)
-    advice = _ADVICE_BY_CODE.get(problem.code or "") or _ADVICE.get(status, _OTHERWISE)
+    otherwise = _REDIRECTED if status in _REDIRECTS else _OTHERWISE
+    advice = _ADVICE_BY_CODE.get(problem.code or "") or _ADVICE.get(status, otherwise)
     if cls is Forbidden and is_html:
         advice = _FILTERED
     return cls(f"{what}: {describe(problem)}. {advice}", problem=problem)
 
 
+def make_outcome_unknown(
+    why: object,
+    *,
+    vps_id: str | None,
+    action: Action | None,
+    sent_at: float | None,
+    problem: Problem | None = None,
+) -> OutcomeUnknown:
+    """The error for an action that was sent, or may have been, and cannot be followed."""
+    what = f"the {action} of {vps_id}" if action else "the job"
+    when = f", sent at {_moment(sent_at)}" if sent_at else ""
+    return OutcomeUnknown(
+        f"Nobody can tell what became of {what}{when}: {str(why).rstrip('.')}. Do not send it "
+        f"again blindly: look at client.vps.status({vps_id or '...'!r}), where an uptime shorter "
+        "than the time since then shows that it took place.",
+        problem=problem,
+        vps_id=vps_id,
+        action=action,
+        sent_at=sent_at,
+    )
+
+
+def _moment(epoch: float) -> str:
+    return datetime.fromtimestamp(epoch, UTC).isoformat(timespec="seconds")
+
+
 def describe(problem: Problem) -> str:
     """A problem in one line: status, code, detail, and the request id that support asks for."""
-    words = [str(problem.status), problem.code]
+    denied = "with `success: false`" if problem.status in _SUCCESSES else None
+    words = [str(problem.status), denied, problem.code]
     said = (problem.detail or problem.title or "").rstrip(".")
     request = f" (request {problem.request_id})" if problem.request_id else ""
     return " ".join(filter(None, words)) + (f": {said}" if said else "") + request

@@ -25,6 +25,8 @@ class Happened(Enum):
     """It never left this machine: DNS, refused, TLS, connect timeout, no pool slot."""
     LIMITED = auto()
     """The rate limit refused it: 429."""
+    TAKEN_BACK = auto()
+    """It was answered with a success whose body speaks of the rate limit."""
     IN_DOUBT = auto()
     """It was sent, and then: silence, disconnect, 500 and above, an answer no one can read."""
     REDIRECTED = auto()
@@ -36,7 +38,7 @@ class Happened(Enum):
 class Verdict(Enum):
     """What to do about it."""
 
-    RETURN = auto()
+    ACCEPT = auto()
     RETRY = auto()
     PAUSE = auto()
     """Pause the whole budget, then retry; uses up no attempt."""
@@ -46,18 +48,21 @@ class Verdict(Enum):
 
 #                      an action that must not happen twice, a request that only reads
 _TABLE: Final = {
-    Happened.ANSWERED: (Verdict.RETURN, Verdict.RETURN),
+    Happened.ANSWERED: (Verdict.ACCEPT, Verdict.ACCEPT),
     Happened.NEVER_SENT: (Verdict.RETRY, Verdict.RETRY),
     Happened.LIMITED: (Verdict.PAUSE, Verdict.PAUSE),
+    Happened.TAKEN_BACK: (Verdict.RAISE, Verdict.PAUSE),
     Happened.IN_DOUBT: (Verdict.OUTCOME_UNKNOWN, Verdict.RETRY),
     Happened.REDIRECTED: (Verdict.OUTCOME_UNKNOWN, Verdict.RAISE),
     Happened.REFUSED: (Verdict.RAISE, Verdict.RAISE),
 }
 
 
+_SUCCESSES: Final = range(200, 300)
+_TOO_MANY_REQUESTS: Final = 429
 _BY_STATUS: Final = {
     408: Happened.IN_DOUBT,  # the server waited for more of the request: it may have had enough
-    429: Happened.LIMITED,
+    _TOO_MANY_REQUESTS: Happened.LIMITED,
 }
 _BY_HUNDREDS: Final = {
     2: Happened.REFUSED,  # a 2xx that takes itself back: `success: false`
@@ -73,8 +78,10 @@ def decide(happened: Happened, *, acts: bool) -> Verdict:
 
 
 def classify(problem: Problem) -> Happened:
-    """What an answer that is no success means: the code first, then the status."""
+    """What an answer that is no success means: the status, and a code that says more."""
     status = meant_status(problem)
+    if status == _TOO_MANY_REQUESTS and problem.status in _SUCCESSES:
+        return Happened.TAKEN_BACK
     return _BY_STATUS.get(status) or _BY_HUNDREDS.get(status // 100, Happened.IN_DOUBT)
 
 

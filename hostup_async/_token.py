@@ -31,12 +31,16 @@ def make_token(ticket: Ticket) -> str:
     return _PREFIX + urlsafe_b64encode(text.encode()).decode().rstrip("=")
 
 
-def read_token(text: str, base: str) -> Ticket:
+def read_token(text: object, base: str) -> Ticket:
     """The ticket in a token, or one made of a bare poll URL.
 
     Raises:
         ConfigurationError: It is neither, or was made for another API than `base`.
     """
+    if not isinstance(text, str):
+        msg = f"A token or a poll URL is a string, not {type(text).__name__}."
+        raise ConfigurationError(msg)
+    text = text.strip()
     if not text.startswith(_PREFIX):
         return _of_poll_url(text, base)
     ticket = _decode(text.removeprefix(_PREFIX))

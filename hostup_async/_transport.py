@@ -1,5 +1,6 @@
 """One aiohttp session: a request goes out, an answer or an error that tells "sent" comes back."""
 
+import asyncio
 import platform
 import time
 from collections.abc import Mapping
@@ -9,10 +10,12 @@ from typing import Final, NamedTuple
 import aiohttp
 from yarl import URL
 
+from hostup_async._answers import clean
 from hostup_async._config import Config
 from hostup_async._errors import (
     ClientClosed,
     ConfigurationError,
+    HostUpError,
     NetworkError,
     NotSent,
     UntrustedPollUrl,
@@ -82,6 +85,9 @@ class Transport:
         self.base: Final = config.base
         self._lent = session
         self._session: Session | None = None
+        self._key = config.key
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._closing = False
         self._origin = URL(config.base)
         self._headers = {
             "Authorization": config.key.authorization(),
@@ -100,11 +106,15 @@ class Transport:
         """Make the session, here and not earlier: it belongs to the running loop.
 
         Raises:
-            ConfigurationError: It is open already.
+            ConfigurationError: It is open already, or the lent session is closed.
         """
         if self._session is not None:
             msg = "This client is open already: make one client for each `async with`."
             raise ConfigurationError(msg)
+        if self._lent is not None and self._lent.closed:
+            msg = "The session that was lent is closed: lend an open one."
+            raise ConfigurationError(msg)
+        self._loop, self._closing = asyncio.get_running_loop(), False
         if self._lent is None:
             self._session = aiohttp.ClientSession(
                 connector=aiohttp.TCPConnector(limit=CONNECTIONS, keepalive_timeout=KEEPALIVE),
@@ -115,6 +125,10 @@ class Transport:
         if _TRACE not in self._lent.trace_configs:
             self._lent.trace_configs.append(_TRACE)
         self._session = self._lent
+
+    def refuse(self) -> None:
+        """Send nothing more: what is under way may end, what has not begun never does."""
+        self._closing = True
 
     async def close(self) -> None:
         """Close the session if it is ours."""
@@ -127,20 +141,20 @@ class Transport:
         url = URL(f"{self.base}/api/v2{path}", encoded=True)
         return url.with_query(query) if query else url
 
-    def poll_url(self, text: str) -> URL:
+    def trusted_url(self, poll_url: str) -> URL:
         """The URL that a `pollUrl` means: host-relative or absolute, on the API's origin only.
 
         Raises:
             UntrustedPollUrl: It leads elsewhere; following it would hand over the key.
         """
         try:
-            url = self._origin.join(URL(text))
-            if _origin_of(url) == _origin_of(self._origin) and url.user is None:
+            url = self._origin.join(URL(poll_url))
+            if _origin_of(url) == _origin_of(self._origin) and not (url.user or url.password):
                 return url
         except ValueError:
             pass  # not a URL at all
         msg = (
-            f"The poll URL {text[:200]!r} is not on {self.base}, so it was not followed "
+            f"The poll URL {clean(poll_url, 200)!r} is not on {self.base}, so it was not followed "
             "and the key was not sent there. The action itself was accepted: look at the "
             "VPS's status, and report this to HostUp."
         )
@@ -152,11 +166,14 @@ class Transport:
         """One request and its answer, whatever its status; no redirect is followed.
 
         Raises:
+            ClientClosed: The client is not open here, or is closing; nothing was sent.
+            ConfigurationError: The lent session could not send it; nothing was sent.
             NotSent: It never left this machine.
             NetworkError: It left, or may have, and no answer came.
         """
+        session = self._opened()
         try:
-            response = await self._opened().request(
+            response = await session.request(
                 method,
                 url,
                 data=body,
@@ -166,26 +183,43 @@ class Transport:
                 raise_for_status=False,
                 timeout=self._timeout,
                 trace_request_ctx=exchange,
+                middlewares=(),  # a lent session's own could send an action twice
             )
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            raise self._failure(error, exchange) from _bare(error)
+        except Exception as error:  # noqa: BLE001 - a lent session's hooks may raise anything
+            raise self._failure(error, exchange) from self._bare(error)
         async with response:
-            return await _read(response)
+            status, headers, body, flaw = await _read(response)
+        return Answer(status, headers, self._key.redact_bytes(body), flaw)
 
     def _opened(self) -> Session:
         if self._session is None or self._session.closed:
             msg = "The client is not open: use it inside `async with Client() as client:`."
-            raise ClientClosed(msg)
-        return self._session
+        elif self._closing:
+            msg = "The client is closing, so this was not sent: make another client for it."
+        elif self._loop is not asyncio.get_running_loop():
+            msg = "The client was opened on another event loop: make one client for each loop."
+        else:
+            return self._session
+        raise ClientClosed(msg)
 
-    def _failure(self, error: Exception, exchange: Exchange) -> NetworkError:
-        why = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    def _failure(self, error: Exception, exchange: Exchange) -> HostUpError:
+        said = clean(self._key.redact(str(error)))
+        why = ": ".join(filter(None, (type(error).__name__, said)))
         if exchange.sends:
-            return NetworkError(f"{self.base} gave no answer ({why}).")
+            return NetworkError(f"{self.base} gave no answer that could be read ({why}).")
+        if not isinstance(error, (aiohttp.ClientError, TimeoutError, OSError)):
+            return ConfigurationError(f"The session that was lent could not send ({why}).")
         return NotSent(
             f"{self.base} could not be reached ({why}). Nothing was sent: check the "
             "network and the base URL, then call again."
         )
+
+    def _bare(self, error: Exception) -> BaseException | None:
+        """The error without its frames, whose locals hold the request; None if it shows the key."""
+        if self._key.redact(text := str(error)) != text:
+            return None
+        error.__cause__ = error.__context__ = None
+        return error.with_traceback(None)
 
 
 _JSON: Final = {"Content-Type": "application/json"}
@@ -194,12 +228,6 @@ _SKIPPED: Final = ("Content-Type",)
 
 def _origin_of(url: URL) -> tuple[str, str | None, int | None]:
     return url.scheme, url.host, url.port  # a port that is left out is the scheme's own
-
-
-def _bare(error: BaseException) -> BaseException:
-    """The error without its frames: their locals hold the request's bytes, key included."""
-    error.__cause__ = error.__context__ = None
-    return error.with_traceback(None)
 
 
 async def _read(response: aiohttp.ClientResponse) -> Answer:

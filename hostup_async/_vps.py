@@ -1,6 +1,5 @@
 """The resource `client.vps`: reading VPSes, and the five power actions."""
 
-import time
 from collections.abc import AsyncIterator, Mapping
 from functools import partial
 from typing import Final
@@ -8,19 +7,17 @@ from urllib.parse import quote
 
 from attrs import evolve
 
-from hostup_async._answers import find_job
-from hostup_async._attempt import Request
+from hostup_async._attempt import Deed
 from hostup_async._caller import Caller
-from hostup_async._errors import ConfigurationError, UnreadableReply
-from hostup_async._events import Accepted, tell
-from hostup_async._models import Action, Gates, Job, Vps, VpsDetails, VpsStatus
+from hostup_async._errors import ConfigurationError, NotFound, UnreadableReply
+from hostup_async._models import Action, Gates, Vps, VpsDetails, VpsStatus
 from hostup_async._operation import Operation
 from hostup_async._replies import Read, T
-from hostup_async._token import Ticket
-from hostup_async._wire import read_object, read_page, unwrap
+from hostup_async._wire import read_object, read_page
 
 _PAGE_SIZE: Final = 100
 _BARREN_PAGES: Final = 10
+_NO_SEGMENT: Final = frozenset("/\\") | {chr(code) for code in range(0xD800, 0xE000)}
 # The published pages contradict each other on where the gates are: the reset page names the first.
 _GATE_ROUTES: Final[tuple[tuple[str, type[Vps | VpsStatus | VpsDetails]], ...]] = (
     ("", Vps),
@@ -55,21 +52,20 @@ class VpsResource:
             ...     vpses = client.vps.list()
             ...     return [vps.id async for vps in vpses if vps.power_state == "running"]
         """
-        wanted = {"limit": str(_PAGE_SIZE), "name": name, "primaryIp": primary_ip}
-        query = {key: value for key, value in wanted.items() if value is not None}
+        query = {"limit": str(_PAGE_SIZE), **_filters(name=name, primaryIp=primary_ip)}
         ids: set[str] = set()
         cursors: set[str] = set()
         barren = 0
         while True:
             rows, cursor = await self._get("", read_page, query)
-            fresh = _unseen(rows, ids)
-            for vps in fresh:
+            known = len(ids)
+            for vps in _unseen(rows, ids):
                 yield vps
             if not rows or cursor is None or cursor in cursors:
                 return
             cursors.add(cursor)
             query["cursor"] = cursor
-            barren = 0 if fresh else barren + 1
+            barren = 0 if len(ids) > known else barren + 1
             if barren == _BARREN_PAGES:
                 msg = f"The API's list goes round in circles: {barren} pages without a new VPS."
                 raise UnreadableReply(msg)
@@ -95,10 +91,17 @@ class VpsResource:
         which is no denial; the API's answer to the action itself is the authority.
         """
         segment = _segment(vps_id)
+        missing: list[NotFound] = []
         for suffix, model in _GATE_ROUTES:
-            holder = await self._get(segment + suffix, partial(read_object, model))
-            if holder.gates is not None:
-                return holder.gates
+            try:
+                holder = await self._get(segment + suffix, partial(read_object, model))
+            except NotFound as error:
+                missing.append(error)
+            else:
+                if holder.gates is not None and holder.gates.raw:
+                    return holder.gates
+        if len(missing) == len(_GATE_ROUTES):
+            raise missing[0]
         return Gates()
 
     async def reset(self, vps_id: str) -> Operation:
@@ -144,19 +147,19 @@ class VpsResource:
         return await self._caller.get(url, read)
 
     async def _act(self, vps_id: str, action: Action, body: bytes | None = None) -> Operation:
-        caller = self._caller
-        transport = caller.line.transport
-        url = transport.api_url(f"/vps{_segment(vps_id)}/actions/{action.value}")
-        request = Request("POST", url, body, action, vps_id)
-        job, sent_at = await caller.act(request, _read_accepted)
-        ticket = Ticket(transport.base, vps_id, action, job.id, job.poll_url, sent_at, time.time())
-        tell(caller.line.on_event, Accepted(vps_id, action, job.id))
-        return Operation(caller, ticket, job)
+        path = f"/vps{_segment(vps_id)}/actions/{action.value}"
+        url = self._caller.line.transport.api_url(path)
+        return Operation(self._caller, *await self._caller.act(Deed(action, vps_id), url, body))
 
 
-def _read_accepted(body: object) -> Job:
-    """The job of an accepting answer; `operation` is optional there: accepted, job unknown."""
-    return find_job(unwrap(body)) or find_job(body) or Job()
+def _filters(**filters: object) -> dict[str, str]:
+    """The filters that were given. An empty one would select every VPS, or none: refused."""
+    given = {name: value for name, value in filters.items() if value is not None}
+    for name, value in given.items():
+        if not isinstance(value, str) or not value.strip():
+            msg = f"The filter {name} must be a text that is not empty, not {value!r:.80}."
+            raise ConfigurationError(msg)
+    return {name: str(value) for name, value in given.items()}
 
 
 def _unseen(rows: list[Vps], ids: set[str]) -> list[Vps]:
@@ -175,7 +178,7 @@ def _segment(vps_id: object) -> str:
     if not isinstance(vps_id, str):
         msg = f"A VPS id is a string such as vps_01hx..., not {type(vps_id).__name__}."
         raise ConfigurationError(msg)
-    if not vps_id.strip() or vps_id in {".", ".."} or any(c in "/\\" for c in vps_id):
+    if not vps_id.strip() or vps_id in {".", ".."} or not _NO_SEGMENT.isdisjoint(vps_id):
         msg = f"{vps_id[:80]!r} is no VPS id: take the `id` that client.vps.list() gives."
         raise ConfigurationError(msg)
     return "/" + quote(vps_id, safe="")

@@ -33,13 +33,19 @@ from hostup_async._models import (
 try:
     from orjson import loads
 except ImportError:  # the extra hostup[speed] is not installed
-    from json import loads  # type: ignore[assignment]  # called with bytes alone
+    import json
+
+    def loads(body: bytes, /) -> Any:  # type: ignore[misc]  # noqa: ANN401 - JSON is anything
+        """What orjson reads: UTF-8 alone, and no NaN."""
+        return json.loads(body.decode(), parse_constant=_refuse_constant)
+
 
 if TYPE_CHECKING:
     from cattrs import Converter
 
 T = TypeVar("T")
 
+_BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
 _RENAMED: Final = {"gates": "actions"}
 _MILLISECONDS_FROM: Final = 1e11  # as seconds this would be the year 5138
 
@@ -69,11 +75,16 @@ def read_json(body: bytes) -> Any:  # noqa: ANN401 - JSON is anything
         msg = "The API answered with an empty body where JSON was expected."
         raise UnreadableReply(msg)
     try:
-        return loads(body)
+        return loads(body.removeprefix(_BYTE_ORDER_MARK))
     except (ValueError, RecursionError):
         kind = "HTML" if looks_like_html(body) else "something that is not JSON"
         msg = f"The API answered with {kind}, {len(body)} bytes, beginning {body[:60]!r}."
         raise UnreadableReply(msg) from None
+
+
+def _refuse_constant(name: str) -> None:
+    msg = f"{name} is not JSON"
+    raise ValueError(msg)
 
 
 def text_or_none(value: object, _: object = None) -> str | None:
@@ -177,17 +188,23 @@ def _converter() -> "Converter":
     return converter
 
 
-def unwrap(body: object) -> dict[str, Any]:
-    """The object in an answer, out of the old generation's `{success, data}` where it is in one.
+def expect_object(body: object) -> dict[str, Any]:
+    """The body, which must be an object.
 
     Raises:
-        UnreadableReply: There is no object.
+        UnreadableReply: It is none.
     """
     if is_object(body):
-        inner = body.get("data")
-        return inner if is_object(inner) else body
+        return body
     msg = f"The API answered with a JSON {type(body).__name__} where an object was expected."
     raise UnreadableReply(msg)
+
+
+def unwrap(body: object) -> dict[str, Any]:
+    """The object in an answer, out of the old generation's `{success, data}` where it is in one."""
+    outer = expect_object(body)
+    inner = outer.get("data")
+    return inner if is_object(inner) else outer
 
 
 def read_object(cls: type[T], body: object) -> T:

@@ -153,7 +153,6 @@ def test_a_key_from_the_environment_shows_in_no_traceback(monkeypatch: pytest.Mo
     ("text", "base"),
     [
         (None, DEFAULT_BASE),
-        ("", DEFAULT_BASE),
         ("https://api.example.com", "https://api.example.com"),
         ("https://api.example.com/", "https://api.example.com"),
         ("https://api.example.com/api", "https://api.example.com"),

@@ -58,7 +58,7 @@ async def test_each_action_goes_to_its_own_route(
     operation: Operation = await getattr(client.vps, action.value)(sandbox.vps_ids[0])
     assert (operation.action, operation.vps_id) == (action, sandbox.vps_ids[0])
     assert accepted(await sandbox.books(), action.value) == {sandbox.vps_ids[0]: 1}
-    assert heard[-1] == Accepted(sandbox.vps_ids[0], action, operation.job_id)
+    assert heard[-1] == Accepted(sandbox.vps_ids[0], action, operation.job_id, operation.token())
 
 
 async def test_a_forced_restart_says_so_in_its_body(

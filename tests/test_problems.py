@@ -176,7 +176,7 @@ def test_a_problem_is_read_from_any_json(status: int, body: object) -> None:
     ("status", "code", "meant"),
     [
         (403, "rate_limited", 429),
-        (503, "rate_limit_exceeded", 429),
+        (503, "rate_limit_exceeded", 503),
         (200, "rate_limited", 429),
         (200, "invalid_request", 400),
         (200, "unauthorized", 401),

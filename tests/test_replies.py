@@ -125,7 +125,7 @@ def test_a_status_that_came_counts_even_if_its_body_did_not(
     [
         ("COOLDOWN_ACTIVE", Happened.REFUSED, Conflict),
         ("forbidden", Happened.REFUSED, Forbidden),
-        ("rate_limited", Happened.LIMITED, RateLimited),
+        ("rate_limited", Happened.TAKEN_BACK, RateLimited),
         ("upstream_failed", Happened.IN_DOUBT, ServerError),
     ],
 )

@@ -33,9 +33,10 @@ def _longest_delays(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("happened", "action", "read"),
     [
-        (Happened.ANSWERED, Verdict.RETURN, Verdict.RETURN),
+        (Happened.ANSWERED, Verdict.ACCEPT, Verdict.ACCEPT),
         (Happened.NEVER_SENT, Verdict.RETRY, Verdict.RETRY),
         (Happened.LIMITED, Verdict.PAUSE, Verdict.PAUSE),
+        (Happened.TAKEN_BACK, Verdict.RAISE, Verdict.PAUSE),
         (Happened.IN_DOUBT, Verdict.OUTCOME_UNKNOWN, Verdict.RETRY),
         (Happened.REDIRECTED, Verdict.OUTCOME_UNKNOWN, Verdict.RAISE),
         (Happened.REFUSED, Verdict.RAISE, Verdict.RAISE),
@@ -74,7 +75,8 @@ def test_what_each_status_leads_to(status: int, action: Verdict, read: Verdict) 
     ("status", "code", "happened"),
     [
         (403, "rate_limited", Happened.LIMITED),
-        (200, "rate_limit_exceeded", Happened.LIMITED),
+        (200, "rate_limit_exceeded", Happened.TAKEN_BACK),
+        (503, "rate_limit_exceeded", Happened.IN_DOUBT),
         (200, "upstream_failed", Happened.IN_DOUBT),
         (409, "upstream_failed", Happened.REFUSED),
         (200, "vps_not_ready", Happened.REFUSED),

@@ -240,19 +240,6 @@ async def test_a_scope_that_times_out_waits_for_the_answer_of_an_action_under_wa
     assert (await sandbox.books()).statuses == {202: 1}
 
 
-async def test_a_cancelled_action_whose_reply_is_lost_says_so(
-    start_sandbox: StartSandbox, connect: Connect
-) -> None:
-    sandbox = await start_sandbox(Fault.STALL)
-    client = await connect(sandbox)
-    reset = asyncio.create_task(client.vps.reset(sandbox.vps_ids[0]))
-    await requests_seen(sandbox, "reset", 1)
-    reset.cancel()
-    with pytest.raises(asyncio.CancelledError) as caught:
-        await reset
-    assert "its outcome is unknown" in caught.value.__notes__[0]
-
-
 async def test_a_cancellation_before_the_send_takes_effect_at_once_and_nothing_is_sent(
     start_sandbox: StartSandbox,
 ) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import signal
 import sys
 from contextlib import AsyncExitStack, suppress
 from tempfile import TemporaryFile
@@ -124,8 +125,7 @@ async def _spawn(options: list[str], errors: IO[bytes]) -> asyncio.subprocess.Pr
 
 
 async def _end(process: asyncio.subprocess.Process) -> None:
-    if process.returncode is None:
-        process.terminate()
+    _signal(process, signal.SIGTERM)
     try:
         with suppress(TimeoutError):
             async with asyncio.timeout(_GRACE):
@@ -133,8 +133,15 @@ async def _end(process: asyncio.subprocess.Process) -> None:
     finally:
         # Also reached when cancelled: the child must not stay behind.
         if process.returncode is None:
-            process.kill()
+            _signal(process, signal.SIGKILL)
             await process.communicate()
+
+
+def _signal(process: asyncio.subprocess.Process, number: signal.Signals) -> None:
+    """What `Process.send_signal` does, but it would reap a dead child under its watcher's eyes."""
+    if process.returncode is None:
+        with suppress(ProcessLookupError):
+            os.kill(process.pid, number)
 
 
 def _not_started(errors: IO[bytes]) -> SandboxError:
