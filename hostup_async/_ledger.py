@@ -1,138 +1,234 @@
-"""What is believed of the rate limit: pure bookkeeping on a clock that is passed in.
+"""The books of one rate limit: what was spent, and when more may be. Pure: time is passed in.
 
-A ledger answers one question, "from when on may the next request go?", from what was sent and
-what the API answered. It knows nothing of tasks, queues or sockets.
+Requests count from the moment they were answered, for as long as the window is, and what is in
+flight is held in reserve: so the limit is kept in any window, wherever the server's begins.
 """
 
 from collections import deque
 from math import inf
-from typing import Final, Protocol
+from typing import Final
 
-from attrs import field, frozen
-
-from hostup_async._config import Seconds, seconds
-from hostup_async._errors import ConfigurationError
-from hostup_async._ratelimit import RateLimitReading
+from hostup_async._belief import Belief, Evidence
+from hostup_async._limits import RateLimit
+from hostup_async._ratelimit import EMPTY, RateLimitReading
 
 # A 429 that names no moment: public clients of the API wait so long, then double it.
 FIRST_PAUSE: Final = 30.0
 LONGEST_PAUSE: Final = 300.0
+# A server that says "try again in 0 s" at every try must not be tried in a tight loop.
+SHORTEST_PAUSE: Final = 0.1
+# After so long a pause, one request asks whether it still holds.
+LONGEST_TRUST: Final = 3600.0
+# How far back the books go while no window is known.
+_LOOK_BACK: Final = 60.0
+# So much of a window must have gone by before what expires can be the next one's opening.
+_WHOLE: Final = 0.9
+# A window shows that the one before it was over if it is used this soon, and so often.
+_LATE: Final = 0.1
+_CONFIRMS: Final = 8
+# At so many moments it is seen whether permits run short: those used in a burst return in one.
+_STEPS: Final = 8
 
 
-def _window(value: Seconds) -> float:
-    return seconds(value, name="a rate limit's window")
+class Ledger:
+    """Counts along with one limit of the API.
 
-
-def _at_least_one(_: object, __: object, value: int) -> None:
-    if value.__class__ is not int or value < 1:
-        msg = f"A rate limit must allow a whole number of requests from 1 up, not {value!r}."
-        raise ConfigurationError(msg)
-
-
-@frozen
-class RateLimit:
-    """A limit that you know: so many requests in any window of so many seconds.
-
-    Example:
-        >>> RateLimit(600, 60)
-        RateLimit(requests=600, window=60.0)
+    Attributes:
+        belief: What is known of the limit.
+        in_flight: Requests granted and not yet over.
+        limited_count: How often the API said 429.
+        paused_until: Until when nobody sends, because the API said 429.
     """
 
-    requests: int = field(validator=_at_least_one)
-    window: float = field(converter=_window)
+    def __init__(self, given: RateLimit | None = None) -> None:
+        self.belief: Final = Belief(given)
+        self.in_flight = 0
+        self.limited_count = 0
+        self.paused_until = -inf
+        self._counts: Final = given is None or given.requests < inf
+        self._spent: deque[float] = deque()
+        self._paused_at = -inf
+        self._lowered_at = -inf
+        self._next_pause = FIRST_PAUSE
+        self._since_429 = 0
+        # The window: when it could open, when it did, what was accepted in it.
+        self._opening = -inf
+        self._opened_at: float | None = None
+        self._since_opening = 0
+        self._opened_by_count = False
+        self._opened_in_time = False
+        self._probing = False
+        # What a success said is left of it, and until when that holds.
+        self._told_left = inf
+        self._told_until = -inf
 
+    def free(self, now: float) -> float:
+        """How many more requests may go at this moment."""
+        if now < self._shut_until:
+            return 0
+        self._expire(now)
+        belief = self.belief
+        room = min(belief.cap - len(self._spent), belief.most_in_flight(self._since_429))
+        if self._told_left < inf:
+            room = min(room, max(self._told_left, now >= self._told_until))
+        if self._probing:
+            room = min(room, 1)
+        return room - self.in_flight
 
-class Ledger(Protocol):
-    """How a limit is kept."""
+    def spare(self, now: float, wanted: float = inf) -> float:
+        """How many more may go now without falling behind an even rate as the window moves on.
 
-    def ready_at(self, now: float) -> float:
-        """The moment from which one more request may go; not after `now` means at once."""
-        ...
+        Below 0: so many will be missing at some time, of the `wanted` ones that go evenly.
+        """
+        free, spent, span = self.free(now), self._spent, self.belief.span
+        if free < 1 or not spent or not self.belief.is_known:
+            return max(0, free)
+        rate = self.belief.rate or 0
+        steps = range(0, len(spent), len(spent) // _STEPS + 1)
+        return min(free + n - min((spent[n] + span - now) * rate, wanted) for n in steps)
 
-    def left(self, now: float) -> float:
-        """Requests that may go before the next wait; infinite where no limit is known."""
-        ...
+    def opens_at(self, now: float) -> float:
+        """When the next request may go; infinite where only an answer under way can tell."""
+        if now < self._shut_until:
+            return self._shut_until
+        if now < self._told_until and self._told_left - self.in_flight < 1:
+            return self._told_until
+        full = self.belief.cap - len(self._spent) - self.in_flight < 1
+        return self._spent[0] + self.belief.span if full and self._spent else inf
 
-    def spend(self, now: float) -> None:
+    def wait_behind(self, ahead: int, now: float) -> float:
+        """Seconds until a request could go that has so many before it, as far as is known."""
+        opens_at, belief = self.opens_at(now), self.belief
+        if opens_at == inf:
+            return 0.0
+        more = ahead // belief.cap * belief.span if belief.is_known else 0.0
+        return max(opens_at, self.paused_until) - now + more
+
+    def granted(self) -> None:
         """A request is about to go."""
-        ...
+        self.in_flight += 1
 
-    def refund(self) -> None:
-        """The last request that was spent never went."""
-        ...
+    def unsent(self) -> None:
+        """A request that was granted never went."""
+        self.in_flight -= 1
 
-    def learn(self, reading: RateLimitReading, now: float) -> None:
-        """An answer told something of the limit."""
-        ...
+    def answered(
+        self, now: float, granted_at: float, sends: int = 1, reading: RateLimitReading = EMPTY
+    ) -> None:
+        """A request went out, `sends` times, and was not refused."""
+        self.in_flight -= 1
+        if not self._counts:
+            return
+        self._spent.append(now) if sends == 1 else self._spent.extend([now] * sends)
+        if self.belief.given:
+            return
+        if granted_at > self._paused_at:
+            self._since_429 += 1
+            self._next_pause = FIRST_PAUSE
+        else:
+            self.belief.accepted_late()
+        if granted_at >= self._opening:
+            if not self._since_opening:
+                self._opened_at, self._probing = granted_at, False
+                self._opened_in_time = granted_at - self._opening < _LATE * self.belief.span
+            self._since_opening += 1
+        if reading is not EMPTY:
+            self._hear(reading, now, granted_at)
+        else:
+            self._told_left -= 1
 
+    def limited(
+        self, now: float, granted_at: float, reading: RateLimitReading = EMPTY
+    ) -> float | None:
+        """The API said 429; returns the seconds of the pause that this begins, if it does.
 
-class KnownLimit:
-    """A limit that the user told: never more than so many in any window, wherever it begins."""
+        What was sent before the pause began extends it at most: it is no second offence.
+        """
+        self.in_flight -= 1
+        self.limited_count += 1
+        if self.belief.given:
+            self._spent.append(now)  # who knows the limit wants it kept, whatever counts
+        fresh = granted_at > self._paused_at
+        wait = self._pause(reading, fresh=fresh)
+        if wait is not None:
+            self.paused_until = max(self.paused_until, now + wait)
+        if not fresh:
+            return None
+        self.belief.limited(reading, self._evidence(now, granted_at))
+        self._paused_at = self._lowered_at = now
+        self._since_429 = 0
+        self._open_next(max(now, self._shut_until), by_count=False)
+        self._probing, self._told_left = True, inf
+        return wait
 
-    def __init__(self, limit: RateLimit) -> None:
-        self._limit = limit
-        self._spent: deque[float] = deque(maxlen=limit.requests)
+    @property
+    def _shut_until(self) -> float:
+        return min(self.paused_until, self._paused_at + LONGEST_TRUST)
 
-    def ready_at(self, now: float) -> float:
-        """When the oldest of the last `requests` sends is a window old."""
-        full = len(self._spent) == self._limit.requests
-        return self._spent[0] + self._limit.window if full else now
+    def _pause(self, reading: RateLimitReading, *, fresh: bool) -> float | None:
+        asked = reading.reset_after if reading.retry_after is None else reading.retry_after
+        if asked is not None:
+            return max(asked, SHORTEST_PAUSE)
+        if not fresh:
+            return None
+        wait, self._next_pause = self._next_pause, min(2 * self._next_pause, LONGEST_PAUSE)
+        return wait
 
-    def left(self, now: float) -> float:
-        """The limit less what was sent within the last window."""
-        begin = now - self._limit.window
-        return self._limit.requests - sum(1 for moment in self._spent if moment > begin)
+    def _expire(self, now: float) -> None:
+        """Forget what is older than the window; where that opens the next one, take note."""
+        spent, belief = self._spent, self.belief
+        span = belief.span if belief.is_known else _LOOK_BACK
+        if not spent or spent[0] + span > now:
+            return
+        if len(spent) + self.in_flight >= belief.cap and now - self._opening >= _WHOLE * span:
+            self._note_used_up(now)
+        while spent and spent[0] + span <= now:
+            spent.popleft()
 
-    def spend(self, now: float) -> None:
-        """Note a send."""
-        self._spent.append(now)
+    def _note_used_up(self, now: float) -> None:
+        """A window that was used up is over: the next one shows whether it was as believed."""
+        belief = self.belief
+        enough = self._since_opening >= min(belief.cap, _CONFIRMS)
+        if enough and self._opened_by_count and self._opened_in_time:
+            belief.confirmed = True
+        belief.grow(now)
+        self._opened_at = self._spent[0]
+        self._open_next(now, by_count=True)
+        self._probing = not belief.confirmed
 
-    def refund(self) -> None:
-        """Forget the oldest send: whichever one never went, this errs on the safe side."""
-        if self._spent:
-            self._spent.popleft()
+    def _open_next(self, now: float, *, by_count: bool) -> None:
+        self._opening, self._since_opening, self._opened_by_count = now, 0, by_count
 
-    def learn(self, reading: RateLimitReading, now: float) -> None:
-        """Nothing: the user knows better."""
+    def _hear(self, reading: RateLimitReading, now: float, granted_at: float) -> None:
+        """A success tells where we stand, when it was sent at the latest.
 
+        So what it says lowers our belief at once, and raises it only if the request was sent
+        after the last lowering: answers overtake each other.
+        """
+        news = granted_at > self._lowered_at
+        self.belief.heard(reading, self._evidence(now, granted_at), news=news)
+        if reading.remaining is None or reading.reset_after is None:
+            return
+        left = reading.remaining
+        if left < self._told_left:
+            self._lowered_at = now
+        elif not news:
+            return
+        self._told_left = left
+        self._told_until = now + min(reading.reset_after, LONGEST_TRUST)
+        if self.belief.confirmed and self._spent:
+            self._told_until = min(self._told_until, self._spent[0] + self.belief.span)
 
-class LearnedLimit:
-    """A limit that the API tells, perhaps only when it refuses: a window that is counted along."""
-
-    def __init__(self) -> None:
-        self._limit: float = inf
-        self._window: float = inf
-        self._used = 0
-        self._opened_at = -inf
-        self._resets_at = -inf
-
-    def ready_at(self, now: float) -> float:
-        """Now, or the end of the window that is used up."""
-        return now if self._used < self._limit else max(now, self._resets_at)
-
-    def left(self, now: float) -> float:
-        """What the window still allows."""
-        return self._limit if now >= self._resets_at else max(0, self._limit - self._used)
-
-    def spend(self, now: float) -> None:
-        """Count a send, in a new window where the last one is over."""
-        if now >= self._resets_at:
-            self._opened_at, self._resets_at = now, now + self._window
-            self._used = 0
-        self._used += 1
-
-    def refund(self) -> None:
-        """Uncount a send."""
-        self._used = max(0, self._used - 1)
-
-    def learn(self, reading: RateLimitReading, now: float) -> None:
-        """Take the limit, what it leaves, and the length of its window from an answer."""
-        reset_after = reading.retry_after if reading.reset_after is None else reading.reset_after
-        if reset_after is None:
-            return  # a limit without a window is no limit that could be kept
-        if reading.limit:
-            self._limit = reading.limit
-        self._resets_at = now + reset_after
-        self._window = reading.window or max(self._resets_at - self._opened_at, 1.0)
-        if reading.remaining is not None and reading.limit is not None:
-            self._used = max(self._used, reading.limit - reading.remaining)
+    def _evidence(self, now: float, granted_at: float) -> Evidence:
+        self._expire(now)
+        return Evidence(
+            now=now,
+            sent_at=granted_at,
+            opened_at=self._opened_at,
+            since_opening=self._since_opening,
+            by_count=self._opened_by_count,
+            since_429=self._since_429,
+            elapsed=now - self._paused_at,
+            spent=self._spent,
+            told_left=self._told_left - self.in_flight,
+        )

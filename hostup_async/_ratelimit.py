@@ -29,6 +29,9 @@ MAX_COUNT: Final = 1e15
 MAX_MEMBERS: Final = 16
 """Members of a list, and parameters of a member, beyond this many are not looked at."""
 
+_ROUNDING: Final = 2.0
+"""Seconds that a moment and the `Date` it is counted from can add, in whole seconds both."""
+
 _FAMILIES: Final = ("ratelimit-", "x-ratelimit-", "x-rate-limit-")
 _MEMBERS: Final = {"limit", "remaining", "reset", "reset-after"}
 _NAMES: Final = frozenset(
@@ -66,6 +69,17 @@ class RateLimitReading:
 
     def __bool__(self) -> bool:
         return self != EMPTY
+
+    @property
+    def wait(self) -> float | None:
+        """Seconds until the window resets, or else until another try makes sense.
+
+        Both are rounded up: where that is all the difference, the shorter one is nearer.
+        """
+        if self.reset_after is None or self.retry_after is None:
+            return self.retry_after if self.reset_after is None else self.reset_after
+        is_rounding = 0 < self.reset_after - self.retry_after < _ROUNDING
+        return self.retry_after if is_rounding else self.reset_after
 
 
 EMPTY: Final = RateLimitReading()

@@ -1,3 +1,5 @@
+"""The books of one limit: what they allow, when they open, what they learn."""
+
 from math import inf
 
 import pytest
@@ -5,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hostup_async import RateLimit
-from hostup_async._ledger import KnownLimit, LearnedLimit, Ledger
+from hostup_async._ledger import LONGEST_TRUST, Ledger
 from hostup_async._ratelimit import EMPTY, RateLimitReading
 
 # Whole numbers of seconds, so that sums of moments are exact.
@@ -13,161 +15,212 @@ GAPS = st.lists(st.integers(0, 40), min_size=1, max_size=150)
 LIMITS = st.builds(RateLimit, st.integers(1, 8), st.integers(1, 60).map(float))
 
 
+def send(ledger: Ledger, now: float, reading: RateLimitReading = EMPTY) -> None:
+    """One request that is granted and answered at once."""
+    ledger.in_flight += 1
+    ledger.answered(now, now, reading=reading)
+
+
+def be_limited(ledger: Ledger, now: float, limit: int | None, wait: float) -> float | None:
+    ledger.in_flight += 1
+    return ledger.limited(now, now, RateLimitReading(limit=limit, retry_after=wait))
+
+
 def send_all(ledger: Ledger, gaps: list[int], start: float = 1000.0) -> list[float]:
     """Send one request after each gap, or as soon after it as the ledger allows."""
     now, sends = start, []
     for gap in gaps:
-        now = max(now + gap, ledger.ready_at(now + gap))
-        ledger.spend(now)
+        now += gap
+        if ledger.free(now) < 1:
+            now = ledger.opens_at(now)
+            assert ledger.free(now) >= 1
+        send(ledger, now)
         sends.append(now)
     return sends
 
 
-def used_up(limit: int, *, reset_after: float, now: float) -> LearnedLimit:
-    """A ledger whose limit was met at `now`, in a window that began there."""
-    ledger = LearnedLimit()
+def use_up(ledger: Ledger, limit: int, *, at: float, wait: float) -> None:
+    """Send as many as are allowed, and one more, which is refused."""
     for _ in range(limit):
-        ledger.spend(now)
-    ledger.learn(RateLimitReading(limit=limit, remaining=0, reset_after=reset_after), now)
-    return ledger
+        send(ledger, at)
+    be_limited(ledger, at + 0.5, limit, wait)
 
 
 @given(LIMITS, GAPS)
 def test_a_known_limit_is_kept_in_every_window(limit: RateLimit, gaps: list[int]) -> None:
-    sends = send_all(KnownLimit(limit), gaps)
-    for first, last in zip(sends, sends[limit.requests :], strict=False):
+    sends = send_all(Ledger(limit), gaps)
+    for first, last in zip(sends, sends[int(limit.requests) :], strict=False):
         assert last - first >= limit.window
 
 
 @given(LIMITS, GAPS)
 def test_a_known_limit_delays_no_request_without_need(limit: RateLimit, gaps: list[int]) -> None:
-    ledger = KnownLimit(limit)
+    ledger = Ledger(limit)
     sends: list[float] = []
     now = 1000.0
     for gap in gaps:
         now += gap
         recent = [moment for moment in sends if moment > now - limit.window]
-        assert ledger.left(now) == limit.requests - len(recent)
-        assert (ledger.ready_at(now) <= now) == (len(recent) < limit.requests)
-        if ledger.ready_at(now) <= now:
-            ledger.spend(now)
+        assert ledger.free(now) == limit.requests - len(recent)
+        if ledger.free(now) >= 1:
+            send(ledger, now)
             sends.append(now)
 
 
-def test_a_known_limit_opens_when_its_oldest_send_is_a_window_old() -> None:
-    ledger = KnownLimit(RateLimit(2, 60))
-    ledger.spend(0.0)
-    ledger.spend(10.0)
-    assert (ledger.ready_at(20.0), ledger.left(20.0)) == (60.0, 0)
-    ledger.spend(60.0)
-    assert ledger.ready_at(60.0) == 70.0
-
-
-def test_a_refund_gives_the_last_send_back() -> None:
-    ledger = KnownLimit(RateLimit(2, 60))
-    ledger.spend(0.0)
-    ledger.spend(10.0)
-    ledger.refund()
-    assert (ledger.ready_at(10.0), ledger.left(10.0)) == (10.0, 1)
-
-
-@pytest.mark.parametrize("ledger", [KnownLimit(RateLimit(2, 60)), LearnedLimit()])
-def test_a_refund_of_nothing_gives_nothing(ledger: Ledger) -> None:
-    before = ledger.left(0.0)
-    ledger.refund()
-    assert ledger.left(0.0) == before
+def test_what_is_in_flight_is_held_in_reserve() -> None:
+    ledger = Ledger(RateLimit(3, 60))
+    ledger.in_flight += 2
+    assert ledger.free(0.0) == 1
+    ledger.answered(50.0, 0.0)
+    assert (ledger.free(50.0), ledger.free(109.0), ledger.free(110.0)) == (1, 1, 2)
 
 
 @pytest.mark.parametrize(
     "reading", [EMPTY, RateLimitReading(limit=1, remaining=0, reset_after=1000.0)]
 )
 def test_a_known_limit_learns_nothing(reading: RateLimitReading) -> None:
-    ledger = KnownLimit(RateLimit(2, 60))
-    ledger.spend(0.0)
-    ledger.learn(reading, 0.0)
-    assert (ledger.ready_at(0.0), ledger.left(0.0)) == (0.0, 1)
+    ledger = Ledger(RateLimit(2, 60))
+    send(ledger, 0.0, reading)
+    assert (ledger.belief.limit, ledger.free(0.0)) == (2, 1)
 
 
-def test_without_a_limit_nothing_waits() -> None:
-    ledger = LearnedLimit()
-    for moment in range(1000):
-        assert ledger.ready_at(float(moment)) == float(moment)
-        ledger.spend(float(moment))
-    assert ledger.left(1000.0) == inf
+def test_the_window_is_what_lies_between_its_first_request_and_its_end() -> None:
+    ledger = Ledger()
+    use_up(ledger, 10, at=0.0, wait=59.6)
+    assert (ledger.belief.limit, ledger.belief.window) == (10, 60)
+    assert ledger.paused_until == pytest.approx(60.1)
 
 
-def test_a_learnt_limit_closes_its_window_and_opens_it_again() -> None:
-    ledger = used_up(3, reset_after=60.0, now=100.0)
-    assert (ledger.ready_at(101.0), ledger.left(101.0)) == (160.0, 0)
-    assert (ledger.ready_at(160.0), ledger.left(160.0)) == (160.0, 3)
-    assert ledger.ready_at(500.0) == 500.0
+def test_a_window_that_a_policy_names_goes_before_one_that_is_measured() -> None:
+    ledger = Ledger()
+    reading = RateLimitReading(limit=1, reset_after=40.0, window=10.0)
+    send(ledger, 0.0, reading)
+    assert ledger.belief.window == 10
 
 
-@given(st.integers(1, 8), st.integers(1, 60), GAPS)
-def test_a_learnt_limit_is_kept_in_each_window(limit: int, window: int, gaps: list[int]) -> None:
-    ledger = used_up(limit, reset_after=float(window), now=1000.0)
-    sends = [1000.0] * limit + send_all(ledger, gaps, start=1000.0)
-    opened = sends[0]
-    counted = 0
-    for moment in sends:
-        if moment >= opened + window:
-            opened, counted = moment, 0
-        counted += 1
-        assert counted <= limit
+def test_after_a_pause_one_request_asks_and_the_rest_follow() -> None:
+    ledger = Ledger()
+    use_up(ledger, 100, at=0.0, wait=4.5)
+    assert ledger.free(4.9) == 0
+    assert ledger.opens_at(4.9) == 5
+    assert ledger.free(5.0) == 1
+    send(ledger, 5.0)
+    assert ledger.free(5.0) == 8
 
 
-@given(st.integers(1, 8), st.integers(1, 60), st.integers(0, 10_000))
-def test_a_learnt_limit_is_never_shut_beyond_its_window(limit: int, window: int, wait: int) -> None:
-    ledger = used_up(limit, reset_after=float(window), now=0.0)
-    now = float(wait)
-    assert ledger.ready_at(now) <= max(now, float(window))
-    assert (ledger.ready_at(now) <= now) == (wait >= window)
+def test_a_window_that_goes_by_as_believed_is_confirmed() -> None:
+    ledger = Ledger()
+    use_up(ledger, 10, at=0.0, wait=4.5)
+    for opening in (5.0, 10.0, 15.0):
+        assert not ledger.belief.confirmed
+        for _ in range(10):
+            assert ledger.free(opening) >= 1
+            send(ledger, opening)
+    assert ledger.free(20.0) == 10
+    assert ledger.belief.confirmed
 
 
-def test_the_window_is_what_lies_between_its_first_request_and_its_reset() -> None:
-    ledger = LearnedLimit()
-    ledger.spend(0.0)
-    ledger.spend(20.0)
-    ledger.learn(RateLimitReading(limit=2, reset_after=40.0), 20.0)
-    for moment in (60.0, 61.0):
-        ledger.spend(moment)
-    assert ledger.ready_at(62.0) == 120.0
+def test_what_was_sent_before_a_429_extends_its_pause_and_teaches_nothing() -> None:
+    ledger = Ledger()
+    ledger.in_flight += 3
+    reading = RateLimitReading(limit=10, retry_after=5.0)
+    assert ledger.limited(1.0, 0.0, reading) == 5
+    assert ledger.limited(2.0, 0.5, RateLimitReading(limit=3, retry_after=9.0)) is None
+    assert ledger.limited(2.0, 1.0, RateLimitReading(limit=3, retry_after=1.0)) is None
+    assert (ledger.paused_until, ledger.belief.limit) == (11, 10)
 
 
-def test_a_window_that_a_policy_names_goes_before_one_that_is_worked_out() -> None:
-    ledger = LearnedLimit()
-    ledger.spend(0.0)
-    ledger.learn(RateLimitReading(limit=1, reset_after=40.0, window=10.0), 0.0)
-    ledger.spend(40.0)
-    assert ledger.ready_at(41.0) == 50.0
+def test_early_refusals_shrink_what_we_allow_ourselves() -> None:
+    ledger = Ledger()
+    belief = ledger.belief
+    use_up(ledger, 100, at=0.0, wait=9.5)
+    for _ in range(40):
+        send(ledger, 10.0)
+    be_limited(ledger, 10.5, 100, 9.5)
+    assert belief.limit == 100
+    assert belief.rate == pytest.approx(4, rel=0.05)
 
 
-def test_other_users_of_the_key_are_counted() -> None:
-    ledger = LearnedLimit()
-    ledger.spend(0.0)
-    ledger.learn(RateLimitReading(limit=10, remaining=4, reset_after=60.0), 0.0)
-    assert ledger.left(1.0) == 4
+def test_others_who_go_give_their_share_back() -> None:
+    ledger = Ledger()
+    belief = ledger.belief
+    use_up(ledger, 10, at=0.0, wait=9.5)
+    for opening in (10.0, 20.0, 30.0):
+        send_all(ledger, [0] * 10, opening)
+    send_all(ledger, [0] * 4, 40.0)
+    be_limited(ledger, 40.0, 10, 9.5)
+    assert belief.cap == 8  # no less than what went well since the refusal before
+    sends = send_all(ledger, [0] * 200, 50.0)
+    assert belief.cap >= 10
+    assert ledger.limited_count == 2
+    assert len(sends) == 200
+
+
+def test_a_limit_that_was_lowered_is_believed_at_once_and_a_raised_one_in_time() -> None:
+    ledger = Ledger()
+    belief = ledger.belief
+    reading = RateLimitReading(limit=100, remaining=90, reset_after=10.0)
+    send(ledger, 0.0, reading)
+    ledger.in_flight += 2
+    ledger.answered(2.0, 1.0, reading=RateLimitReading(limit=50, remaining=40, reset_after=9.0))
+    assert belief.limit == 50
+    ledger.answered(3.0, 1.5, reading=reading)  # sent before the lowering: old news
+    assert belief.limit == 50
+    ledger.in_flight += 1
+    ledger.answered(5.0, 4.0, reading=reading)
+    assert belief.limit == 100
+
+
+def test_other_users_of_the_key_are_counted_where_successes_tell() -> None:
+    ledger = Ledger()
+    send(ledger, 0.0, RateLimitReading(limit=10, remaining=4, reset_after=60.0))
+    assert ledger.free(1.0) == 4
 
 
 def test_an_answer_that_overtook_others_gives_nothing_back() -> None:
-    ledger = LearnedLimit()
-    for _ in range(5):
-        ledger.spend(0.0)
-    ledger.learn(RateLimitReading(limit=10, remaining=9, reset_after=60.0), 0.0)
-    assert ledger.left(1.0) == 5
+    ledger = Ledger()
+    ledger.in_flight += 5
+    for remaining in (5, 9, 8, 7, 6):
+        reading = RateLimitReading(limit=10, remaining=remaining, reset_after=60.0)
+        ledger.answered(1.0, 0.0, reading=reading)
+    assert ledger.free(1.0) == 5
 
 
-def test_a_refund_opens_a_used_up_window() -> None:
-    ledger = used_up(3, reset_after=60.0, now=0.0)
-    ledger.refund()
-    assert (ledger.ready_at(1.0), ledger.left(1.0)) == (1.0, 1)
+def test_after_a_window_that_was_told_to_be_used_up_one_request_asks() -> None:
+    ledger = Ledger()
+    send(ledger, 0.0, RateLimitReading(limit=10, remaining=0, reset_after=7.0))
+    assert (ledger.free(6.9), ledger.opens_at(6.9), ledger.free(7.0)) == (0, 7, 1)
+    send(ledger, 7.0, RateLimitReading(limit=10, remaining=9, reset_after=7.0))
+    assert ledger.free(7.0) > 1
+
+
+def test_without_a_limit_what_is_in_flight_grows_with_what_was_accepted() -> None:
+    ledger = Ledger()
+    assert ledger.free(0.0) == 8
+    for moment in range(3200):
+        send(ledger, float(moment))
+    assert ledger.free(3200.0) == 108
+    assert len(ledger._spent) < 100
+
+
+def test_a_limit_that_no_answer_names_is_counted() -> None:
+    ledger = Ledger()
+    for _ in range(50):
+        send(ledger, 0.0)
+    be_limited(ledger, 0.5, None, 29.5)
+    assert (ledger.belief.limit, ledger.belief.window) == (50, 30)
+
+
+def test_a_pause_of_days_is_asked_about_after_an_hour() -> None:
+    ledger = Ledger()
+    be_limited(ledger, 0.0, 10, 1_000_000.0)
+    assert (ledger.opens_at(1.0), ledger.wait_behind(0, 1.0)) == (LONGEST_TRUST, 999_999)
 
 
 @pytest.mark.parametrize(
     "reading", [EMPTY, RateLimitReading(retry_after=5.0), RateLimitReading(limit=0)]
 )
-def test_an_answer_without_a_limit_changes_nothing(reading: RateLimitReading) -> None:
-    ledger = LearnedLimit()
-    ledger.spend(0.0)
-    ledger.learn(reading, 0.0)
-    assert (ledger.ready_at(0.0), ledger.left(0.0)) == (0.0, inf)
+def test_a_success_without_a_limit_changes_nothing(reading: RateLimitReading) -> None:
+    ledger = Ledger()
+    send(ledger, 0.0, reading)
+    assert (ledger.belief.limit, ledger.free(0.0)) == (inf, 8)

@@ -1,0 +1,71 @@
+"""What a user may say of a rate limit, and in which order requests go."""
+
+from enum import StrEnum
+from math import inf
+from typing import Any, ClassVar, Final
+
+from attrs import field, frozen, validators
+
+from hostup_async._config import Seconds, seconds
+from hostup_async._errors import ConfigurationError
+
+
+def _window(value: Seconds) -> float:
+    return seconds(value, name="a rate limit's window")
+
+
+def _at_least_one(_: object, __: object, value: Any) -> None:  # noqa: ANN401 - that is what it checks
+    if not (type(value) is int and value >= 1):
+        msg = f"A rate limit must allow a whole number of requests from 1 up, not {value!r}."
+        raise ConfigurationError(msg)
+
+
+@frozen
+class RateLimit:
+    """A limit that you know: so many requests in any window of so many seconds.
+
+    Example:
+        >>> RateLimit(600, 60)
+        RateLimit(requests=600, window=60.0)
+    """
+
+    UNLIMITED: ClassVar["RateLimit"]
+    """No limit at all; a 429 that comes all the same is still waited out."""
+
+    requests: float = field(validator=_at_least_one)
+    window: float = field(converter=_window)
+
+
+with validators.disabled():
+    RateLimit.UNLIMITED = RateLimit(inf, 1.0)
+
+
+class RequestClass(StrEnum):
+    """What a request is for, from the most urgent to the least."""
+
+    CONTROL = "control"
+    ACTION = "action"
+    POLL = "poll"
+    PREFLIGHT = "preflight"
+
+
+HEAD_START: Final = {
+    RequestClass.CONTROL: 0.0,
+    RequestClass.ACTION: 5.0,
+    RequestClass.POLL: 10.0,
+    RequestClass.PREFLIGHT: 30.0,
+}
+"""Who queued first goes first, as if a class had queued so many seconds later: none starves."""
+
+
+class WaitReason(StrEnum):
+    """Why requests wait for a permit."""
+
+    NONE = "none"
+    """They do not."""
+    LIMITED = "limited"
+    """The API answered one with 429, and said for how long."""
+    USED_UP = "used_up"
+    """The limit of this window is used up, by our own count."""
+    LEARNING = "learning"
+    """The limit is not known yet: few are in flight at once, until it is."""
