@@ -1,0 +1,106 @@
+"""Who holds a run: one store, opened in one process; and whether that process still lives."""
+
+import getpass
+import json
+import os
+import platform
+import secrets
+import uuid
+from pathlib import Path
+from typing import Final, Self
+
+from attrs import astuple, frozen
+
+_PROC: Final = Path("/proc")
+_GONE: Final = frozenset("ZXx")  # killed, and not yet reaped by its parent
+
+
+@frozen
+class Owner:
+    """The holder of a run.
+
+    Attributes:
+        host: The machine's name, to show.
+        machine: What tells machines apart, and the process id spaces on one machine.
+        pid: The process.
+        started: When the process started, as the machine tells it; empty where it does not.
+        nonce: What tells the stores of one process apart.
+    """
+
+    host: str
+    machine: str
+    pid: int
+    started: str
+    nonce: str
+
+    @classmethod
+    def here(cls) -> Self:
+        """A new owner, in this process."""
+        pid = os.getpid()
+        return cls(platform.node(), _machine(), pid, _started(pid) or "", secrets.token_hex(4))
+
+    @classmethod
+    def read(cls, text: str) -> Self:
+        """The owner of an earlier `text`."""
+        return cls(*json.loads(text))
+
+    @property
+    def text(self) -> str:
+        """The owner as it is stored."""
+        return json.dumps(astuple(self))
+
+    def __str__(self) -> str:
+        return f"process {self.pid} on {self.host}"
+
+    def is_alive(self) -> bool | None:
+        """Whether the process lives; None where that cannot be known from here.
+
+        A container has process ids of its own, and a process id is given out again after its
+        process: only machine, id space and starting time together are proof.
+        """
+        here = Owner.here()
+        if here.machine != self.machine:
+            return None
+        if here.pid == self.pid and here.started == self.started:
+            return None  # another store of this very process: its heartbeat tells
+        if not self.started:
+            return None if _exists(self.pid) else False
+        return _started(self.pid) == self.started
+
+
+def _machine() -> str:
+    """This boot of this machine, and this space of process ids."""
+    try:
+        boot = (_PROC / "sys/kernel/random/boot_id").read_text().strip()
+        return f"{boot} {(_PROC / 'self/ns/pid').readlink()}"
+    except OSError:  # no Linux
+        return f"{platform.node()} {uuid.getnode():x}"
+
+
+def _started(pid: int) -> str | None:
+    """When a process started, in the kernel's ticks; None where it is gone or not told."""
+    try:
+        stat = (_PROC / str(pid) / "stat").read_text()
+    except OSError:
+        return None
+    state, *rest = stat.rpartition(")")[2].split()  # the name before it may hold anything
+    return None if state in _GONE else rest[18]
+
+
+def _exists(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:  # another user's
+        return True
+    return True
+
+
+def whoami() -> str:
+    """The user and the machine, for people."""
+    try:
+        user = getpass.getuser()
+    except (OSError, KeyError, ImportError):  # no such user, as in some containers
+        user = str(os.getuid()) if hasattr(os, "getuid") else "unknown"
+    return f"{user}@{platform.node()}"

@@ -1,0 +1,206 @@
+"""What a store keeps of a run: the run, one entry for each VPS, and who did what when.
+
+Moments are seconds since the epoch, by the clock of the machine that wrote them.
+"""
+
+import secrets
+import time
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Final
+
+from attrs import evolve, field, fields, frozen
+
+from hostup_async._models import Action
+from hostup_async._outcome import Outcome, OutcomeStatus
+
+# No letter that reads as a digit, so that an id can be told over the telephone.
+_LETTERS: Final = "abcdefghjkmnpqrstuvwxyz23456789"
+
+
+class EntryState(StrEnum):
+    """How far a run has come with one VPS: `planned`, `intent`, `accepted`, then one last state.
+
+    The last states are those of `OutcomeStatus`.
+    """
+
+    PLANNED = "planned"
+    """Nothing was sent."""
+    INTENT = "intent"
+    """About to be sent, so perhaps sent: recorded before the first byte leaves."""
+    ACCEPTED = "accepted"
+    """The API accepted it, and its job goes on."""
+    COMPLETED = "completed"
+    FAILED = "failed"
+    REFUSED = "refused"
+    SKIPPED = "skipped"
+    AMBIGUOUS = "ambiguous"
+    TIMED_OUT = "timed_out"
+    NOT_SENT = "not_sent"
+
+    @property
+    def is_terminal(self) -> bool:
+        """Whether the run is done with the VPS."""
+        return self not in _WHEN_LEFT
+
+    @property
+    def when_left(self) -> "EntryState":
+        """The last state of an entry that nobody takes further: its own, where it is terminal.
+
+        Example:
+            >>> EntryState.INTENT.when_left
+            <EntryState.AMBIGUOUS: 'ambiguous'>
+        """
+        return _WHEN_LEFT.get(self, self)
+
+
+_WHEN_LEFT: Final = {
+    EntryState.PLANNED: EntryState.NOT_SENT,
+    EntryState.INTENT: EntryState.AMBIGUOUS,
+    EntryState.ACCEPTED: EntryState.TIMED_OUT,
+}
+UNSETTLED: Final = tuple(_WHEN_LEFT)
+# In these, nothing was done to the VPS, whatever was sent.
+UNTOUCHED: Final = (EntryState.REFUSED, EntryState.SKIPPED, EntryState.NOT_SENT)
+
+
+@frozen
+class Entry:
+    """How far a run has come with one VPS; the fields are those of `Outcome`.
+
+    Attributes:
+        vps_id: The VPS.
+        position: Its place in the plan, from 0.
+        state: How far the run has come with it.
+        sent_at: When it was last sent; set it with the intent, since the cooldown reads it.
+    """
+
+    vps_id: str
+    position: int
+    state: EntryState = EntryState.PLANNED
+    reason: str | None = None
+    job_id: str | None = None
+    poll_url: str | None = None
+    request_ids: tuple[str, ...] = ()
+    attempts: int = 0
+    sent_at: float | None = None
+    accepted_at: float | None = None
+    finished_at: float | None = None
+    evidence: str | None = None
+
+    def skipped(self, reason: str) -> "Entry":
+        """The same entry, not to be sent, and why."""
+        return evolve(self, state=EntryState.SKIPPED, reason=reason)
+
+    def intended(self, at: float) -> "Entry":
+        """The entry before it is sent, perhaps once more."""
+        attempts = self.attempts + 1
+        return evolve(self, state=EntryState.INTENT, attempts=attempts, sent_at=at)
+
+    def taken_back(self, reason: str) -> "Entry":
+        """The entry before its intent: it is proved that nothing was sent, for the reason given."""
+        attempts = self.attempts - 1
+        sent_at = self.sent_at if attempts else None
+        return evolve(
+            self, state=EntryState.PLANNED, attempts=attempts, sent_at=sent_at, reason=reason
+        )
+
+    def left(self, reason: str, at: float) -> "Entry":
+        """The entry as it stands when nobody takes it further; itself where it is terminal."""
+        if self.state.is_terminal:
+            return self
+        return evolve(self, state=self.state.when_left, reason=reason, finished_at=at)
+
+    def outcome(self) -> Outcome:
+        """What became of the VPS; of an unsettled entry, as if the run had ended here."""
+        values = {name: getattr(self, name) for name in _SHARED}
+        return Outcome(status=OutcomeStatus(self.state.when_left.value), **values)
+
+
+_SHARED: Final = [one.name for one in fields(Entry) if one.name not in {"position", "state"}]
+
+
+class RunState(StrEnum):
+    """The state of a run as a whole."""
+
+    RUNNING = "running"
+    """Begun, and not ended: at work, or cut off (a crash, a `kill -9`) and to be resumed."""
+    STOPPED = "stopped"
+    """Ended early, with something left to do: to be resumed or abandoned."""
+    FINISHED = "finished"
+    """Nothing is left to do."""
+    ABANDONED = "abandoned"
+    """Given up by someone: never to be resumed."""
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it can be resumed; until then no other run touches its unsettled VPSes."""
+        return self in OPEN
+
+
+OPEN: Final = (RunState.RUNNING, RunState.STOPPED)
+
+
+@frozen(kw_only=True)
+class RunRecord:
+    """One run of a fleet, as a store keeps it.
+
+    Attributes:
+        id: The run's id, from `new_run_id`; ids sort by time.
+        action: What is done to each VPS.
+        origin: The API that it is done at.
+        fingerprint: Of the key that it is done with.
+        plan_hash: Of the plan.
+        plan: The plan, as JSON; empty in a list of runs.
+        policy: The policy, as JSON; empty in a list of runs.
+        who: Who began it.
+        reason: Why, in the words of who began it.
+        created_at: When it was begun.
+        finished_at: When it ended; None while it is open.
+        state: Its state; kept by the store.
+        counts: How many entries are in which state; kept by the store.
+    """
+
+    id: str
+    action: Action
+    origin: str
+    fingerprint: str = ""
+    plan_hash: str = ""
+    plan: str = field(default="", repr=False)
+    policy: str = field(default="", repr=False)
+    who: str = ""
+    reason: str | None = None
+    created_at: float = field(factory=time.time)
+    finished_at: float | None = None
+    state: RunState = RunState.RUNNING
+    counts: Mapping[EntryState, int] = field(factory=dict[EntryState, int])
+
+
+@frozen
+class AuditRecord:
+    """One line of a run's audit trail.
+
+    Attributes:
+        run_id: The run.
+        at: When it happened.
+        who: Who did it.
+        what: What: `created`, `resumed`, `stopped`, `finished`, `abandoned`, or another word.
+        detail: More of it, as JSON.
+    """
+
+    run_id: str
+    at: float
+    who: str
+    what: str
+    detail: str = "{}"
+
+
+def new_run_id(now: float | None = None) -> str:
+    """An id for a run: the moment in UTC, and five letters against a tie.
+
+    Example:
+        >>> new_run_id(0.0).startswith("19700101-000000-")
+        True
+    """
+    moment = time.strftime("%Y%m%d-%H%M%S", time.gmtime(now))
+    return f"{moment}-{''.join(secrets.choice(_LETTERS) for _ in range(5))}"
