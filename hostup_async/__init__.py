@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from hostup_async._version import __version__
 
 if TYPE_CHECKING:
-    from hostup_async._budget import Budget, BudgetSnapshot
+    from hostup_async._budget import Budget
     from hostup_async._client import Client
     from hostup_async._config import Seconds, Timeouts
     from hostup_async._errors import (
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         ClientClosed,
         ConfigurationError,
         Conflict,
+        FleetFailed,
         Forbidden,
         HostUpError,
         InvalidRequest,
@@ -31,7 +32,9 @@ if TYPE_CHECKING:
         NotSent,
         OutcomeUnknown,
         RateLimited,
+        RunHeld,
         ServerError,
+        StoreError,
         Unauthorized,
         UnreadableReply,
         UntrustedPollUrl,
@@ -42,11 +45,18 @@ if TYPE_CHECKING:
         Event,
         InDoubt,
         OnEvent,
+        OutcomeKnown,
         Paused,
         RequestDone,
         Retrying,
+        Waiting,
     )
-    from hostup_async._ledger import RateLimit
+    from hostup_async._fleet._plan import Exclusion, Plan, Preflight
+    from hostup_async._fleet._policy import FleetPolicy, OnAmbiguous
+    from hostup_async._fleet._report import FleetReport, RunSnapshot
+    from hostup_async._fleet._resource import FleetResource
+    from hostup_async._fleet._run import FleetRun
+    from hostup_async._limits import RateLimit, WaitReason
     from hostup_async._models import (
         Action,
         Billing,
@@ -65,12 +75,18 @@ if TYPE_CHECKING:
         VpsStatus,
     )
     from hostup_async._operation import Operation
+    from hostup_async._outcome import Outcome, OutcomeStatus
+    from hostup_async._records import AuditRecord, Entry, EntryState, RunRecord, RunState
+    from hostup_async._snapshot import BudgetSnapshot
+    from hostup_async._store import Store
+    from hostup_async._stores import open_store
     from hostup_async._vps import VpsResource
 
 __all__ = [
     "Accepted",
     "Action",
     "ApiError",
+    "AuditRecord",
     "Billing",
     "Budget",
     "BudgetSnapshot",
@@ -78,8 +94,16 @@ __all__ = [
     "ClientClosed",
     "ConfigurationError",
     "Conflict",
+    "Entry",
+    "EntryState",
     "Event",
+    "Exclusion",
     "FieldError",
+    "FleetFailed",
+    "FleetPolicy",
+    "FleetReport",
+    "FleetResource",
+    "FleetRun",
     "Forbidden",
     "Gate",
     "Gates",
@@ -92,21 +116,33 @@ __all__ = [
     "NetworkError",
     "NotFound",
     "NotSent",
+    "OnAmbiguous",
     "OnEvent",
     "OperatingSystem",
     "Operation",
+    "Outcome",
+    "OutcomeKnown",
+    "OutcomeStatus",
     "OutcomeUnknown",
     "Paused",
+    "Plan",
     "PowerState",
+    "Preflight",
     "Problem",
     "RateLimit",
     "RateLimited",
     "RequestDone",
     "Resources",
     "Retrying",
+    "RunHeld",
+    "RunRecord",
+    "RunSnapshot",
+    "RunState",
     "Seconds",
     "ServerError",
     "ServiceStatus",
+    "Store",
+    "StoreError",
     "Timeouts",
     "Unauthorized",
     "UnreadableReply",
@@ -115,18 +151,23 @@ __all__ = [
     "VpsDetails",
     "VpsResource",
     "VpsStatus",
+    "WaitReason",
     "WaitTimeout",
+    "Waiting",
     "__version__",
+    "open_store",
 ]
 
 # Loaded when first asked for: the command line and the sandbox start without aiohttp's client.
 _HOMES = {
     name: home
     for home, names in {
-        "_budget": (
-            "Budget",
-            "BudgetSnapshot",
-        ),
+        "_fleet._resource": ("FleetResource",),
+        "_fleet._run": ("FleetRun",),
+        "_fleet._report": ("FleetReport", "RunSnapshot"),
+        "_fleet._plan": ("Exclusion", "Plan", "Preflight"),
+        "_fleet._policy": ("FleetPolicy", "OnAmbiguous"),
+        "_budget": ("Budget",),
         "_client": ("Client",),
         "_config": (
             "Seconds",
@@ -146,11 +187,14 @@ _HOMES = {
             "NotSent",
             "OutcomeUnknown",
             "RateLimited",
+            "RunHeld",
             "ServerError",
+            "StoreError",
             "Unauthorized",
             "UnreadableReply",
             "UntrustedPollUrl",
             "WaitTimeout",
+            "FleetFailed",
         ),
         "_events": (
             "Accepted",
@@ -160,8 +204,11 @@ _HOMES = {
             "Paused",
             "RequestDone",
             "Retrying",
+            "Waiting",
+            "OutcomeKnown",
         ),
-        "_ledger": ("RateLimit",),
+        "_limits": ("RateLimit", "WaitReason"),
+        "_snapshot": ("BudgetSnapshot",),
         "_models": (
             "Action",
             "Billing",
@@ -180,6 +227,19 @@ _HOMES = {
             "VpsStatus",
         ),
         "_operation": ("Operation",),
+        "_outcome": (
+            "Outcome",
+            "OutcomeStatus",
+        ),
+        "_records": (
+            "AuditRecord",
+            "Entry",
+            "EntryState",
+            "RunRecord",
+            "RunState",
+        ),
+        "_store": ("Store",),
+        "_stores": ("open_store",),
         "_vps": ("VpsResource",),
     }.items()
     for name in names

@@ -7,9 +7,11 @@ from typing import Generic, NamedTuple, TypeVar
 import anyio
 from attrs import field, frozen
 
-from hostup_async._budget import Budget
 from hostup_async._errors import HostUpError, NetworkError, NotSent, UnreadableReply
 from hostup_async._events import OnEvent, Paused, RequestDone, tell
+from hostup_async._gate import Gate
+from hostup_async._lane import Permit
+from hostup_async._limits import RequestClass
 from hostup_async._models import Action
 from hostup_async._ratelimit import EMPTY
 from hostup_async._replies import Read, understand
@@ -33,6 +35,8 @@ class Request(NamedTuple):
     url: Url
     body: bytes | None = None
     deed: Deed | None = None
+    kind: RequestClass = RequestClass.PREFLIGHT
+    to_the_end: bool = False
 
     @property
     def what(self) -> str:
@@ -48,7 +52,7 @@ class Line:
     """
 
     transport: Transport
-    budget: Budget
+    gate: Gate
     on_event: OnEvent | None = None
     acting: set[asyncio.Task[None]] = field(factory=set[asyncio.Task[None]])
 
@@ -68,24 +72,25 @@ class Attempt(Generic[T]):
         self.reading = EMPTY
         self._read = read
 
-    async def run(self, line: Line) -> None:
-        """Send, with a permit that the caller has taken and that this gives back."""
+    async def run(self, line: Line, permit: Permit) -> None:
+        """Send, and give the permit back."""
         started = time.monotonic()
         try:
             await self._send(line.transport)
         except BaseException:  # cancelled, or a mistake of ours: it went out all the same
             if self.exchange.sends:
                 self.happened = Happened.IN_DOUBT
+                self.error = NetworkError("It was cut off before its answer came.")
             raise
         finally:
-            self._settle(line, time.monotonic() - started)
+            self._settle(line, permit, time.monotonic() - started)
 
-    async def run_to_the_end(self, line: Line) -> None:
+    async def run_to_the_end(self, line: Line, permit: Permit) -> None:
         """Likewise, but once the request is being sent, a cancellation waits for its answer.
 
         Cutting the connection would not take the action back, only hide what became of it.
         """
-        task = asyncio.create_task(self.run(line))
+        task = asyncio.create_task(self.run(line, permit))
         line.acting.add(task)
         task.add_done_callback(line.acting.discard)
         try:
@@ -123,17 +128,17 @@ class Attempt(Generic[T]):
             self.happened = Happened.IN_DOUBT
             self.error = UnreadableReply(f"The answer could not be read ({error!r}).")
 
-    def _settle(self, line: Line, duration: float) -> None:
+    def _settle(self, line: Line, permit: Permit, duration: float) -> None:
         limited = self.verdict is Verdict.PAUSE
-        pause = line.budget.release(
-            sends=self.exchange.sends, refused=limited, reading=self.reading
+        pause = line.gate.release(
+            permit, sends=self.exchange.sends, limited=limited, reading=self.reading
         )
         if line.on_event is None:
             return
         request = self.request
         tell(line.on_event, RequestDone(request.method, request.url.path, self.status, duration))
         if pause is not None:
-            tell(line.on_event, Paused(pause, line.budget.snapshot().queued))
+            tell(line.on_event, Paused(pause, line.gate.snapshot().queued))
 
     async def _finish(self, task: asyncio.Task[None]) -> None:
         """Wait for the end, however often we are cancelled; cut short only what is not sent."""

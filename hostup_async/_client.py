@@ -1,6 +1,6 @@
 """The client: where key, transport, budget and resources come together."""
 
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from types import TracebackType
 from typing import Final, Self
 
@@ -8,11 +8,13 @@ from hostup_async._attempt import Line
 from hostup_async._budget import Budget
 from hostup_async._caller import Caller
 from hostup_async._config import Config, Seconds, Timeouts, find_base, find_key, hide, seconds
-from hostup_async._errors import HostUpError
+from hostup_async._errors import ConfigurationError, HostUpError
 from hostup_async._events import OnEvent
+from hostup_async._fleet._context import Means
+from hostup_async._fleet._resource import FleetResource
 from hostup_async._models import Job
-from hostup_async._operation import Operation
-from hostup_async._poller import as_they_end
+from hostup_async._operation import Operation, as_they_end
+from hostup_async._poller import Poller
 from hostup_async._token import read_token
 from hostup_async._transport import Session, Transport
 from hostup_async._vps import VpsResource
@@ -28,8 +30,10 @@ class Client:
         timeouts: How long each phase of a request may take.
         budget: Who may send when; by default one that every client of this process with the
             same origin and key shares.
-        session: An aiohttp session to send on, for instance one with a proxy. It is lent:
-            never closed here.
+        session: An aiohttp session to send on, for instance one with a proxy: it is lent, and
+            never closed here. Or a function that makes one: it is called when the client opens,
+            on the loop that the client uses, and what it made is closed with the client. In
+            `hostup_sync`, whose loop is its own, only the function can be used.
         on_event: A plain callable that is told of requests, retries, pauses and acceptances.
         allow_http: Allow an `http://` base that is not this machine: the key goes unencrypted.
 
@@ -50,18 +54,21 @@ class Client:
         base_url: str | None = None,
         timeouts: Timeouts | None = None,
         budget: Budget | None = None,
-        session: Session | None = None,
+        session: Session | Callable[[], Session] | None = None,
         on_event: OnEvent | None = None,
         allow_http: bool = False,
     ) -> None:
         api_key = hide(api_key)  # no traceback that passes through here shows it
         base = find_base(base_url, allow_http=allow_http)
         config = Config(find_key(api_key), base, timeouts or Timeouts())
-        self.budget: Final = budget or Budget.shared(base, config.key.fingerprint)
+        self.budget: Final[Budget] = _checked(budget) or Budget.shared(base, config.key.fingerprint)
         self._config: Final = config
-        line = Line(Transport(config, session), self.budget, on_event)
+        line = Line(Transport(config, session), self.budget.gate, on_event)
         self._caller: Final = Caller(line, config.timeouts.call)
-        self.vps: Final = VpsResource(self._caller)
+        self._poller: Final = Poller(line.gate)
+        self.vps: Final = VpsResource(self._caller, self._poller)
+        means = Means(self._caller, self._poller, self.vps, self.budget, config.key.fingerprint)
+        self.fleet: Final = FleetResource(means, base)
 
     def __repr__(self) -> str:
         config: Config | None = getattr(self, "_config", None)
@@ -86,6 +93,7 @@ class Client:
 
         Calls that still wait raise `ClientClosed`, and their actions were not sent.
         """
+        await self._poller.aclose()
         await self._caller.close()
 
     def operation(self, token_or_poll_url: str) -> Operation:
@@ -99,7 +107,7 @@ class Client:
         ticket = read_token(token_or_poll_url, transport.base)
         if ticket.poll_url is not None:
             transport.trusted_url(ticket.poll_url)
-        return Operation(self._caller, ticket)
+        return Operation(self._caller, self._poller, ticket)
 
     def wait_all(
         self,
@@ -121,5 +129,11 @@ class Client:
             ...     async for operation, result in client.wait_all(operations):
             ...         print(operation.vps_id, result)
         """
-        longest = seconds(timeout, name="timeout")
-        return as_they_end(operations, lambda one: one.wait(timeout=longest))
+        return as_they_end(operations, seconds(timeout, name="timeout"))
+
+
+def _checked(budget: object) -> Budget | None:
+    if budget is None or isinstance(budget, Budget):
+        return budget
+    msg = f"budget must be a hostup_async.Budget, not {type(budget).__name__}."
+    raise ConfigurationError(msg)

@@ -17,14 +17,19 @@
     │   └── ServerError         500 and above
     ├── OutcomeUnknown                          perhaps sent, perhaps done: never repeat blindly
     ├── JobFailed                               the action was accepted, and its job failed
+    ├── FleetFailed                             a fleet run in which not everything completed
+    ├── StoreError                              what is done could not be recorded, or read
+    │   └── RunHeld                             a run is in other hands
     └── WaitTimeout             (TimeoutError)  the job goes on, only the waiting ended
 
 Branch on the class, then on `code`. Each message says what to do next; none contains the key.
 """  # noqa: D415 - the summary introduces the drawing
 
+from collections.abc import Mapping
 from typing import Any
 
 from hostup_async._models import Action, FieldError, Job, Problem, Raw
+from hostup_async._outcome import OutcomeStatus
 
 
 class HostUpError(Exception):
@@ -144,7 +149,21 @@ class Conflict(ApiError):
 
 
 class RateLimited(ApiError):
-    """The limit allows no request within the allowed wait; `retry_after` is that wait."""
+    """The limit allows no request within the allowed wait.
+
+    `retry_after` is the wait that it would take, as the budget or else the API has it.
+    """
+
+    def __init__(
+        self, message: str, *, problem: Problem | None = None, wait: float | None = None
+    ) -> None:
+        super().__init__(message, problem=problem)
+        self._wait = wait
+
+    @property
+    def retry_after(self) -> float | None:
+        """Seconds to wait before another try makes sense."""
+        return super().retry_after if self._wait is None else self._wait
 
 
 class ServerError(ApiError):
@@ -191,6 +210,37 @@ class JobFailed(HostUpError):
         super().__init__(message)
         self.vps_id = vps_id
         self.job = job
+
+
+class FleetFailed(HostUpError):
+    """Not every VPS of a fleet run completed; only `raise_for_failures()` raises this.
+
+    Attributes:
+        run_id: The run.
+        counts: How many VPSes ended how.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        run_id: str | None = None,
+        counts: Mapping[OutcomeStatus, int] | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.run_id = run_id
+        self.counts = counts
+
+
+class StoreError(HostUpError):
+    """The store cannot be used: full, locked, damaged, of a newer version, or closed.
+
+    What was to be recorded is not; so stop sending. What was recorded before is still there.
+    """
+
+
+class RunHeld(StoreError):
+    """The run is in the hands of another process or client, which alone may go on with it."""
 
 
 class WaitTimeout(HostUpError, TimeoutError):

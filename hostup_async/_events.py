@@ -5,7 +5,9 @@ from collections.abc import Callable
 
 from attrs import frozen
 
+from hostup_async._limits import WaitReason
 from hostup_async._models import Action
+from hostup_async._outcome import Outcome
 
 
 @frozen
@@ -42,10 +44,25 @@ class Retrying(Event):
 
 @frozen
 class Paused(Event):
-    """The API refused a request: nobody sends for `seconds`; `queued` requests wait."""
+    """The API answered with 429: nobody sends for `seconds`; `queued` requests wait."""
 
     seconds: float
     queued: int
+
+
+@frozen
+class Waiting(Event):
+    """Requests wait for a permit, from now for about `seconds`.
+
+    Attributes:
+        reason: Why: the API said 429, the limit is used up by our own count, or still learnt.
+        seconds: How long, as far as known.
+        why: The same for people, with how many queue.
+    """
+
+    reason: WaitReason
+    seconds: float
+    why: str
 
 
 @frozen
@@ -80,6 +97,14 @@ class InDoubt(Event):
     action: Action
     sent_at: float
     reason: str
+
+
+@frozen
+class OutcomeKnown(Event):
+    """What became of one VPS of a fleet run is known."""
+
+    run_id: str
+    outcome: Outcome
 
 
 OnEvent = Callable[[Event], None]

@@ -242,6 +242,13 @@ class Job(ApiObject):
         return self.status in {JobStatus.COMPLETED, JobStatus.FAILED}
 
     @property
+    def duration(self) -> float | None:
+        """How long it took, in seconds by the server's clock; None where that is not known."""
+        if self.created_at is None or self.finished_at is None:
+            return None
+        return max(0.0, (self.finished_at - self.created_at).total_seconds())
+
+    @property
     def succeeded(self) -> bool:
         """Whether the job has ended well."""
         return self.status == JobStatus.COMPLETED

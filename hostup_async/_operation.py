@@ -1,17 +1,27 @@
 """An action that was accepted, and the job that carries it out."""
 
-from typing import Final
+import asyncio
+import time
+from collections.abc import AsyncIterator, Iterable
+from typing import Any, Final
 
-import anyio
-
-from hostup_async._answers import read_job
 from hostup_async._caller import Caller
 from hostup_async._config import Seconds, seconds
-from hostup_async._errors import JobFailed, NotFound, OutcomeUnknown, RateLimited, WaitTimeout
+from hostup_async._errors import (
+    HostUpError,
+    JobFailed,
+    NotFound,
+    OutcomeUnknown,
+    RateLimited,
+    WaitTimeout,
+)
+from hostup_async._lane import Permit
 from hostup_async._models import Action, Job, JobStatus
-from hostup_async._poller import watch
+from hostup_async._poller import Poller
 from hostup_async._refusals import make_outcome_unknown
 from hostup_async._token import Ticket, make_token
+from hostup_async._transport import Url
+from hostup_async._watch import Watch
 
 
 class Operation:
@@ -27,8 +37,11 @@ class Operation:
         ...     return await operation.wait(timeout=600)
     """
 
-    def __init__(self, caller: Caller, ticket: Ticket, job: Job | None = None) -> None:
+    def __init__(
+        self, caller: Caller, poller: Poller, ticket: Ticket, job: Job | None = None
+    ) -> None:
         self._caller = caller
+        self._poller = poller
         self._ticket: Final = ticket
         self.job: Job = job or Job(id=ticket.job_id, poll_url=ticket.poll_url)
 
@@ -76,7 +89,7 @@ class Operation:
             OutcomeUnknown: The API named no job, or has forgotten it.
             UntrustedPollUrl: The poll URL leads away from the API; it was not followed.
         """
-        return await self._look(None)
+        return (await self._look())[0]
 
     async def wait(self, *, timeout: Seconds = 600) -> Job:  # noqa: ASYNC109 - the wait's own bound
         """Wait for the job's end; looks that fail for want of an answer are made up for later.
@@ -92,35 +105,63 @@ class Operation:
         """
         longest = seconds(timeout, name="timeout")
         if not self.job.is_final:
-            await self._watch(longest)
+            try:
+                await self._follow(longest)
+            except asyncio.CancelledError as cancellation:
+                cancellation.add_note(self._last_words())
+                raise
         if self.job.status == JobStatus.FAILED:
             why = f": {self.job.error}" if self.job.error else ", and it does not say why"
             msg = f"The {self._what} failed{why}. Look at the VPS before you try again."
             raise JobFailed(msg, vps_id=self.vps_id, job=self.job)
         return self.job
 
-    async def _watch(self, longest: float) -> None:
-        self._known_url()  # nothing to look at is known at once, not after the first gap
-        give_up_at = anyio.current_time() + longest
-        with anyio.move_on_after(longest):
-            try:
-                await watch(lambda: self._look(give_up_at - anyio.current_time()))
-            except RateLimited as error:
-                raise self._timed_out(why=f"no look is possible in time, {error}") from error
-            return
-        raise self._timed_out(why=f"it has not ended within {longest:.0f} s")
+    def _watch(self, patience: float) -> Watch:
+        self._known_url()  # nothing to look at is known at once, not after the first look
+        age = 0.0 if self.accepted_at is None else time.time() - self.accepted_at
+        return self._poller.watch(self._look, action=self.action, age=age, patience=patience)
 
-    async def _look(self, max_wait: float | None) -> Job:
-        if self.job.is_final:
-            return self.job
-        url = self._caller.line.transport.trusted_url(self._known_url())
+    async def _follow(self, longest: float) -> None:
         try:
-            job = await self._caller.get(url, read_job, max_wait=max_wait)
+            async with asyncio.timeout(longest):
+                await self._poller.follow(self._watch(longest))
+        except TimeoutError:
+            raise self._timed_out(why=f"it has not ended within {longest:.0f} s") from None
+        except RateLimited as error:
+            raise self._timed_out(why=f"no look is possible in time, {error}") from error
+
+    async def _look(
+        self, permit: Permit | None = None, max_wait: float | None = None
+    ) -> tuple[Job, float]:
+        """The job, and for how many seconds the API asks not to look again."""
+        url = self._url_to_look_at(permit)
+        if url is None:
+            return self.job, 0.0
+        try:
+            job, not_again = await self._caller.look(url, max_wait=max_wait, permit=permit)
         except NotFound as error:
             raise self._lost(why="the API has forgotten the job", error=error) from error
         if not self.job.is_final:  # another look, begun later, may have ended sooner
             self.job = job
-        return self.job
+        return self.job, not_again
+
+    def _last_words(self) -> str:
+        """What whoever loses this operation must know; the sync facade asks for it as well."""
+        return (
+            f"The {self._what} was accepted, as job {self.job_id!r}, and goes on; "
+            f"follow it with client.operation({self.token()!r})."
+        )
+
+    def _url_to_look_at(self, permit: Permit | None) -> Url | None:
+        """None where the job has ended; where there is nothing to send, the permit goes back."""
+        url = None
+        try:
+            if not self.job.is_final:
+                url = self._caller.line.transport.trusted_url(self._known_url())
+        finally:
+            if url is None and permit is not None:
+                self._caller.line.gate.release(permit, sends=0)
+        return url
 
     def _known_url(self) -> str:
         if self.poll_url is None:
@@ -148,3 +189,55 @@ class Operation:
     @property
     def _what(self) -> str:
         return f"{self.action} of {self.vps_id}" if self.action else f"job at {self.poll_url!r}"
+
+
+def watch(operation: Operation, *, patience: float) -> Watch:
+    """Have the client's poller watch the job, from now on and for so many seconds."""
+    # For the fleet alone, and not for users.
+    return operation._watch(patience)  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+
+
+async def as_they_end(
+    operations: Iterable[Operation],
+    timeout: float,  # noqa: ASYNC109 - each wait's own bound
+) -> AsyncIterator[tuple[Operation, Job | HostUpError]]:
+    """Wait for all at once, and yield each with its job, or its error, as it ends.
+
+    A cancellation takes along the notes that the waits which it ends leave.
+    """
+    tasks = {asyncio.create_task(_outcome(one, timeout)): one for one in operations}
+    waiting = set(tasks)
+    try:
+        while waiting:
+            done, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                yield tasks[task], task.result()
+    except asyncio.CancelledError as cancellation:
+        for note in await _end(tasks):
+            cancellation.add_note(note)
+        raise
+    finally:
+        await _end(tasks)
+
+
+async def _outcome(operation: Operation, longest: float) -> Job | HostUpError:
+    try:
+        return await operation.wait(timeout=longest)
+    except HostUpError as error:
+        return error
+
+
+async def _end(tasks: Iterable[asyncio.Task[Any]]) -> list[str]:
+    """Cancel tasks, and wait until they have ended; the notes of their cancellations."""
+    for task in tasks:
+        task.cancel()
+    ended = await asyncio.gather(*map(_notes_of, tasks))
+    return [note for notes in ended for note in notes]
+
+
+async def _notes_of(task: asyncio.Task[Any]) -> list[str]:
+    try:
+        await task
+    except BaseException as error:  # noqa: BLE001 - whatever ended it, only its notes are wanted
+        return getattr(error, "__notes__", [])
+    return []

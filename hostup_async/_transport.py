@@ -3,7 +3,7 @@
 import asyncio
 import platform
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import SimpleNamespace
 from typing import Final, NamedTuple
 
@@ -79,11 +79,21 @@ _TRACE: Final = _make_trace()
 
 
 class Transport:
-    """Sends requests on its own session, or on a lent one that it never closes."""
+    """Sends requests on its own session, or on a lent one that it never closes.
 
-    def __init__(self, config: Config, session: Session | None = None) -> None:
+    `session` is one to borrow, or what makes one once there is a loop for it to belong to.
+    """
+
+    def __init__(
+        self, config: Config, session: Session | Callable[[], Session] | None = None
+    ) -> None:
         self.base: Final = config.base
-        self._lent = session
+        self._lent: Session | None = None
+        self._make: Callable[[], Session] = _make_session
+        if isinstance(session, Session):
+            self._lent = session
+        elif session is not None:
+            self._make = session
         self._session: Session | None = None
         self._key = config.key
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -106,25 +116,21 @@ class Transport:
         """Make the session, here and not earlier: it belongs to the running loop.
 
         Raises:
-            ConfigurationError: It is open already, or the lent session is closed.
+            ConfigurationError: It is open already, or the lent session is closed or another
+                loop's.
         """
         if self._session is not None:
-            msg = "This client is open already: make one client for each `async with`."
+            msg = "This client is open already: make one client for each block."
             raise ConfigurationError(msg)
         if self._lent is not None and self._lent.closed:
             msg = "The session that was lent is closed: lend an open one."
             raise ConfigurationError(msg)
+        session = self._lent or self._make()
+        _check_loop(session)
+        if _TRACE not in session.trace_configs:
+            session.trace_configs.append(_TRACE)
         self._loop, self._closing = asyncio.get_running_loop(), False
-        if self._lent is None:
-            self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(limit=CONNECTIONS, keepalive_timeout=KEEPALIVE),
-                cookie_jar=aiohttp.DummyCookieJar(),
-                trace_configs=[_TRACE],
-            )
-            return
-        if _TRACE not in self._lent.trace_configs:
-            self._lent.trace_configs.append(_TRACE)
-        self._session = self._lent
+        self._session = session
 
     def refuse(self) -> None:
         """Send nothing more: what is under way may end, what has not begun never does."""
@@ -193,7 +199,7 @@ class Transport:
 
     def _opened(self) -> Session:
         if self._session is None or self._session.closed:
-            msg = "The client is not open: use it inside `async with Client() as client:`."
+            msg = "The client is not open: use it inside the block of its `with` (or `async with`)."
         elif self._closing:
             msg = "The client is closing, so this was not sent: make another client for it."
         elif self._loop is not asyncio.get_running_loop():
@@ -224,6 +230,23 @@ class Transport:
 
 _JSON: Final = {"Content-Type": "application/json"}
 _SKIPPED: Final = ("Content-Type",)
+
+
+def _make_session() -> Session:
+    return aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(limit=CONNECTIONS, keepalive_timeout=KEEPALIVE),
+        cookie_jar=aiohttp.DummyCookieJar(),
+    )
+
+
+def _check_loop(session: Session) -> None:
+    loop = getattr(session, "_loop", None)  # the public attribute warns that it will go
+    if loop is not None and loop is not asyncio.get_running_loop():
+        msg = (
+            "The session belongs to another event loop, and cannot be used on this one: pass a "
+            "function that makes it, such as Client(session=lambda: aiohttp.ClientSession(...))."
+        )
+        raise ConfigurationError(msg)
 
 
 def _origin_of(url: URL) -> tuple[str, str | None, int | None]:

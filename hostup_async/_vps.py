@@ -10,8 +10,10 @@ from attrs import evolve
 from hostup_async._attempt import Deed
 from hostup_async._caller import Caller
 from hostup_async._errors import ConfigurationError, NotFound, UnreadableReply
+from hostup_async._lane import Permit
 from hostup_async._models import Action, Gates, Vps, VpsDetails, VpsStatus
 from hostup_async._operation import Operation
+from hostup_async._poller import Poller
 from hostup_async._replies import Read, T
 from hostup_async._wire import read_object, read_page
 
@@ -35,8 +37,9 @@ class VpsResource:
     longer than the budget allows.
     """
 
-    def __init__(self, caller: Caller) -> None:
+    def __init__(self, caller: Caller, poller: Poller) -> None:
         self._caller = caller
+        self._poller = poller
 
     async def list(
         self, *, name: str | None = None, primary_ip: str | None = None
@@ -140,16 +143,34 @@ class VpsResource:
             vps_id: The VPS.
             force: Do not wait for the guest to agree (the documented body `{"force": true}`).
         """
-        return await self._act(vps_id, Action.RESTART, b'{"force": true}' if force else None)
+        return await self._act(vps_id, Action.RESTART, force=force)
 
     async def _get(self, path: str, read: Read[T], query: Mapping[str, str] | None = None) -> T:
         url = self._caller.line.transport.api_url(f"/vps{path}", query)
         return await self._caller.get(url, read)
 
-    async def _act(self, vps_id: str, action: Action, body: bytes | None = None) -> Operation:
-        path = f"/vps{_segment(vps_id)}/actions/{action.value}"
-        url = self._caller.line.transport.api_url(path)
-        return Operation(self._caller, *await self._caller.act(Deed(action, vps_id), url, body))
+    async def _act(self, vps_id: str, action: Action, *, force: bool = False) -> Operation:
+        return await act(self._caller, self._poller, Deed(action, vps_id), force=force)
+
+
+async def act(
+    caller: Caller,
+    poller: Poller,
+    deed: Deed,
+    *,
+    force: bool = False,
+    permit: Permit | None = None,
+    to_the_end: bool = False,
+) -> Operation:
+    """Send an action, with a permit that was taken before, if one was; raises as `reset` does.
+
+    With `to_the_end`, a cancellation while it is being sent is dropped, and its answer returned.
+    """
+    path = f"/vps{_segment(deed.vps_id)}/actions/{deed.action.value}"
+    body = b'{"force": true}' if force else None
+    url = caller.line.transport.api_url(path)
+    ticket, job = await caller.act(deed, url, body, permit=permit, to_the_end=to_the_end)
+    return Operation(caller, poller, ticket, job)
 
 
 def _filters(**filters: object) -> dict[str, str]:
@@ -174,11 +195,16 @@ def _unseen(rows: list[Vps], ids: set[str]) -> list[Vps]:
 
 
 def _segment(vps_id: object) -> str:
-    """An id as one segment of a path; anything that would be more, or less, is refused."""
+    """An id as one segment of a path."""
+    return "/" + quote(check_id(vps_id), safe="")
+
+
+def check_id(vps_id: object) -> str:
+    """An id that is one segment of a path; anything that would be more, or less, is refused."""
     if not isinstance(vps_id, str):
         msg = f"A VPS id is a string such as vps_01hx..., not {type(vps_id).__name__}."
         raise ConfigurationError(msg)
     if not vps_id.strip() or vps_id in {".", ".."} or not _NO_SEGMENT.isdisjoint(vps_id):
         msg = f"{vps_id[:80]!r} is no VPS id: take the `id` that client.vps.list() gives."
         raise ConfigurationError(msg)
-    return "/" + quote(vps_id, safe="")
+    return vps_id

@@ -11,9 +11,11 @@ from hostup_async import (
     Action,
     ApiError,
     FieldError,
+    FleetFailed,
     HostUpError,
     Job,
     JobFailed,
+    OutcomeStatus,
     OutcomeUnknown,
     Problem,
     WaitTimeout,
@@ -50,6 +52,7 @@ SPECIAL: dict[type[HostUpError], dict[str, Any]] = {
         "sent_at": 1777293296.25,
     },
     JobFailed: {"vps_id": "vps_1", "job": Job(id="j", status="failed", error="disk full")},
+    FleetFailed: {"run_id": "r", "counts": {OutcomeStatus.FAILED: 2}},
     WaitTimeout: {"vps_id": "vps_1", "job": Job(id="j"), "token": "hostup1_x"},
 }
 CLASSES = [

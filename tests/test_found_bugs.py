@@ -31,16 +31,17 @@ from hostup_async._wire import read_object, read_page
 async def test_a_refund_does_not_forget_a_later_send() -> None:
     clock = [0.0]
     budget = Budget(RateLimit(2, 60), clock=lambda: clock[0])
-    await budget.acquire()
+    gate = budget.gate
+    first = await gate.acquire()
     clock[0] = 10.0
-    await budget.acquire()
-    budget.release(sends=0)
-    budget.release(sends=1)
+    second = await gate.acquire()
+    gate.release(first, sends=0)
+    gate.release(second)
     clock[0] = 20.0
-    await budget.acquire()
+    gate.release(await gate.acquire())
     clock[0] = 60.0
     with pytest.raises(RateLimited):
-        await budget.acquire(max_wait=5)
+        await gate.acquire(max_wait=5)
 
 
 @pytest.mark.parametrize("value", [None, [], True])

@@ -70,7 +70,7 @@ async def test_a_read_is_repeated_where_a_success_speaks_of_the_limit() -> None:
     denied = http(b'{"success":false,"code":"rate_limited"}', "200 OK", "Retry-After: 0.1")
     async with RawServer(denied, http(b'{"id":"vps_1"}')) as server, client_of(server.url) as one:
         assert (await one.vps.get("vps_1")).id == "vps_1"
-        assert one.budget.snapshot().refusals == 1
+        assert one.budget.snapshot().limited == 1
 
 
 async def test_the_error_says_that_a_success_took_itself_back() -> None:

@@ -1,0 +1,1 @@
+"""Many VPSes at once: planned, sent within bounds, followed to their end, recorded."""

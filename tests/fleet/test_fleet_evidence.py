@@ -1,0 +1,220 @@
+"""What is believed of an action whose answer was lost, and what is done about it."""
+
+from math import ceil, floor
+from typing import Any
+
+import pytest
+from fleet_tools import NEVER, SHOWS, KnowingStore, check_truth, quick, reset_all, sent, statuses
+from hypothesis import given
+from hypothesis import strategies as st
+from tools import Connect, StartSandbox
+
+from hostup_async import Action, FleetReport, PowerState, VpsStatus
+from hostup_async._fleet._evidence import Finding, judge
+from hostup_async.sandbox import Fault, FaultRule, Limit, Sandbox
+
+RESEND = {"on_ambiguous": "resend_if_proved_not_done"}
+ROUNDINGS = [floor, round, ceil, float]
+SECONDS = st.floats(0, 1e6)
+
+
+@given(
+    booted=st.floats(-1e6, 1e6),
+    least=SECONDS,
+    on_the_way=st.floats(0, 1),
+    latency=st.floats(0, 900),
+    rounding=st.sampled_from(ROUNDINGS),
+    action=st.sampled_from([Action.RESET, Action.RESTART]),
+)
+def test_an_uptime_is_never_misread(
+    booted: float, least: float, on_the_way: float, latency: float, rounding: Any, action: Action
+) -> None:
+    """The action is sent at 0; its status is true at some moment between question and answer."""
+    most = least + latency
+    uptime = rounding(max(0.0, least + on_the_way * latency - booted))
+    finding = judge(action, VpsStatus(uptime_seconds=uptime), least, most)
+    if booted < 0:
+        assert finding is not Finding.DONE
+    else:
+        assert finding is not Finding.NOT_DONE
+    if booted < -2 - latency:
+        assert finding is Finding.NOT_DONE
+    if latency + 2 < booted < least:
+        assert finding is Finding.DONE
+
+
+@pytest.mark.parametrize("uptime", [None, -1, -0.5])
+def test_an_uptime_that_makes_no_sense_shows_nothing(uptime: float | None) -> None:
+    status = VpsStatus(uptime_seconds=uptime)
+    assert judge(Action.RESET, status, 100, 101) is Finding.NOTHING
+
+
+@pytest.mark.parametrize(
+    ("action", "power", "finding"),
+    [
+        (Action.START, "running", Finding.DONE),
+        (Action.START, "stopped", Finding.NOT_DONE),
+        (Action.STOP, "stopped", Finding.DONE),
+        (Action.SHUTDOWN, "running", Finding.NOT_DONE),
+        (Action.STOP, None, Finding.NOTHING),
+    ],
+)
+def test_power_actions_show_in_the_power_state(
+    action: Action, power: str | None, finding: Finding
+) -> None:
+    state = None if power is None else PowerState(power)
+    assert judge(action, VpsStatus(power_state=state, uptime_seconds=5), 1, 2) is finding
+
+
+async def with_faults(
+    start_sandbox: StartSandbox, connect: Connect, rules: list[dict[str, Any]], **policy: Any
+) -> tuple[FleetReport, Sandbox]:
+    """A run in which each VPS meets a fault of its own."""
+    sandbox = await start_sandbox(vps=len(rules), jobs=SHOWS)
+    for vps_id, rule in zip(sandbox.vps_ids, rules, strict=True):
+        await sandbox.add_fault(FaultRule(vps_ids=[vps_id], **rule))
+    client = await connect(sandbox)
+    report = await reset_all(client, quick(**policy), KnowingStore())
+    check_truth(report.outcomes, await sandbox.books())
+    assert client.budget.snapshot().in_flight == 0
+    return report, sandbox
+
+
+DONE: list[dict[str, Any]] = [
+    {"fault": Fault.LOST_REPLY},
+    {"fault": Fault.ERROR_500, "acts": True},
+    {"fault": Fault.HTML_502, "acts": True},
+    {"fault": Fault.TRUNCATED_BODY},
+    {"fault": Fault.STALL},
+    {"fault": Fault.FORGOTTEN_JOB},
+    {"fault": Fault.NO_OPERATION},
+    {"fault": Fault.NULL_OPERATION},
+    {"fault": Fault.FOREIGN_POLL_URL},
+    {"fault": Fault.HTML_BODY},
+]
+NOT_DONE: list[dict[str, Any]] = [
+    {"fault": Fault.ERROR_500},
+    {"fault": Fault.HTML_502},
+    {"fault": Fault.DISCONNECT_BEFORE},
+    {"fault": Fault.STALL_BEFORE},
+]
+
+
+@pytest.mark.parametrize("policy", [{}, RESEND])
+async def test_what_was_done_is_completed_by_its_uptime(
+    start_sandbox: StartSandbox, connect: Connect, policy: dict[str, Any]
+) -> None:
+    report, sandbox = await with_faults(start_sandbox, connect, DONE, **policy)
+    assert statuses(report.outcomes) == ["completed"] * len(DONE)
+    assert {outcome.evidence for outcome in report.outcomes} == {"uptime"}
+    assert {outcome.attempts for outcome in report.outcomes} == {1}
+    assert sent(await sandbox.books()) == len(DONE)
+
+
+async def test_what_was_not_done_is_reported_with_the_proof(
+    start_sandbox: StartSandbox, connect: Connect
+) -> None:
+    report, sandbox = await with_faults(start_sandbox, connect, NOT_DONE)
+    assert statuses(report.outcomes) == ["ambiguous"] * len(NOT_DONE)
+    for outcome in report.outcomes:
+        assert outcome.evidence == "not done: uptime"
+        assert "did not take place; it was not sent again" in (outcome.reason or "")
+    assert sent(await sandbox.books()) == len(NOT_DONE)
+
+
+async def test_what_was_proved_not_done_is_sent_once_more_if_so_wished(
+    start_sandbox: StartSandbox, connect: Connect
+) -> None:
+    once = [{**rule, "times": 1} for rule in NOT_DONE]
+    always, conflict = NOT_DONE[0], {"fault": Fault.ERROR_500, "times": 1}
+    rules = [*once, always, conflict]
+    report, sandbox = await with_faults(start_sandbox, connect, rules, **RESEND)
+    assert statuses(report.outcomes) == ["completed"] * 4 + ["ambiguous", "completed"]
+    assert [outcome.attempts for outcome in report.outcomes] == [2] * 6
+    assert sent(await sandbox.books()) == 12
+
+
+@pytest.mark.parametrize("rule", [{"fault": Fault.LOST_REPLY}, {"fault": Fault.ERROR_500}])
+async def test_without_an_uptime_nobody_can_tell(
+    start_sandbox: StartSandbox, connect: Connect, rule: dict[str, Any]
+) -> None:
+    sandbox = await start_sandbox(rule["fault"], jobs=SHOWS, uptime_known=False)
+    report = await reset_all(await connect(sandbox), quick(**RESEND), KnowingStore())
+    assert statuses(report.outcomes) == ["ambiguous"] * 3
+    assert {(outcome.evidence, outcome.attempts) for outcome in report.outcomes} == {(None, 1)}
+    assert "uptime" in (report.outcomes[0].reason or "")
+    assert (await sandbox.books()).reset_twice == ()
+
+
+async def test_without_a_status_nobody_can_tell(
+    start_sandbox: StartSandbox, connect: Connect
+) -> None:
+    sandbox = await start_sandbox(Fault.LOST_REPLY, jobs=SHOWS)
+    await sandbox.add_fault(FaultRule(Fault.HTML_403, on="status"))
+    report = await reset_all(await connect(sandbox), quick(**RESEND), KnowingStore())
+    assert statuses(report.outcomes) == ["ambiguous"] * 3
+
+
+async def test_what_is_still_pending_is_not_proved_undone(
+    start_sandbox: StartSandbox, connect: Connect
+) -> None:
+    sandbox = await start_sandbox(Fault.FORGOTTEN_JOB, jobs=NEVER)
+    report = await reset_all(await connect(sandbox), quick(**RESEND), KnowingStore())
+    assert statuses(report.outcomes) == ["ambiguous"] * 3
+    assert sent(await sandbox.books()) == 3
+
+
+@pytest.mark.parametrize(("fault", "status"), [(None, "completed"), ("forgotten", "completed")])
+async def test_a_completion_is_verified_where_that_is_wished(
+    start_sandbox: StartSandbox, connect: Connect, fault: str | None, status: str
+) -> None:
+    rule = Fault.FORGOTTEN_JOB if fault else None
+    sandbox = await start_sandbox(rule, jobs=SHOWS)
+    report = await reset_all(await connect(sandbox), quick(verify=True), KnowingStore())
+    assert [(one.status, one.evidence) for one in report.outcomes] == [(status, "uptime")] * 3
+    check_truth(report.outcomes, await sandbox.books())
+
+
+async def test_a_completion_that_cannot_be_verified_is_ambiguous(
+    start_sandbox: StartSandbox, connect: Connect
+) -> None:
+    sandbox = await start_sandbox(jobs=SHOWS, uptime_known=False)
+    report = await reset_all(await connect(sandbox), quick(verify=True), KnowingStore())
+    assert statuses(report.outcomes) == ["ambiguous"] * 3
+    assert "its status does not show it" in (report.outcomes[0].reason or "")
+
+
+@pytest.mark.parametrize(
+    ("action", "fault", "status", "evidence"),
+    [
+        ("stop", Fault.LOST_REPLY, "completed", "power_state"),
+        ("start", Fault.LOST_REPLY, "completed", "power_state"),
+        ("shutdown", Fault.ERROR_500, "ambiguous", "not done: power_state"),
+        ("restart", Fault.LOST_REPLY, "completed", "uptime"),
+    ],
+)
+async def test_each_action_has_its_own_evidence(
+    start_sandbox: StartSandbox,
+    connect: Connect,
+    action: str,
+    fault: Fault,
+    status: str,
+    evidence: str,
+) -> None:
+    sandbox = await start_sandbox(fault, on=action, stopped=3 * (action == "start"), jobs=SHOWS)
+    report = await reset_all(await connect(sandbox), quick(), KnowingStore(), action=action)
+    assert [(one.status, one.evidence) for one in report.outcomes] == [(status, evidence)] * 3
+    assert sent(await sandbox.books(), action) == 3
+
+
+async def test_the_moment_of_the_send_is_not_that_of_the_intent(
+    start_sandbox: StartSandbox, connect: Connect
+) -> None:
+    """Between the two may lie a wait for the limit, and a reboot that is not ours."""
+    sandbox = await start_sandbox(
+        Fault.LOST_REPLY, vps=2, jobs=SHOWS, action_limit=Limit(requests=1, seconds=1)
+    )
+    report = await reset_all(await connect(sandbox), quick(), KnowingStore())
+    first, second = sorted(outcome.sent_at or 0 for outcome in report.outcomes)
+    assert second - first > 0.4
+    check_truth(report.outcomes, await sandbox.books())

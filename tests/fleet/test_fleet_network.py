@@ -1,0 +1,193 @@
+"""Runs against a limit that shuts, a key that is refused, a network that goes away."""
+
+import asyncio
+from contextlib import suppress
+from pathlib import Path
+from typing import Self
+
+from fleet_tools import (
+    NEVER,
+    SOON,
+    KnowingStore,
+    check_truth,
+    counts,
+    learnt,
+    of,
+    quick,
+    reset_all,
+    sent,
+    statuses,
+)
+from fleet_tools import seen as requests_seen
+from tools import Connect, StartSandbox, client_of, free_port
+
+from hostup_async import Action, OutcomeStatus, Timeouts
+from hostup_async._sqlstore import SqliteFile, SqlStore
+from hostup_async.sandbox import Durations, Limit, Sandbox, SandboxConfig
+
+BRIEF = Timeouts(connect=0.5, read=0.5, request=2, call=0.2)
+
+
+class Cable:
+    """Passes bytes on to a server, until it is pulled out; then it can be put in again."""
+
+    def __init__(self, url: str) -> None:
+        self._port = int(url.rpartition(":")[2])
+        self._writers: set[asyncio.StreamWriter] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._own_port = 0
+        self.url = ""
+
+    async def __aenter__(self) -> Self:
+        await self.put_in()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self.pull_out()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def put_in(self) -> None:
+        self._server = await asyncio.start_server(self._accept, "127.0.0.1", self._own_port)
+        self._own_port = self._server.sockets[0].getsockname()[1]
+        self.url = f"http://127.0.0.1:{self._own_port}"
+
+    def pull_out(self) -> None:
+        self._server.close()
+        for writer in self._writers:
+            writer.transport.abort()
+        for task in self._tasks:
+            task.cancel()
+
+    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.create_task(self._join(reader, writer))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _join(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        there_reader, there = await asyncio.open_connection("127.0.0.1", self._port)
+        self._writers |= {writer, there}
+        with suppress(ConnectionError):
+            await asyncio.gather(_copy(reader, there), _copy(there_reader, writer))
+
+
+async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    while data := await reader.read(65536):
+        writer.write(data)
+    writer.close()
+
+
+async def test_a_limit_that_shuts_for_days_stops_the_run_at_once(
+    start_sandbox: StartSandbox, connect: Connect
+) -> None:
+    sandbox = await start_sandbox(vps=20, jobs=SOON, limit=Limit(requests=6, seconds=1_000_000))
+    client = await connect(sandbox)
+    report = await reset_all(client, quick(max_in_flight=10), ids=sandbox.vps_ids)
+    assert report.seconds < 5
+    assert "The rate limit allows no request for" in (report.stopped or "")
+    assert set(counts(report)) <= {"completed", "timed_out", "not_sent"}
+    assert counts(report)["not_sent"] >= 14
+    assert report.limited >= 1
+    check_truth(report.outcomes, await sandbox.books())
+    assert client.budget.snapshot().in_flight == 0
+
+
+async def test_a_key_that_is_refused_stops_the_run(start_sandbox: StartSandbox) -> None:
+    sandbox = await start_sandbox(vps=20, api_key="sk_test_other")
+    async with client_of(sandbox.url) as client:
+        report = await reset_all(client, quick(max_in_flight=3), ids=sandbox.vps_ids)
+    assert (report.stopped or "").startswith("the key is refused: ")
+    assert 1 <= counts(report)["refused"] <= 3
+    assert counts(report)["not_sent"] == 20 - counts(report)["refused"]
+    assert (await sandbox.books()).foreign == counts(report)["refused"]
+
+
+async def test_without_a_network_nothing_is_sent_and_the_run_stops() -> None:
+    url = f"http://127.0.0.1:{free_port()}"
+    async with client_of(url, timeouts=BRIEF) as client:
+        report = await reset_all(client, quick(max_in_flight=4), ids=["vps_1", "vps_2", "vps_3"])
+        assert client.budget.snapshot().in_flight == 0
+    assert counts(report) == {"not_sent": 3}
+    assert report.stopped
+    assert {one.attempts for one in report.outcomes} == {0}
+
+
+async def test_a_run_outlives_a_network_that_goes_away_or_is_resumed_later(
+    start_sandbox: StartSandbox, tmp_path: Path
+) -> None:
+    sandbox = await start_sandbox(vps=40, jobs=Durations(median=0.4))
+    file = tmp_path / "fleet.db"
+    async with Cable(sandbox.url) as cable:
+        async with SqlStore(SqliteFile(file)) as store:  # or evidence would be waited for long
+            await store.save_durations(cable.url, Action.RESET, learnt(0.4))
+        async with client_of(cable.url, timeouts=BRIEF) as client:
+            plan = await client.fleet.plan(all=True)
+            policy = quick(max_in_flight=8, drain_timeout=0.5)
+            async with client.fleet.run(plan, policy, store=file) as run:
+                await requests_seen(sandbox, "reset", 10)
+                cable.pull_out()
+                await asyncio.sleep(0.5)  # looks are lost meanwhile, and nothing ends
+                assert run.snapshot().known < 40
+                run.stop()
+                report = await run.wait()
+        assert len(of(report, OutcomeStatus.NOT_SENT)) >= 20
+        assert {one.attempts for one in of(report, OutcomeStatus.NOT_SENT)} == {0}
+        before = await sandbox.books()
+        check_truth(report.outcomes, before)
+        await cable.put_in()
+        async with (
+            client_of(cable.url, timeouts=BRIEF) as client,
+            await client.fleet.resume(run.id, store=file) as again,
+        ):
+            report = await again.wait()
+    books = await sandbox.books()
+    check_truth(report.outcomes, books)
+    assert set(counts(report)) <= {"completed", "ambiguous"}
+    assert counts(report)["completed"] >= 39 - counts(report)["ambiguous"]
+
+
+async def test_a_run_outlives_a_server_that_restarts_and_has_forgotten_its_jobs() -> None:
+    config = SandboxConfig(vps=30, jobs=Durations(median=0.5))
+    async with Sandbox(config) as first:
+        port = int(first.url.rpartition(":")[2])
+        async with client_of(first.url, timeouts=Timeouts(call=5, read=1)) as client:
+            plan = await client.fleet.plan(all=True)
+            run = client.fleet.run(plan, quick(max_in_flight=8), store=KnowingStore())
+            async with run:
+                await requests_seen(first, "reset", 12)
+                await first.__aexit__()
+                async with Sandbox(config, port=port) as second:
+                    report = await run.wait()
+                    books = (first._api.books(), await second.books())
+    assert report.stopped is None
+    assert set(counts(report)) == {"completed", "ambiguous"}
+    for outcome in report.outcomes:
+        jobs = [job for book in books for job in book.jobs.values() if job.vps_id == outcome.vps_id]
+        assert len(jobs) <= 1
+        assert outcome.status is OutcomeStatus.AMBIGUOUS or len(jobs) == 1
+
+
+async def test_an_action_limit_of_its_own_does_not_keep_looks_waiting(
+    start_sandbox: StartSandbox, connect: Connect
+) -> None:
+    sandbox = await start_sandbox(vps=8, jobs=SOON, action_limit=Limit(requests=4, seconds=2))
+    client = await connect(sandbox)
+    report = await reset_all(client, quick(max_in_flight=8))
+    assert statuses(report.outcomes) == ["completed"] * 8
+    first = sorted((one.finished_at or 0) - (one.accepted_at or 0) for one in report.outcomes)[:4]
+    assert max(first) < 1.5
+    assert sent(await sandbox.books()) >= 8
+
+
+async def test_a_client_that_closes_ends_its_run(
+    start_sandbox: StartSandbox, connect: Connect
+) -> None:
+    sandbox = await start_sandbox(vps=9, jobs=NEVER)
+    client = await connect(sandbox)
+    plan = await client.fleet.plan(all=True)
+    async with client.fleet.run(plan, quick(max_in_flight=3)) as run:
+        await requests_seen(sandbox, "reset", 3)
+        await client.aclose()
+        report = await run.wait()
+    assert set(counts(report)) == {"timed_out", "not_sent"}
+    assert "closed" in (report.stopped or "")
+    assert client.budget.snapshot().in_flight == 0

@@ -1,0 +1,248 @@
+"""Runs that end early: by a stop, a deadline, a cancellation, a signal."""
+
+import asyncio
+import re
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fleet_tools import (
+    NEVER,
+    SOON,
+    KnowingStore,
+    check_truth,
+    counts,
+    quick,
+    seen,
+    sent,
+    statuses,
+    until,
+)
+from tools import Connect, StartSandbox
+
+from hostup_async import Client, EntryState, FleetRun, RunState
+from hostup_async._sqlstore import SqliteFile, SqlStore
+from hostup_async.sandbox import Durations, Fault, FaultRule, Sandbox, SandboxConfig, SandboxProcess
+
+STOPS = Path(__file__).with_name("run_until_sigterm.py")
+
+
+async def a_run(client: Client, ids: tuple[str, ...], **policy: object) -> FleetRun:
+    plan = await client.fleet.plan(ids=ids, preflight="none")
+    return client.fleet.run(plan, quick(**policy), store=KnowingStore(0.1))
+
+
+def our_tasks() -> list[asyncio.Task[Any]]:
+    """The tasks of the package; the server's and the tests' apart."""
+
+    def file(task: asyncio.Task[Any]) -> str:
+        coroutine: Any = task.get_coro()
+        return str(coroutine.cr_code.co_filename)
+
+    files = {task: file(task) for task in asyncio.all_tasks()}
+    return [task for task in files if re.search("hostup_async/(?!sandbox)", files[task])]
+
+
+async def check_clean(client: Client) -> None:
+    """No task, no watch and no permit is left behind."""
+    await asyncio.sleep(0)  # the poller's own task sees that there is nothing to do
+    await asyncio.sleep(0)
+    poller = client._poller
+    assert our_tasks() == []
+    assert not poller._watches
+    assert not poller._looks
+    assert not poller._senders
+    assert len(poller._pilot) == 0
+    assert client.budget.snapshot().in_flight == 0
+
+
+async def test_a_stop_drains(start_sandbox: StartSandbox, connect: Connect) -> None:
+    sandbox = await start_sandbox(vps=40, jobs=Durations(median=0.3))
+    client = await connect(sandbox)
+    async with await a_run(client, sandbox.vps_ids, max_in_flight=8) as run:
+        await until(lambda: run.snapshot().counts.get(EntryState.ACCEPTED, 0) >= 4)
+        run.stop("lunch")
+        run.stop("a later reason")
+        report = await run.wait()
+    books = await sandbox.books()
+    assert report.stopped == "lunch"
+    assert set(counts(report)) == {"completed", "not_sent"}
+    assert 4 <= counts(report)["completed"] == sent(books) <= 8
+    check_truth(report.outcomes, books)
+
+
+@pytest.mark.parametrize("paused", [False, True])
+async def test_a_drain_takes_no_longer_than_allowed(
+    start_sandbox: StartSandbox, connect: Connect, *, paused: bool
+) -> None:
+    sandbox = await start_sandbox(vps=9, jobs=NEVER)
+    client = await connect(sandbox)
+    async with await a_run(client, sandbox.vps_ids, max_in_flight=3, drain_timeout=0.2) as run:
+        await until(lambda: run.snapshot().counts.get(EntryState.ACCEPTED) == 3)
+        if paused:
+            run.pause()
+        run.stop()
+        report = await run.wait()
+    assert counts(report) == {"timed_out": 3, "not_sent": 6}
+    assert report.outcomes[0].job_id
+    assert report.outcomes[0].finished_at
+
+
+async def test_a_deadline_ends_the_sending_and_the_watching(
+    start_sandbox: StartSandbox, connect: Connect
+) -> None:
+    sandbox = await start_sandbox(vps=9, jobs=NEVER)
+    client = await connect(sandbox)
+    async with await a_run(client, sandbox.vps_ids, max_in_flight=3, deadline=0.4) as run:
+        report = await run.wait()
+    assert counts(report) == {"timed_out": 3, "not_sent": 6}
+    assert report.stopped == "the run's deadline has passed"
+    assert report.seconds < 2
+
+
+async def test_a_pause_sends_nothing_and_follows_what_was_sent(
+    start_sandbox: StartSandbox, connect: Connect
+) -> None:
+    sandbox = await start_sandbox(vps=12, jobs=Durations(median=0.2))
+    client = await connect(sandbox)
+    async with await a_run(client, sandbox.vps_ids, max_in_flight=4) as run:
+        await seen(sandbox, "reset", 4)
+        run.pause()
+        await until(lambda: run.snapshot().in_flight == 0)
+        done = run.snapshot().known
+        assert sent(await sandbox.books()) == done < 12
+        run.unpause()
+        report = await run.wait()
+    assert statuses(report.outcomes) == ["completed"] * 12
+    assert report.stopped is None
+
+
+@pytest.mark.parametrize("after", [1, 5, 11])
+async def test_a_cancellation_leaks_nothing_and_is_told_what_was_begun(
+    start_sandbox: StartSandbox, connect: Connect, after: int
+) -> None:
+    sandbox = await start_sandbox(vps=20, jobs=Durations(median=0.2), latency=0.02)
+    client = await connect(sandbox)
+    run = await a_run(client, sandbox.vps_ids, max_in_flight=6)
+
+    async def body() -> None:
+        async with run:
+            await run.wait()
+
+    task = asyncio.create_task(body())
+    await seen(sandbox, "reset", after)
+    task.cancel()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError) as caught:
+        await task
+    await check_clean(client)
+    assert f"Run {run.id} was left: " in "".join(caught.value.__notes__)
+    report = await run.wait()
+    books = await sandbox.books()
+    assert report.stopped == "the run was left: CancelledError"
+    check_truth(report.outcomes, books)
+    known = {one.vps_id for one in report.outcomes if one.job_id}
+    assert known == set(books.accepted)
+
+
+async def test_cancellations_at_any_moment(start_sandbox: StartSandbox, connect: Connect) -> None:
+    sandbox = await start_sandbox(vps=600, jobs=SOON)
+    await sandbox.add_fault(FaultRule(Fault.LOST_REPLY, rate=0.1))
+    client = await connect(sandbox)
+    for n in range(30):
+        store = KnowingStore(0.05)
+        ids = sandbox.vps_ids[20 * n : 20 * n + 20]
+        plan = await client.fleet.plan(ids=ids, preflight=["none", "gates"][n % 2])
+        run = client.fleet.run(plan, quick(max_in_flight=7), store=store)
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.004 * n), run:
+                await asyncio.Event().wait()
+        await check_clean(client)
+        async with store:
+            stored = [entry async for entry in store.entries(run.id)]
+        check_truth((entry.outcome() for entry in stored), await sandbox.books())
+    assert sent(await sandbox.books()) > 100
+
+
+async def test_a_second_cancellation_waits_for_the_end_too(
+    start_sandbox: StartSandbox, connect: Connect
+) -> None:
+    sandbox = await start_sandbox(vps=4, jobs=SOON, latency=0.2)
+    client = await connect(sandbox)
+
+    async def body() -> None:
+        async with await a_run(client, sandbox.vps_ids) as run:
+            await seen(sandbox, "reset")
+            assert run
+            msg = "a mistake in the body"
+            raise ValueError(msg)
+
+    task = asyncio.create_task(body())
+    await seen(sandbox, "reset")
+    await asyncio.sleep(0.02)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError) as caught:
+        await task
+    assert isinstance(caught.value.__context__, ValueError | asyncio.CancelledError)
+    await check_clean(client)
+
+
+async def test_an_error_in_the_body_stops_the_run_and_says_how_to_go_on(
+    start_sandbox: StartSandbox, connect: Connect
+) -> None:
+    sandbox = await start_sandbox(vps=9, jobs=NEVER)
+    client = await connect(sandbox)
+    with pytest.raises(ZeroDivisionError) as caught:  # noqa: PT012 - it is raised in the body
+        async with await a_run(client, sandbox.vps_ids, max_in_flight=3) as run:
+            await until(lambda: run.snapshot().counts.get(EntryState.ACCEPTED) == 3)
+            raise ZeroDivisionError
+    await check_clean(client)
+    [note] = caught.value.__notes__
+    assert "6 not_sent, 3 timed_out" in note
+    assert f"client.fleet.resume({run.id!r}" in note
+
+
+async def test_an_action_that_has_not_begun_to_be_sent_gives_its_permit_back(
+    start_sandbox: StartSandbox, connect: Connect
+) -> None:
+    sandbox: Sandbox = await start_sandbox(vps=2)
+    client = await connect(sandbox)
+    for leave in (True, False):
+        async with await a_run(client, sandbox.vps_ids) as run:
+            run.pause()
+            parts = run._parts
+            assert parts is not None
+            engine = parts[2]
+            client._poller._pilot._sending += 1  # as the dispatcher has it
+            engine.send(await client.budget.gate.acquire())
+            if leave:
+                engine.leave("left in the same tick")
+            else:
+                run.stop()
+            report = await run.wait()
+        assert statuses(report.outcomes) == ["not_sent"] * 2
+        assert client.budget.snapshot().in_flight == 0
+        assert client._poller._pilot.in_flight == 0
+    assert sent(await sandbox.books()) == 0
+
+
+async def test_sigterm_drains_a_process(tmp_path: Path) -> None:
+    file = tmp_path / "fleet.db"
+    async with SandboxProcess(SandboxConfig(vps=60, jobs=Durations(median=0.4))) as sandbox:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, STOPS, sandbox.url, sandbox.api_key, str(file)
+        )
+        await seen(sandbox, "reset", 10)
+        process.send_signal(signal.SIGTERM)
+        assert await asyncio.wait_for(process.wait(), 20) == 0
+        books = await sandbox.books()
+    async with SqlStore(SqliteFile(file)) as store:
+        [record] = await store.runs()
+        entries = [entry async for entry in store.entries(record.id)]
+    assert record.state is RunState.STOPPED
+    done = [entry for entry in entries if entry.state is EntryState.COMPLETED]
+    assert 10 <= len(done) == len(books.jobs) < 60
+    assert {entry.state for entry in entries} == {EntryState.COMPLETED, EntryState.PLANNED}
+    check_truth([entry.outcome() for entry in entries], books)

@@ -1,0 +1,282 @@
+"""What is recorded, what a lost store costs, and how a run is resumed."""
+
+import asyncio
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from attrs import evolve
+from fleet_tools import (
+    NEVER,
+    SOON,
+    FailingStore,
+    KnowingStore,
+    check_truth,
+    counts,
+    learnt,
+    quick,
+    reset_all,
+    sent,
+    statuses,
+    until,
+)
+from tools import Connect, StartSandbox
+
+from hostup_async import (
+    Action,
+    Client,
+    ConfigurationError,
+    Entry,
+    EntryState,
+    OutcomeStatus,
+    RunHeld,
+    RunState,
+    Store,
+    StoreError,
+)
+from hostup_async._memory import MemoryStore
+from hostup_async._sqlstore import SqliteFile, SqlStore
+from hostup_async.sandbox import Durations, Fault, Sandbox
+
+INTENT, ACCEPTED, COMPLETED = EntryState.INTENT, EntryState.ACCEPTED, EntryState.COMPLETED
+
+
+async def stored(store: Store, run_id: str) -> list[Entry]:
+    return [entry async for entry in store.entries(run_id)]
+
+
+@pytest.mark.parametrize("state", [INTENT, ACCEPTED, COMPLETED])
+@pytest.mark.parametrize("position", [0, 7])
+async def test_a_lost_store_stops_the_sending_and_loses_no_outcome(
+    start_sandbox: StartSandbox, connect: Connect, state: EntryState, position: int
+) -> None:
+    sandbox = await start_sandbox(vps=30, jobs=Durations(median=0.1))
+    client = await connect(sandbox)
+    recorded: set[str] = set()
+
+    def is_last(entry: Entry) -> bool:
+        is_lost = store.is_lost or (entry.state is state and entry.position >= position)
+        if entry.state is INTENT and not is_lost:
+            recorded.add(entry.vps_id)
+        return is_lost
+
+    async with FailingStore(is_last) as store:
+        report = await reset_all(client, quick(max_in_flight=4), store)
+        record = await store.run(report.run_id)
+    books = await sandbox.books()
+    assert (report.stopped or "").startswith("the store is lost: The disk is full.")
+    assert set(counts(report)) <= {"completed", "not_sent"}
+    assert counts(report)["completed"] == sent(books)
+    assert counts(report)["not_sent"] >= 30 - position - 4 - 4
+    assert set(books.accepted) <= recorded
+    assert record.state is RunState.RUNNING  # for whoever resumes it
+    check_truth(report.outcomes, books)
+    assert client.budget.snapshot().in_flight == 0
+
+
+async def test_what_a_store_could_not_take_is_written_when_it_can(
+    start_sandbox: StartSandbox, connect: Connect
+) -> None:
+    sandbox = await start_sandbox(vps=8, jobs=SOON)
+    failures: list[Entry] = []
+
+    class Hiccup(KnowingStore):
+        async def save(self, run_id: str, entries: Sequence[Entry]) -> None:
+            if len(failures) < 2 and entries[0].state in {COMPLETED, ACCEPTED}:
+                failures.extend(entries)
+                msg = "The disk is full."
+                raise StoreError(msg)
+            await super().save(run_id, entries)
+
+    async with Hiccup(0.05) as store:
+        report = await reset_all(await connect(sandbox), quick(max_in_flight=2), store)
+        record = await store.run(report.run_id)
+        entries = await stored(store, report.run_id)
+    assert [entry.outcome().status for entry in entries] == statuses(report.outcomes)
+    assert record.state is RunState.STOPPED
+    assert {entry.state for entry in entries} == {COMPLETED, EntryState.PLANNED}
+
+
+async def test_a_store_that_cannot_be_opened_sends_nothing(
+    start_sandbox: StartSandbox, connect: Connect, tmp_path: Path
+) -> None:
+    sandbox = await start_sandbox()
+    with pytest.raises(StoreError, match="cannot be made"):
+        await reset_all(await connect(sandbox), store=tmp_path / "missing" / "fleet.db")
+    assert sent(await sandbox.books()) == 0
+
+
+async def stopped_run(client: Client, store: Any, **policy: Any) -> str:
+    """A run that was stopped with three accepted, and nothing known."""
+    plan = await client.fleet.plan(all=True)
+    how = quick(max_in_flight=3, drain_timeout=0.01, **policy)
+    async with client.fleet.run(plan, how, store=store) as run:
+        await until(lambda: run.snapshot().counts.get(ACCEPTED) == 3)
+        run.stop()
+    return run.id
+
+
+async def test_a_stopped_run_is_gone_on_with_from_a_file(
+    start_sandbox: StartSandbox, connect: Connect, tmp_path: Path
+) -> None:
+    sandbox = await start_sandbox(vps=9, jobs=Durations(median=0.5))
+    file = tmp_path / "fleet.db"
+    run_id = await stopped_run(await connect(sandbox), file)
+    client = await connect(sandbox)
+    async with await client.fleet.resume(run_id, store=f"sqlite:///{file}") as run:
+        report = await run.wait()
+        heard = [outcome async for outcome in run.outcomes()]
+    assert (run.id, report.run_id) == (run_id, run_id)
+    assert statuses(report.outcomes) == ["completed"] * 9
+    assert len(heard) == 9
+    assert sent(await sandbox.books()) == 9
+    async with SqlStore(SqliteFile(file)) as store:
+        assert (await store.run(run_id)).state is RunState.FINISHED
+        trail = [line.what for line in await store.audit(run_id)]
+        assert trail == ["created", "stopped", "resumed", "finished"]
+    with pytest.raises(ConfigurationError, match="nothing of it is left to do"):
+        await client.fleet.resume(run_id, store=file)
+
+
+async def test_a_job_that_was_left_long_ago_is_looked_at_before_it_is_given_up(
+    start_sandbox: StartSandbox, connect: Connect
+) -> None:
+    sandbox = await start_sandbox(vps=3, jobs=Durations(median=0.5))
+    client = await connect(sandbox)
+    async with MemoryStore() as store:
+        run_id = await stopped_run(client, store)
+        await store.acquire(run_id)
+        while len((await sandbox.books()).resets) < 3:
+            await asyncio.sleep(0.005)
+        for entry in await stored(store, run_id):
+            long_ago = evolve(entry, sent_at=1e9, accepted_at=1e9)
+            await store.save(run_id, [long_ago])
+        await store.release(run_id, RunState.STOPPED)
+        async with await client.fleet.resume(run_id, store=store) as run:
+            report = await run.wait()
+    assert statuses(report.outcomes) == ["completed"] * 3
+
+
+@pytest.mark.parametrize("resend", [False, True])
+async def test_what_was_being_sent_is_settled_by_evidence(
+    start_sandbox: StartSandbox, connect: Connect, *, resend: bool
+) -> None:
+    """Two intents were left behind: one was sent and done, the other never left."""
+    sandbox = await start_sandbox(vps=2, jobs=Durations(median=0.6))
+    client = await connect(sandbox)
+    policy = quick(on_ambiguous="resend_if_proved_not_done" if resend else "report")
+    async with KnowingStore() as store:
+        run_id = await stopped_run_of_none(client, store, policy)
+        operation = await client.vps.reset(sandbox.vps_ids[0])
+        await store.acquire(run_id)
+        for entry in await stored(store, run_id):
+            await store.save(run_id, [entry.intended(operation.sent_at or 0)])
+        await store.release(run_id, RunState.STOPPED)
+        async with await client.fleet.resume(run_id, store=store) as run:
+            report = await run.wait()
+    done, left = report.outcomes
+    assert (done.status, done.evidence, done.attempts) == ("completed", "uptime", 1)
+    if resend:
+        assert (left.status, left.attempts) == ("completed", 2)
+    else:
+        assert (left.status, left.evidence) == ("ambiguous", "not done: uptime")
+        assert "before the answer was recorded" in (left.reason or "")
+    books = await sandbox.books()
+    assert sent(books) == 1 + resend
+    check_truth(report.outcomes, books)
+
+
+async def stopped_run_of_none(client: Client, store: Store, policy: Any) -> str:
+    plan = await client.fleet.plan(all=True)
+    async with client.fleet.run(plan, policy, store=store) as run:
+        run.stop()
+    return run.id
+
+
+@pytest.mark.parametrize(("state", "resets"), [("running", 0), ("stopped", 4)])
+async def test_failures_before_a_crash_count_and_those_before_a_stop_do_not(
+    start_sandbox: StartSandbox, connect: Connect, state: str, resets: int
+) -> None:
+    sandbox = await start_sandbox(vps=6, jobs=SOON)
+    client = await connect(sandbox)
+    store = KnowingStore(0.05)
+    async with store:
+        run_id = await stopped_run_of_none(client, store, quick(max_failures=2))
+        await store.acquire(run_id)
+        for entry in (await stored(store, run_id))[:2]:
+            await store.save(run_id, [evolve(entry, state=EntryState.FAILED)])
+        if state == "stopped":
+            await store.release(run_id, RunState.STOPPED)
+    async with store, await client.fleet.resume(run_id, store=store) as run:
+        report = await run.wait()
+    assert sent(await sandbox.books()) == resets
+    assert (report.stopped is None) == (resets > 0)
+
+
+async def test_a_run_in_other_hands_is_not_resumed(
+    start_sandbox: StartSandbox, connect: Connect, tmp_path: Path
+) -> None:
+    sandbox = await start_sandbox(jobs=NEVER)
+    client, file = await connect(sandbox), tmp_path / "fleet.db"
+    plan = await client.fleet.plan(all=True)
+    async with client.fleet.run(plan, quick(drain_timeout=0.01), store=file) as run:
+        again = await client.fleet.resume(run.id, store=file)
+        with pytest.raises(RunHeld):
+            await again.__aenter__()
+        await until(lambda: run.snapshot().counts.get(ACCEPTED) == 3)
+        run.stop()
+    assert sent(await sandbox.books()) == 3
+
+
+async def test_only_a_run_of_this_store_and_this_api_is_resumed(
+    start_sandbox: StartSandbox, connect: Connect, tmp_path: Path
+) -> None:
+    sandbox, other = await start_sandbox(jobs=NEVER), await start_sandbox()
+    file = tmp_path / "fleet.db"
+    run_id = await stopped_run(await connect(sandbox), file)
+    with pytest.raises(ConfigurationError, match="has no run"):
+        await (await connect(sandbox)).fleet.resume(run_id, store=None)
+    with pytest.raises(ConfigurationError, match="this client talks to"):
+        await (await connect(other)).fleet.resume(run_id, store=file)
+
+
+async def test_durations_are_learnt_from_the_jobs_own_times_and_kept(
+    start_sandbox: StartSandbox, connect: Connect
+) -> None:
+    sandbox = await start_sandbox(vps=60, jobs=Durations(median=0.3))
+    client = await connect(sandbox)
+    async with MemoryStore() as store:
+        await reset_all(client, quick(max_in_flight=30), store=store)
+        text = await store.load_durations(sandbox.url, Action.RESET)
+        assert text is not None
+        another = await connect(sandbox)
+        plan = await another.fleet.plan(ids=sandbox.vps_ids[:1])
+        async with another.fleet.run(plan, quick(cooldown=0), store=store) as run:
+            known = another._poller.durations(Action.RESET)
+            assert known.mean() == pytest.approx(0.3, rel=0.2)
+            assert run
+    assert client._poller.durations(Action.RESET).mean() == pytest.approx(0.3, rel=0.2)
+
+
+@pytest.mark.parametrize("text", ["", "{", '{"ends": 1}', learnt()[:-9]])
+async def test_durations_that_make_no_sense_teach_nothing(
+    start_sandbox: StartSandbox, connect: Connect, text: str
+) -> None:
+    sandbox = await start_sandbox(jobs=Durations(kind="instant"))
+    async with MemoryStore() as store:
+        await store.save_durations(sandbox.url, Action.RESET, text)
+        report = await reset_all(await connect(sandbox), store=store)
+    assert statuses(report.outcomes) == ["completed"] * 3
+
+
+async def test_two_clients_in_two_stores_of_one_file_share_no_vps(
+    start_sandbox: StartSandbox, connect: Connect, tmp_path: Path
+) -> None:
+    sandbox: Sandbox = await start_sandbox(Fault.STALL, times=1, vps=20, jobs=SOON)
+    clients = [await connect(sandbox) for _ in range(4)]
+    runs = [reset_all(one, quick(), tmp_path / "fleet.db") for one in clients]
+    reports = await asyncio.gather(*runs)
+    assert (await sandbox.books()).reset_twice == ()
+    for outcomes in zip(*(report.outcomes for report in reports), strict=True):
+        assert statuses(outcomes).count(OutcomeStatus.SKIPPED) == 3
