@@ -1,60 +1,125 @@
-"""The models and errors of `hostup_async`, as the same objects.
+"""Reset HostUp VPSes: one or ten thousand, and never one twice by accident.
 
-`except hostup_sync.JobFailed` also catches what `hostup_async` raises. The client's blocking form
-is not part of this release.
+Example:
+    >>> from hostup_sync import Client
+    >>> def main():
+    ...     with Client() as client:
+    ...         operation = client.vps.reset("vps_01hxa3b4c5d6e7f8g9h0j1k2m3")
+    ...         print(operation.wait(timeout=600))
 """
 
-from hostup_async import (
-    Action,
-    ApiError,
-    Billing,
-    ClientClosed,
-    ConfigurationError,
-    Conflict,
-    FieldError,
-    Forbidden,
-    Gate,
-    Gates,
-    HostUpError,
-    InvalidRequest,
-    Job,
-    JobFailed,
-    JobStatus,
-    NetworkError,
-    NotFound,
-    NotSent,
-    OperatingSystem,
-    OutcomeUnknown,
-    PowerState,
-    Problem,
-    RateLimit,
-    RateLimited,
-    Resources,
-    ServerError,
-    ServiceStatus,
-    Timeouts,
-    Unauthorized,
-    UnreadableReply,
-    UntrustedPollUrl,
-    Vps,
-    VpsDetails,
-    VpsStatus,
-    WaitTimeout,
-    __version__,
-)
+# Written by `nox -s facade` from the text of hostup_async: change that, and not this.
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from hostup_async import __version__
+
+if TYPE_CHECKING:
+    from hostup_async import (
+        Accepted,
+        Action,
+        ApiError,
+        AuditRecord,
+        Billing,
+        Budget,
+        BudgetSnapshot,
+        ClientClosed,
+        ConfigurationError,
+        Conflict,
+        Entry,
+        EntryState,
+        Event,
+        Exclusion,
+        FieldError,
+        FleetFailed,
+        FleetPolicy,
+        FleetReport,
+        Forbidden,
+        Gate,
+        Gates,
+        HostUpError,
+        InDoubt,
+        InvalidRequest,
+        Job,
+        JobFailed,
+        JobStatus,
+        NetworkError,
+        NotFound,
+        NotSent,
+        OnAmbiguous,
+        OnEvent,
+        OperatingSystem,
+        Outcome,
+        OutcomeKnown,
+        OutcomeStatus,
+        OutcomeUnknown,
+        Paused,
+        Plan,
+        PowerState,
+        Preflight,
+        Problem,
+        RateLimit,
+        RateLimited,
+        RequestDone,
+        Resources,
+        Retrying,
+        RunHeld,
+        RunRecord,
+        RunSnapshot,
+        RunState,
+        Seconds,
+        ServerError,
+        ServiceStatus,
+        StoreError,
+        Timeouts,
+        Unauthorized,
+        UnreadableReply,
+        UntrustedPollUrl,
+        Vps,
+        VpsDetails,
+        VpsStatus,
+        Waiting,
+        WaitReason,
+        WaitTimeout,
+    )
+    from hostup_sync._generated import (
+        Client,
+        FleetResource,
+        FleetRun,
+        Operation,
+        Store,
+        VpsResource,
+        open_store,
+    )
 
 __all__ = [
+    "Accepted",
     "Action",
     "ApiError",
+    "AuditRecord",
     "Billing",
+    "Budget",
+    "BudgetSnapshot",
+    "Client",
     "ClientClosed",
     "ConfigurationError",
     "Conflict",
+    "Entry",
+    "EntryState",
+    "Event",
+    "Exclusion",
     "FieldError",
+    "FleetFailed",
+    "FleetPolicy",
+    "FleetReport",
+    "FleetResource",
+    "FleetRun",
     "Forbidden",
     "Gate",
     "Gates",
     "HostUpError",
+    "InDoubt",
     "InvalidRequest",
     "Job",
     "JobFailed",
@@ -62,22 +127,69 @@ __all__ = [
     "NetworkError",
     "NotFound",
     "NotSent",
+    "OnAmbiguous",
+    "OnEvent",
     "OperatingSystem",
+    "Operation",
+    "Outcome",
+    "OutcomeKnown",
+    "OutcomeStatus",
     "OutcomeUnknown",
+    "Paused",
+    "Plan",
     "PowerState",
+    "Preflight",
     "Problem",
     "RateLimit",
     "RateLimited",
+    "RequestDone",
     "Resources",
+    "Retrying",
+    "RunHeld",
+    "RunRecord",
+    "RunSnapshot",
+    "RunState",
+    "Seconds",
     "ServerError",
     "ServiceStatus",
+    "Store",
+    "StoreError",
     "Timeouts",
     "Unauthorized",
     "UnreadableReply",
     "UntrustedPollUrl",
     "Vps",
     "VpsDetails",
+    "VpsResource",
     "VpsStatus",
+    "WaitReason",
     "WaitTimeout",
+    "Waiting",
     "__version__",
+    "open_store",
 ]
+
+_OURS = frozenset(
+    {
+        "Client",
+        "FleetResource",
+        "FleetRun",
+        "Operation",
+        "Store",
+        "VpsResource",
+        "open_store",
+    }
+)
+
+
+def __getattr__(name: str) -> Any:  # noqa: ANN401 - whatever was asked for
+    if name not in __all__:
+        msg = f"module {__name__!r} has no attribute {name!r}"
+        raise AttributeError(msg)
+    home = f"{__name__}._generated" if name in _OURS else "hostup_async"
+    value = globals()[name] = getattr(import_module(home), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,991 @@
+"""The handles of `hostup_async` in sync form."""
+
+# Written by `nox -s facade` from the text of hostup_async: change that, and not this.
+# pyright: reportPrivateUsage=false
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from types import TracebackType
+from typing import Self
+
+import hostup_async
+from hostup_async import (
+    Action,
+    AuditRecord,
+    Budget,
+    Entry,
+    FleetPolicy,
+    FleetReport,
+    Gates,
+    HostUpError,
+    Job,
+    OnEvent,
+    Outcome,
+    Plan,
+    Preflight,
+    RunRecord,
+    RunSnapshot,
+    RunState,
+    Seconds,
+    Timeouts,
+    Vps,
+    VpsDetails,
+    VpsStatus,
+)
+from hostup_async._config import hide
+from hostup_async._transport import Session
+from hostup_sync._call import call, forward, same
+from hostup_sync._context import Managed, close, enter, leave
+from hostup_sync._handle import Handle, Home
+from hostup_sync._stream import stream
+
+
+class Operation(Handle[hostup_async.Operation]):
+    """An accepted action: look at its job, wait for its end, or take its token elsewhere.
+
+    Attributes:
+        job: The job as last seen.
+
+    Example:
+        >>> def reset(client, vps_id):
+        ...     operation = client.vps.reset(vps_id)
+        ...     print(operation.token())  # enough to go on waiting in another process
+        ...     return operation.wait(timeout=600)
+    """
+
+    @property
+    def job(self) -> Job:
+        """The job as last seen."""
+        return self._async.job
+
+    def __repr__(self) -> str:
+        return self._shown()
+
+    @property
+    def vps_id(self) -> str | None:
+        """The VPS; None for an operation that was made of a bare poll URL."""
+        return self._async.vps_id
+
+    @property
+    def action(self) -> Action | None:
+        """The action; None for an operation that was made of a bare poll URL."""
+        return self._async.action
+
+    @property
+    def job_id(self) -> str | None:
+        """The job's id, None where the API named no job."""
+        return self._async.job_id
+
+    @property
+    def poll_url(self) -> str | None:
+        """Where to look, as the API gave it; None where it named no job."""
+        return self._async.poll_url
+
+    @property
+    def sent_at(self) -> float | None:
+        """When the action was sent: seconds since the epoch, by the sender's clock."""
+        return self._async.sent_at
+
+    @property
+    def accepted_at(self) -> float | None:
+        """When it was accepted: seconds since the epoch, by the sender's clock."""
+        return self._async.accepted_at
+
+    def token(self) -> str:
+        """A short text without secrets, for `client.operation(token)` in any other process."""
+        return forward(
+            self._home,
+            same,
+            self._async.token,
+        )
+
+    def poll(self) -> Job:
+        """Take one look at the job; one that has ended is not looked at again.
+
+        Raises:
+            OutcomeUnknown: The API named no job, or has forgotten it.
+            UntrustedPollUrl: The poll URL leads away from the API; it was not followed.
+        """
+        return call(
+            self._home,
+            same,
+            self._async.poll,
+        )
+
+    def wait(
+        self,
+        *,
+        timeout: Seconds = 600,
+    ) -> Job:
+        """Wait for the job's end; looks that fail for want of an answer are made up for later.
+
+        Args:
+            timeout: How long, in seconds or as a `timedelta`.
+
+        Raises:
+            JobFailed: The job ended in failure.
+            WaitTimeout: It has not ended yet; it goes on, and its token goes with the error.
+            OutcomeUnknown: The API named no job, or has forgotten it.
+            UntrustedPollUrl: The poll URL leads away from the API; it was not followed.
+        """
+        return call(
+            self._home,
+            same,
+            self._async.wait,
+            timeout=timeout,
+        )
+
+
+class VpsResource(Handle[hostup_async.VpsResource]):
+    """The VPSes of the key's account.
+
+    Every method raises `ConfigurationError` for an id that cannot be one, before anything is
+    sent; `Unauthorized`, `Forbidden`, `NotFound` and their like where the API says no;
+    `NetworkError` where no answer comes; and `RateLimited` where the wait for the limit is
+    longer than the budget allows.
+    """
+
+    def list(
+        self,
+        *,
+        name: str | None = None,
+        primary_ip: str | None = None,
+    ) -> Iterator[Vps]:
+        """Every VPS once, page by page as they are asked for.
+
+        Args:
+            name: Only those with exactly this name; upper and lower case are one.
+            primary_ip: Only the one with exactly this address.
+
+        Example:
+            >>> def running(client):
+            ...     vpses = client.vps.list()
+            ...     return [vps.id for vps in vpses if vps.power_state == "running"]
+        """
+        return stream(
+            self._home,
+            same,
+            self._async.list,
+            name=name,
+            primary_ip=primary_ip,
+        )
+
+    def get(
+        self,
+        vps_id: str,
+    ) -> Vps:
+        """One VPS, as the list shows it."""
+        return call(
+            self._home,
+            same,
+            self._async.get,
+            vps_id,
+        )
+
+    def details(
+        self,
+        vps_id: str,
+    ) -> VpsDetails:
+        """One VPS as a product."""
+        return call(
+            self._home,
+            same,
+            self._async.details,
+            vps_id,
+        )
+
+    def status(
+        self,
+        vps_id: str,
+    ) -> VpsStatus:
+        """One VPS as a machine, live."""
+        return call(
+            self._home,
+            same,
+            self._async.status,
+            vps_id,
+        )
+
+    def gates(
+        self,
+        vps_id: str,
+    ) -> Gates:
+        """Which actions are allowed just now, from whichever of three routes has the gates.
+
+        Costs up to three requests. Where no route has them, all gates are unknown (None),
+        which is no denial; the API's answer to the action itself is the authority.
+        """
+        return call(
+            self._home,
+            same,
+            self._async.gates,
+            vps_id,
+        )
+
+    def reset(
+        self,
+        vps_id: str,
+    ) -> Operation:
+        """Force a hard reset: the power button held down. For a guest that no longer answers.
+
+        Sent at most once, as far as can be known: what was never sent, or was refused, is tried
+        again; what may have been sent is not. A cancellation waits for an answer under way.
+
+        Raises:
+            OutcomeUnknown: It may have been sent, and nobody can tell what became of it.
+            Conflict: The VPS is not in a state for it.
+
+        Example:
+            >>> def reset_and_wait(client, vps_id):
+            ...     operation = client.vps.reset(vps_id)
+            ...     return operation.wait(timeout=600)
+        """
+        return call(
+            self._home,
+            lambda it: Operation._of(it, self),
+            self._async.reset,
+            vps_id,
+        )
+
+    def start(
+        self,
+        vps_id: str,
+    ) -> Operation:
+        """Start a stopped VPS; raises as `reset` does."""
+        return call(
+            self._home,
+            lambda it: Operation._of(it, self),
+            self._async.start,
+            vps_id,
+        )
+
+    def stop(
+        self,
+        vps_id: str,
+    ) -> Operation:
+        """Cut the power, without telling the guest; raises as `reset` does."""
+        return call(
+            self._home,
+            lambda it: Operation._of(it, self),
+            self._async.stop,
+            vps_id,
+        )
+
+    def shutdown(
+        self,
+        vps_id: str,
+    ) -> Operation:
+        """Ask the guest to power off; raises as `reset` does."""
+        return call(
+            self._home,
+            lambda it: Operation._of(it, self),
+            self._async.shutdown,
+            vps_id,
+        )
+
+    def restart(
+        self,
+        vps_id: str,
+        *,
+        force: bool = False,
+    ) -> Operation:
+        """Ask the guest to reboot; raises as `reset` does.
+
+        Args:
+            vps_id: The VPS.
+            force: Do not wait for the guest to agree (the documented body `{"force": true}`).
+        """
+        return call(
+            self._home,
+            lambda it: Operation._of(it, self),
+            self._async.restart,
+            vps_id,
+            force=force,
+        )
+
+
+class Store(Handle[hostup_async.Store]):
+    """A store of runs; use it as a context manager, or let `open_store` do so.
+
+    A run is held by one store at a time: by the one that created or acquired it, until that
+    releases it, closes, or dies. Only its holder can save. Each call is done as a whole or not at
+    all, also where its caller is cancelled; what a call has returned from is durable (in the
+    memory store: until the process ends). Moments are seconds since the epoch.
+
+    Every call raises `StoreError` where the store cannot be used, and `ConfigurationError` for a
+    run that it does not have.
+    """
+
+    def __enter__(self) -> Self:
+        enter(self._home, self._async)
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        leave(self._home, self._async, exc)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it is open."""
+        return self._async.is_open
+
+    def open(self) -> None:
+        """Open the store; one that is open stays so."""
+        call(
+            self._home,
+            same,
+            self._async.open,
+        )
+
+    def close(self) -> None:
+        """Write what is still queued, let go of the runs held, and close; again is harmless.
+
+        A run that was not released before stays as it is, for anyone to resume at once.
+        """
+        close(self._home, self._async, self._async.aclose)
+
+    def create(
+        self,
+        run: RunRecord,
+        entries: Sequence[Entry],
+        *,
+        cooldown: float,
+    ) -> list[Entry]:
+        """Record a new run with its entries, and hold it.
+
+        Looking for obstacles and recording are one step: of two runs that two processes begin
+        at once, one sees the other. A caller that is cancelled meanwhile leaves no open run.
+
+        Args:
+            run: The run; its state, counts and end are the store's to keep.
+            entries: One for each VPS.
+            cooldown: For how many seconds a VPS is left alone after any run at the same origin
+                acted on it; 0 for none. What the API refused does not count.
+
+        Returns:
+            The entries as they were recorded: a planned VPS that another open run at the same
+            origin holds, or whose cooldown is not over, is `skipped`, and its reason says why.
+
+        Raises:
+            ConfigurationError: A VPS or a position stands twice.
+        """
+        return call(
+            self._home,
+            same,
+            self._async.create,
+            run,
+            entries,
+            cooldown=cooldown,
+        )
+
+    def save(
+        self,
+        run_id: str,
+        entries: Sequence[Entry],
+    ) -> None:
+        """Record entries of a run that is held, each in place of the one at its position.
+
+        They are durable when it returns. What concurrent callers save is committed together.
+        An entry in a last state must not go back to an earlier one: another run may have its
+        VPS by then.
+
+        Raises:
+            StoreError: They are not recorded; whatever the intent was for must not be sent.
+            RunHeld: Likewise: the run is in other hands now, or was never in ours.
+        """
+        call(
+            self._home,
+            same,
+            self._async.save,
+            run_id,
+            entries,
+        )
+
+    def acquire(
+        self,
+        run_id: str,
+        *,
+        who: str = "",
+    ) -> RunRecord:
+        """Hold a run that was cut off or stopped, so as to resume it.
+
+        Returns:
+            The run with its state before; its entries come from `entries`.
+
+        Raises:
+            RunHeld: Its holder is alive, or cannot be known to be dead yet.
+            ConfigurationError: It is finished or abandoned.
+        """
+        return call(
+            self._home,
+            same,
+            self._async.acquire,
+            run_id,
+            who=who,
+        )
+
+    def release(
+        self,
+        run_id: str,
+        state: RunState,
+        *,
+        detail: str = "{}",
+    ) -> None:
+        """End the holding of a run, which stays in `state`.
+
+        Args:
+            run_id: A run that is held.
+            state: `STOPPED` while something is left to do, else `FINISHED`.
+            detail: More for the audit trail, as JSON.
+
+        Raises:
+            RunHeld: The run is in other hands now.
+        """
+        call(
+            self._home,
+            same,
+            self._async.release,
+            run_id,
+            state,
+            detail=detail,
+        )
+
+    def abandon(
+        self,
+        run_id: str,
+        *,
+        who: str = "",
+        reason: str = "",
+    ) -> RunRecord:
+        """Give up an open run that nobody holds, and free its VPSes.
+
+        What was planned becomes `not_sent`, what was being sent `ambiguous`, and what was
+        accepted `timed_out`.
+
+        Raises:
+            RunHeld: Its holder is alive, or cannot be known to be dead yet.
+            ConfigurationError: It is finished or abandoned already.
+        """
+        return call(
+            self._home,
+            same,
+            self._async.abandon,
+            run_id,
+            who=who,
+            reason=reason,
+        )
+
+    def run(
+        self,
+        run_id: str,
+    ) -> RunRecord:
+        """A run as it stands."""
+        return call(
+            self._home,
+            same,
+            self._async.run,
+            run_id,
+        )
+
+    def runs(
+        self,
+        limit: int = 20,
+    ) -> list[RunRecord]:
+        """The newest runs, newest first, without their plans and policies."""
+        return call(
+            self._home,
+            same,
+            self._async.runs,
+            limit,
+        )
+
+    def entries(
+        self,
+        run_id: str,
+    ) -> Iterator[Entry]:
+        """The entries of a run in the order of their positions, read piece by piece."""
+        return stream(
+            self._home,
+            same,
+            self._async.entries,
+            run_id,
+        )
+
+    def note(
+        self,
+        run_id: str,
+        what: str,
+        *,
+        who: str = "",
+        detail: str = "{}",
+    ) -> None:
+        """Add a line to a run's audit trail; `detail` is JSON."""
+        call(
+            self._home,
+            same,
+            self._async.note,
+            run_id,
+            what,
+            who=who,
+            detail=detail,
+        )
+
+    def audit(
+        self,
+        run_id: str,
+    ) -> list[AuditRecord]:
+        """A run's audit trail, oldest first."""
+        return call(
+            self._home,
+            same,
+            self._async.audit,
+            run_id,
+        )
+
+    def load_durations(
+        self,
+        origin: str,
+        action: Action,
+    ) -> str | None:
+        """What was learnt of how long an action takes at an origin, as JSON; None if nothing."""
+        return call(
+            self._home,
+            same,
+            self._async.load_durations,
+            origin,
+            action,
+        )
+
+    def save_durations(
+        self,
+        origin: str,
+        action: Action,
+        text: str,
+    ) -> None:
+        """Keep what was learnt, in place of what was kept before."""
+        call(
+            self._home,
+            same,
+            self._async.save_durations,
+            origin,
+            action,
+            text,
+        )
+
+
+class FleetRun(Handle[hostup_async.FleetRun]):
+    """A run of a fleet. It begins where its `with` does, and has ended where that ends.
+
+    Leaving the `with` early, by an error or a cancellation, stops the sending at once and
+    follows nothing more; what is being sent is let end, and the store has it all. A
+    `KeyboardInterrupt` is followed by what `stop` does; a second one leaves at once.
+
+    Attributes:
+        id: The run's id, for `client.fleet.resume`.
+        plan: What it does.
+        policy: How.
+    """
+
+    @property
+    def id(self) -> str:
+        """The run's id, for `client.fleet.resume`."""
+        return self._async.id
+
+    @property
+    def plan(self) -> Plan:
+        """What it does."""
+        return self._async.plan
+
+    @property
+    def policy(self) -> FleetPolicy:
+        """How."""
+        return self._async.policy
+
+    def __repr__(self) -> str:
+        return self._shown()
+
+    def __enter__(self) -> Self:
+        enter(self._home, self._async)
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        leave(self._home, self._async, exc)
+
+    def outcomes(self) -> Iterator[Outcome]:
+        """Each VPS's outcome as it becomes known, once; ends with the run.
+
+        Example:
+            >>> def show(client, plan):
+            ...     with client.fleet.run(plan) as run:
+            ...         for outcome in run.outcomes():
+            ...             print(outcome.vps_id, outcome.status, outcome.reason or "")
+        """
+        return stream(
+            self._home,
+            same,
+            self._async.outcomes,
+        )
+
+    def wait(self) -> FleetReport:
+        """Wait for the run's end; partial success is no error (see `raise_for_failures`).
+
+        A cancellation ends the waiting, not the run: that ends with its `with`.
+        """
+        return call(
+            self._home,
+            same,
+            self._async.wait,
+        )
+
+    def stop(
+        self,
+        reason: str = "stop() was called",
+    ) -> None:
+        """Send nothing more; follow what is in flight, for at most the policy's `drain_timeout`.
+
+        Args:
+            reason: Why, for the report.
+        """
+        forward(
+            self._home,
+            same,
+            self._async.stop,
+            reason,
+        )
+
+    def pause(self) -> None:
+        """Send nothing more for now; what is in flight is followed."""
+        forward(
+            self._home,
+            same,
+            self._async.pause,
+        )
+
+    def unpause(self) -> None:
+        """Go on sending."""
+        forward(
+            self._home,
+            same,
+            self._async.unpause,
+        )
+
+    def snapshot(self) -> RunSnapshot:
+        """Where the run stands."""
+        return forward(
+            self._home,
+            same,
+            self._async.snapshot,
+        )
+
+
+class FleetResource(Handle[hostup_async.FleetResource]):
+    """Many VPSes at once: first a plan, then a run of it, resumed if need be."""
+
+    def plan(
+        self,
+        *,
+        ids: Iterable[str] | None = None,
+        all: bool = False,
+        name: str | None = None,
+        action: Action | str = Action.RESET,
+        preflight: Preflight | str = Preflight.LIST,
+        force: bool = False,
+    ) -> Plan:
+        """Decide what a run is to do; only reads are sent.
+
+        Args:
+            ids: These VPSes. Or else:
+            all: Every VPS of the account. Or else:
+            name: Every VPS of exactly this name; upper and lower case are one.
+            action: What to do to each.
+            preflight: What to read beforehand: `"none"`; `"list"`, which leaves out what the
+                account does not have, what is terminated, and what has its gate shut; or
+                `"gates"`, which also reads each gate just before the VPS is sent to.
+            force: For `restart`: do not wait for the guest to agree.
+
+        Raises:
+            ConfigurationError: Not exactly one of `ids`, `all` and `name`, or a bad value.
+
+        Example:
+            >>> def preview(client):
+            ...     plan = client.fleet.plan(name="web", action="restart")
+            ...     print(len(plan), plan.excluded)
+        """
+        return call(
+            self._home,
+            same,
+            self._async.plan,
+            ids=ids,
+            all=all,
+            name=name,
+            action=action,
+            preflight=preflight,
+            force=force,
+        )
+
+    def run(
+        self,
+        plan: Plan,
+        policy: FleetPolicy | None = None,
+        *,
+        store: str | os.PathLike[str] | Store | None = None,
+    ) -> FleetRun:
+        """A run of a plan; it begins with its `with`.
+
+        Args:
+            plan: From `plan`, perhaps by way of `to_json` and `from_json`.
+            policy: How it behaves.
+            store: Where it is recorded: a path or a URL, which another process can resume it
+                from; a `Store`; or None for memory.
+
+        Raises:
+            ConfigurationError: The plan is for another API.
+            StoreError: From the `with`: the store cannot be used, so nothing was sent.
+
+        Example:
+            >>> def reset_all(client):
+            ...     plan = client.fleet.plan(all=True)
+            ...     policy = FleetPolicy(canary=1, max_failures=5)
+            ...     with client.fleet.run(plan, policy, store="fleet.db") as run:
+            ...         report = run.wait()
+            ...     report.raise_for_failures()
+        """
+        return forward(
+            self._home,
+            lambda it: FleetRun._of(it, self),
+            self._async.run,
+            plan,
+            policy,
+            store=store._async if isinstance(store, Store) else store,
+        )
+
+    def reset(
+        self,
+        ids: Iterable[str],
+        policy: FleetPolicy | None = None,
+        *,
+        store: str | os.PathLike[str] | Store | None = None,
+    ) -> FleetReport:
+        """Reset these VPSes: a plan of them, run to its end.
+
+        Args:
+            ids: The VPSes.
+            policy: As for `run`.
+            store: As for `run`.
+
+        Example:
+            >>> def reset_both(client, one, other):
+            ...     report = client.fleet.reset([one, other])
+            ...     report.raise_for_failures()
+        """
+        return call(
+            self._home,
+            same,
+            self._async.reset,
+            ids,
+            policy,
+            store=store._async if isinstance(store, Store) else store,
+        )
+
+    def resume(
+        self,
+        run_id: str,
+        *,
+        store: str | os.PathLike[str] | Store | None,
+    ) -> FleetRun:
+        """A run that was cut off or stopped, to be gone on with in its `with`.
+
+        What was accepted is followed, what was being sent is settled by evidence, what was never
+        sent is sent; nothing is sent twice. After a stop the budgets of failures begin anew; after
+        a crash they go on.
+
+        Args:
+            run_id: The run's id.
+            store: Where it was recorded.
+
+        Raises:
+            ConfigurationError: There is no such run, it has ended, or it is for another API.
+            RunHeld: From the `with`: another process is at work on it.
+
+        Example:
+            >>> def go_on(client, run_id):
+            ...     with client.fleet.resume(run_id, store="fleet.db") as run:
+            ...         return run.wait()
+        """
+        return call(
+            self._home,
+            lambda it: FleetRun._of(it, self),
+            self._async.resume,
+            run_id,
+            store=store._async if isinstance(store, Store) else store,
+        )
+
+
+class Client(Handle[hostup_async.Client]):
+    """The HostUp API, for one key. Use it as a context manager.
+
+    Args:
+        api_key: The key; by default the environment's `HOSTUP_API_KEY`. It needs the scopes
+            `read:vm` and, for power actions, `power:vm`.
+        base_url: The API's origin; by default `HOSTUP_API_BASE`, or else HostUp's own.
+        timeouts: How long each phase of a request may take.
+        budget: Who may send when; by default one that every client of this process with the
+            same origin and key shares.
+        session: An aiohttp session to send on, for instance one with a proxy: it is lent, and
+            never closed here. Or a function that makes one: it is called when the client opens,
+            on the loop that the client uses, and what it made is closed with the client. In
+            `hostup_sync`, whose loop is its own, only the function can be used.
+        on_event: A plain callable that is told of requests, retries, pauses and acceptances.
+        allow_http: Allow an `http://` base that is not this machine: the key goes unencrypted.
+
+    Raises:
+        ConfigurationError: No key, or an argument that cannot be used; nothing was sent.
+
+    Example:
+        >>> def main():
+        ...     with Client() as client:
+        ...         operation = client.vps.reset("vps_01hxa3b4c5d6e7f8g9h0j1k2m3")
+        ...         print(operation.wait(timeout=600))
+    """
+
+    def __init__(
+        self,
+        api_key: str | None = None,
+        *,
+        base_url: str | None = None,
+        timeouts: Timeouts | None = None,
+        budget: Budget | None = None,
+        session: Session | Callable[[], Session] | None = None,
+        on_event: OnEvent | None = None,
+        allow_http: bool = False,
+    ) -> None:
+        api_key = hide(api_key)
+        made = hostup_async.Client(
+            api_key,
+            base_url=base_url,
+            timeouts=timeouts,
+            budget=budget,
+            session=session,
+            on_event=on_event,
+            allow_http=allow_http,
+        )
+        super().__init__(made)
+
+    @property
+    def budget(self) -> Budget:
+        """Who may send when."""
+        return self._async.budget
+
+    @property
+    def vps(self) -> VpsResource:
+        """The VPSes of the key's account."""
+        return VpsResource._of(self._async.vps, self)
+
+    @property
+    def fleet(self) -> FleetResource:
+        """Many VPSes at once: first a plan, then a run of it, resumed if need be."""
+        return FleetResource._of(self._async.fleet, self)
+
+    def __repr__(self) -> str:
+        return self._shown()
+
+    def __enter__(self) -> Self:
+        enter(self._home, self._async)
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        leave(self._home, self._async, exc)
+
+    def close(self) -> None:
+        """Close the client: nothing more is sent, what is being sent is let end.
+
+        Calls that still wait raise `ClientClosed`, and their actions were not sent.
+        """
+        close(self._home, self._async, self._async.aclose)
+
+    def operation(
+        self,
+        token_or_poll_url: str,
+    ) -> Operation:
+        """An operation begun earlier or elsewhere, from its token or its poll URL.
+
+        Raises:
+            ConfigurationError: It is neither, or was made for another API.
+            UntrustedPollUrl: The poll URL leads away from this client's API.
+        """
+        return forward(
+            self._home,
+            lambda it: Operation._of(it, self),
+            self._async.operation,
+            token_or_poll_url,
+        )
+
+    def wait_all(
+        self,
+        operations: Iterable[Operation],
+        *,
+        timeout: Seconds = 600,
+    ) -> Iterator[tuple[Operation, Job | HostUpError]]:
+        """Wait for many operations at once; yields each as it ends, with its job or its error.
+
+        Errors are yielded and not raised, so that one failure does not hide the others.
+
+        Args:
+            operations: What to wait for.
+            timeout: How long for each, in seconds or as a `timedelta`.
+
+        Example:
+            >>> def reset_two(client, first, second):
+            ...     operations = [client.vps.reset(first), client.vps.reset(second)]
+            ...     for operation, result in client.wait_all(operations):
+            ...         print(operation.vps_id, result)
+        """
+        return stream(
+            self._home,
+            lambda it: (Operation._of(it[0], self), it[1]),
+            self._async.wait_all,
+            [one._async for one in operations],
+            timeout=timeout,
+        )
+
+
+def open_store(
+    store: str | os.PathLike[str] | Store | None,
+) -> AbstractContextManager[Store]:
+    """A store that is open, from whatever names one; closed at the end, if it was opened here.
+
+    Args:
+        store: A path or `sqlite:///path` for a file, which needs the extra `hostup[store]` and
+            is made where it does not exist; None for memory; or a store, which is lent.
+
+    Raises:
+        ConfigurationError: No store can be had from that.
+        StoreError: It cannot be opened.
+
+    Example:
+        >>> def show():
+        ...     with open_store("fleet.db") as store:
+        ...         for run in store.runs():
+        ...             print(run.id, run.state, run.counts)
+    """
+    return Managed(
+        Home(),
+        Store._of,
+        hostup_async.open_store,
+        store._async if isinstance(store, Store) else store,
+    )

@@ -1,0 +1,91 @@
+"""What every facade is: an object of `hostup_async`, and the home it shares with its client."""
+
+from typing import Any, Generic, Self, TypeVar, cast
+
+from hostup_async import ClientClosed
+from hostup_sync._loop import Loops
+from hostup_sync._surroundings import warn_of_running_loop
+from hostup_sync._work import Works
+
+A = TypeVar("A")
+
+
+class Home:
+    """What a client shares with the handles that came from it: its process and its works.
+
+    Attributes:
+        owner: The client, as the async package knows it; what runs ends with it.
+        works: What runs.
+    """
+
+    __slots__ = ("_loops", "owner", "works")
+
+    def __init__(self, owner: object = None) -> None:
+        self._loops = Loops.current
+        self.owner = owner
+        self.works = Works()
+
+    def __del__(self) -> None:
+        if self.is_ours:  # the last who could have closed it is gone
+            for work in tuple(self.works.running):
+                work.drop()
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether it was made by this process, and not by one that forked it."""
+        return self._loops is Loops.current
+
+    def check(self) -> None:
+        """Refuse to wait where no answer can come.
+
+        Raises:
+            ClientClosed: This is a forked child.
+            RuntimeError: This is the loop's own thread.
+        """
+        if not self.is_ours:
+            msg = (
+                "This client was made before os.fork(): its loop and its connections are the "
+                "parent's. Nothing was sent: make a new client in the child."
+            )
+            raise ClientClosed(msg)
+        if self._loops.runs_here():
+            msg = (
+                "A blocking call on the loop's own thread, for instance in an on_event callback, "
+                "would wait for itself for ever. Nothing was sent: hand it to another thread."
+            )
+            raise RuntimeError(msg)
+        warn_of_running_loop()
+
+    def is_elsewhere(self) -> bool:
+        """Whether a loop runs, and the caller is not on its thread."""
+        return self._loops.runs_elsewhere()
+
+
+class Handle(Generic[A]):
+    """An object of `hostup_async`, for code without `async`; equal to every other facade of it."""
+
+    __slots__ = ("__weakref__", "_async", "_home")
+
+    def __init__(self, handle: A) -> None:
+        self._async = handle
+        self._home = Home(handle)
+
+    @classmethod
+    def _of(cls, handle: A, parent: "Handle[Any] | None" = None) -> Self:
+        """The facade of something that the async package has made."""
+        self = cls.__new__(cls)
+        self._async = handle
+        self._home = Home(handle) if parent is None else parent._home  # noqa: SLF001 - one of us
+        return self
+
+    def _shown(self) -> str:
+        """The repr of what it stands for; its own where `__init__` was refused."""
+        made: object = getattr(self, "_async", None)
+        return object.__repr__(self) if made is None else repr(made)
+
+    def __eq__(self, other: object) -> bool:
+        mine: object = self._async
+        return isinstance(other, Handle) and mine is cast("Handle[object]", other)._async
+
+    def __hash__(self) -> int:
+        return hash(id(self._async))

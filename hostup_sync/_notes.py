@@ -1,0 +1,41 @@
+"""What an exception says once it has crossed from the loop's thread to the caller's."""
+
+from asyncio import CancelledError
+
+
+def without_plumbing(error: BaseException) -> BaseException:
+    """The error with the frame that raised it, and none of those that led there.
+
+    They are this package's own; what the caller did stands above, in the caller's own frames.
+    """
+    last = error.__traceback__
+    while last is not None and last.tb_next is not None:
+        last = last.tb_next
+    return error.with_traceback(last)
+
+
+def carry_over(source: BaseException, target: BaseException) -> None:
+    """Give `target` the notes of `source` that it does not have yet."""
+    known = getattr(target, "__notes__", ())
+    for note in getattr(source, "__notes__", ()):
+        if note not in known:
+            target.add_note(note)
+
+
+def explain(interruption: BaseException, value: object, error: BaseException | None) -> None:
+    """Tell whoever catches the interruption what it interrupted.
+
+    Args:
+        interruption: A `KeyboardInterrupt`, say; it gets notes.
+        value: What the work had come to, and nobody received. Its `_last_words()`, where it has
+            that method, are what must not be lost with it.
+        error: What the work ended with.
+    """
+    if error is not None:
+        if not isinstance(error, CancelledError):
+            interruption.add_note(f"Meanwhile: {type(error).__name__}: {error}")
+        carry_over(error, interruption)
+        return
+    last_words = getattr(value, "_last_words", None)
+    if last_words is not None:
+        interruption.add_note(last_words())

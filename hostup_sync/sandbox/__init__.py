@@ -1,0 +1,71 @@
+"""A HostUp API to try things on: a real HTTP server that keeps books of what it did.
+
+`Sandbox` serves from this process, `SandboxProcess` from one of its own, `ThreadedSandbox` from a
+thread, for code without `async`; all have the same methods. What is unknown of the real API is a
+setting of `SandboxConfig`, what can go wrong is a `Fault`.
+
+Example:
+    >>> def main() -> None:
+    ...     rule = FaultRule(Fault.LOST_REPLY, rate=0.01)
+    ...     limit = Limit(requests=600, seconds=60, kind="sliding")
+    ...     with Sandbox(SandboxConfig(vps=100, limit=limit, faults=[rule])) as sandbox:
+    ...         ...  # point a client at sandbox.url with sandbox.api_key
+    ...         assert not sandbox.books().reset_twice
+"""
+
+# Written by `nox -s facade` from the text of hostup_async.sandbox: change that, and not this.
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from hostup_async.sandbox import (
+        BookedJob,
+        Books,
+        Durations,
+        Fault,
+        FaultRule,
+        Limit,
+        SandboxConfig,
+        SandboxError,
+        ThreadedSandbox,
+    )
+    from hostup_sync.sandbox._generated import RemoteSandbox, Sandbox, SandboxHandle, SandboxProcess
+
+__all__ = [
+    "BookedJob",
+    "Books",
+    "Durations",
+    "Fault",
+    "FaultRule",
+    "Limit",
+    "RemoteSandbox",
+    "Sandbox",
+    "SandboxConfig",
+    "SandboxError",
+    "SandboxHandle",
+    "SandboxProcess",
+    "ThreadedSandbox",
+]
+
+_OURS = frozenset(
+    {
+        "RemoteSandbox",
+        "Sandbox",
+        "SandboxHandle",
+        "SandboxProcess",
+    }
+)
+
+
+def __getattr__(name: str) -> Any:  # noqa: ANN401 - whatever was asked for
+    if name not in __all__:
+        msg = f"module {__name__!r} has no attribute {name!r}"
+        raise AttributeError(msg)
+    home = f"{__name__}._generated" if name in _OURS else "hostup_async.sandbox"
+    value = globals()[name] = getattr(import_module(home), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,23 @@
+"""The interpreter exits while a daemon thread is in a call, and a stream is half read.
+
+Warnings: unclosed <CLIENT>: use it in a `with` block, or call its close()
+Lines:
+    working
+    0
+    cleaning up
+    counted
+    cleaned up
+    closed
+"""
+
+import threading
+import time
+
+from hazard_tools import say
+from made_up_sync import Client
+
+client = Client(say=say).__enter__()
+threading.Thread(target=client.work, args=(60,), daemon=True).start()
+time.sleep(0.2)
+half_read = iter(client.count(1000))
+say(str(next(half_read)))

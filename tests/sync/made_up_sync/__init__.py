@@ -1,0 +1,48 @@
+"""A package of every shape that the generator knows, and of things that go wrong.
+
+Example:
+    >>> from made_up_async import Client
+    >>> def main():
+    ...     with Client() as client:
+    ...         print(client.echo("a"))
+"""
+
+# Written by `nox -s facade` from the text of made_up_async: change that, and not this.
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from made_up_async import Plan, Words
+    from made_up_sync._generated import Client, FleetResource, FleetRun, open_client
+
+__all__ = [
+    "Client",
+    "FleetResource",
+    "FleetRun",
+    "Plan",
+    "Words",
+    "open_client",
+]
+
+_OURS = frozenset(
+    {
+        "Client",
+        "FleetResource",
+        "FleetRun",
+        "open_client",
+    }
+)
+
+
+def __getattr__(name: str) -> Any:  # noqa: ANN401 - whatever was asked for
+    if name not in __all__:
+        msg = f"module {__name__!r} has no attribute {name!r}"
+        raise AttributeError(msg)
+    home = f"{__name__}._generated" if name in _OURS else "made_up_async"
+    value = globals()[name] = getattr(import_module(home), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
