@@ -3,12 +3,13 @@
 import sys
 from importlib.util import find_spec
 
+_LIBRARIES = ("typer", "rich", "platformdirs", "sqlalchemy", "aiosqlite")
 _NEEDS_EXTRA = "The command line needs its extra: pip install 'hostup[cli]'\n"
 
 
 def main() -> None:
     """Run the command that the program's arguments name, and exit with its code."""
-    if not (find_spec("typer") and find_spec("rich")):
+    if not all(map(find_spec, _LIBRARIES)):
         sys.stderr.write(_NEEDS_EXTRA)
         raise SystemExit(2)
     from hostup_async.cli._app import app  # noqa: PLC0415 - not without the extra

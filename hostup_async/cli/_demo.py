@@ -1,169 +1,107 @@
-"""The demo's job: reset every VPS of a sandbox at once, and keep account of each."""
+"""What `hostup demo` does: a fleet run on a sandbox, its outcomes beside the sandbox's books."""
 
 import time
-from collections import Counter
-from collections.abc import Iterable, Mapping
-from enum import StrEnum
+from pathlib import Path
 from typing import Final
 
 import anyio
-from attrs import frozen
+import typer
+from rich.console import Console
 
-from hostup_async import (
-    ApiError,
-    BudgetSnapshot,
-    Client,
-    Event,
-    HostUpError,
-    JobFailed,
-    NetworkError,
-    NotFound,
-    OutcomeUnknown,
-    RateLimited,
-    RequestDone,
-    ServerError,
-    UnreadableReply,
-    WaitTimeout,
-)
+from hostup_async import Budget, Client, FleetPolicy, FleetRun
+from hostup_async.cli._account import command_line
+from hostup_async.cli._demo_sandbox import A_DAY, DemoHome, new_home
+from hostup_async.cli._exits import CommandFailed, ExitCode
+from hostup_async.cli._fleet_work import is_open
+from hostup_async.cli._options import Output
+from hostup_async.cli._report import Report
+from hostup_async.cli._sandbox_options import describe
+from hostup_async.cli._screen import screen
+from hostup_async.cli._signals import run as run_loop
+from hostup_async.cli._summary import print_summary
+from hostup_async.cli._views import LiveView, PlainView, View
+from hostup_async.cli._work import Ended, carry_out
+from hostup_async.sandbox import Books, SandboxConfig, SandboxError, SandboxHandle
 
-A_DAY: Final = 86_400.0
-
-
-class Status(StrEnum):
-    """How far the reset of one VPS is."""
-
-    QUEUED = "queued"
-    UNDER_WAY = "under way"
-    """Sent, and its end is not known yet."""
-    COMPLETED = "completed"
-    FAILED = "failed"
-    UNKNOWN = "unknown"
-    """Sent, and nobody can tell what became of it."""
-    REFUSED = "refused"
-    NOT_SENT = "not sent"
+_BETWEEN_LOOKS: Final = 0.1
+# What is not done is proved by two looks at a VPS; a sandbox's clock needs no more than this.
+_POLICY: Final = FleetPolicy(cooldown=0, evidence_interval=2, reason="hostup demo")
 
 
-@frozen
-class Outcome:
-    """What the client knows of one reset, and in a few words why."""
-
-    vps_id: str
-    status: Status = Status.QUEUED
-    reason: str = ""
-
-
-@frozen
-class Progress:
-    """How far all of them are, at one moment.
-
-    Attributes:
-        counts: VPSes by status.
-        seconds: Since the first was sent.
-        requests: Requests answered, or failed, so far.
-        budget: Who waits, and why.
-    """
-
-    counts: Mapping[Status, int]
-    seconds: float
-    requests: int
-    budget: BudgetSnapshot
+def run_demo(config: SandboxConfig, output: Output, *, plain: bool, linger: float) -> None:
+    """Reset every VPS of a new sandbox, print the summary, and exit with its code."""
+    console = screen()
+    console.print(f"A sandbox of {config.vps} VPSes: {describe(config)}.", soft_wrap=True)
+    with new_home(config, linger) as home:
+        code = _demonstrate(home, _view(console, output, plain=plain), console)
+    raise typer.Exit(code)
 
 
-class Resets:
-    """Resets many VPSes at once, each of them at most once.
-
-    Args:
-        vps_ids: What to reset.
-    """
-
-    def __init__(self, vps_ids: Iterable[str]) -> None:
-        self._outcomes = {vps_id: Outcome(vps_id) for vps_id in vps_ids}
-        self._requests = 0
-        self._began = time.monotonic()
-        self._ended: float | None = None
-
-    @property
-    def outcomes(self) -> tuple[Outcome, ...]:
-        """One for each VPS, final or not."""
-        return tuple(self._outcomes.values())
-
-    @property
-    def seconds(self) -> float:
-        """From the start to the end, or until now."""
-        return (self._ended or time.monotonic()) - self._began
-
-    def count(self, event: Event) -> None:
-        """Count a request: the client's `on_event`."""
-        self._requests += isinstance(event, RequestDone)
-
-    def progress(self, client: Client) -> Progress:
-        """How far it is now."""
-        counts = Counter(outcome.status for outcome in self._outcomes.values())
-        return Progress(counts, self.seconds, self._requests, client.budget.snapshot())
-
-    async def run(self, client: Client) -> None:
-        """Reset them all; a cancellation stops the sending, and waits for what is being sent."""
-        self._began = time.monotonic()
-        try:
-            async with anyio.create_task_group() as group:
-                for vps_id in self._outcomes:
-                    group.start_soon(self._reset, client, vps_id)
-        finally:
-            self._ended = time.monotonic()
-
-    async def _reset(self, client: Client, vps_id: str) -> None:
-        try:
-            operation = await client.vps.reset(vps_id)
-            self._note(vps_id, Status.UNDER_WAY)
-            await operation.wait(timeout=A_DAY)
-        except HostUpError as error:
-            sent = self._outcomes[vps_id].status is Status.UNDER_WAY
-            status = _status_after(error, _ONCE_ACCEPTED if sent else _NOT_ACCEPTED)
-            self._note(vps_id, status, _what_was_seen(error))
-        except anyio.get_cancelled_exc_class() as stop:
-            if self._outcomes[vps_id].status is Status.QUEUED:
-                self._note(vps_id, _status_when_stopped(stop))
-            raise
-        else:
-            self._note(vps_id, Status.COMPLETED)
-
-    def _note(self, vps_id: str, status: Status, reason: str = "") -> None:
-        self._outcomes[vps_id] = Outcome(vps_id, status, reason)
+def resume_demo(path: Path, output: Output, *, plain: bool) -> None:
+    """Go on with a demo that was killed or stopped."""
+    home, console = DemoHome.load(path), screen()
+    try:
+        code = _demonstrate(home, _view(console, output, plain=plain), console)
+    except SandboxError:
+        message = f"the sandbox at {home.url} is gone: it does not wait for ever. Begin anew."
+        raise CommandFailed(message) from None
+    raise typer.Exit(code)
 
 
-_NOT_ACCEPTED: Final[Mapping[type[HostUpError], Status]] = {
-    NetworkError: Status.NOT_SENT,
-    RateLimited: Status.NOT_SENT,
-    ApiError: Status.REFUSED,
-}
-_ONCE_ACCEPTED: Final[Mapping[type[HostUpError], Status]] = {
-    JobFailed: Status.FAILED,
-    WaitTimeout: Status.UNDER_WAY,
-}
+def _view(console: Console, output: Output, *, plain: bool) -> View:
+    live = console.is_terminal and not console.is_dumb_terminal and not plain
+    if live:
+        return LiveView(console, verbose=output.verbose)
+    return PlainView(console, verbose=output.verbose, quiet=output.quiet)
 
 
-def _status_after(error: HostUpError, table: Mapping[type[HostUpError], Status]) -> Status:
-    found = (status for kind, status in table.items() if isinstance(error, kind))
-    return next(found, Status.UNKNOWN)
+def _demonstrate(home: DemoHome, view: View, console: Console) -> ExitCode:
+    began = time.monotonic()
+    ended, books, unfinished = run_loop(lambda: _run(home, view))
+    report = Report(ended.report.outcomes, books, time.monotonic() - began, ended.interrupted)
+    print_summary(console, report)
+    if unfinished:
+        console.print(f"Go on within a minute: {_resume(home)}", soft_wrap=True)
+    else:
+        shown = command_line("fleet", "status", home.run_id, "--store", home.store)
+        console.print(f"Recorded, as every run is: {shown}", soft_wrap=True)
+        home.run_id = ""  # nothing to come back for
+    return report.exit_code
 
 
-def _status_when_stopped(stop: BaseException) -> Status:
-    # The client leaves a note on a cancellation when, and only when, the action was sent.
-    return Status.UNDER_WAY if getattr(stop, "__notes__", ()) else Status.NOT_SENT
+def _resume(home: DemoHome) -> str:
+    return command_line("demo", "--resume", str(home.path))
 
 
-def _what_was_seen(error: HostUpError) -> str:
-    """Why an outcome is unknown, short enough to count by; of other errors, what they say."""
-    if not isinstance(error, OutcomeUnknown):
-        return str(error)
-    match error.__cause__:
-        case NotFound():
-            return "the API forgot the job"
-        case ServerError() as answer:
-            return f"the answer was {answer.status}"
-        case UnreadableReply():
-            return "the answer was cut short"
-        case NetworkError():
-            return "the connection closed unanswered"
-        case _:
-            return "the answer named no job"
+async def _run(home: DemoHome, view: View) -> tuple[Ended, Books, bool]:
+    async with home.sandbox() as sandbox:
+        await sandbox.books()  # where it is gone, this says so
+        # A budget of its own: with the shared one, the wait for a permit would be bounded.
+        budget = Budget(max_wait=A_DAY)
+        async with Client(sandbox.api_key, base_url=sandbox.url, budget=budget) as client:
+            run = await _make_run(home, client, sandbox)
+            ended = await carry_out(run, view, lambda: _note(home, run, view))
+        unfinished = await is_open(home.store, home.run_id)
+        if not unfinished:
+            await _jobs_over(sandbox)
+        return ended, await sandbox.books(), unfinished
+
+
+async def _make_run(home: DemoHome, client: Client, sandbox: SandboxHandle) -> FleetRun:
+    if home.run_id:
+        return await client.fleet.resume(home.run_id, store=home.store)
+    plan = await client.fleet.plan(ids=sandbox.vps_ids, preflight="none")
+    return client.fleet.run(plan, _POLICY, store=home.store)
+
+
+def _note(home: DemoHome, run: FleetRun, view: View) -> None:
+    """From now on there is something to come back for."""
+    home.run_id = run.id
+    home.save()
+    view.say(f"Kill it whenever you like (kill -9, too), and go on with: {_resume(home)}")
+
+
+async def _jobs_over(sandbox: SandboxHandle) -> None:
+    """Nobody watches the jobs of ambiguous resets, and the books shall tell their end too."""
+    while any(job.finished is None for job in (await sandbox.books()).jobs.values()):  # noqa: ASYNC110 - they end in another process
+        await anyio.sleep(_BETWEEN_LOOKS)

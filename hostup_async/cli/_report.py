@@ -8,7 +8,8 @@ from typing import Final
 
 from attrs import frozen
 
-from hostup_async.cli._demo import Outcome, Status
+from hostup_async import Outcome, OutcomeStatus
+from hostup_async.cli._exits import ExitCode
 from hostup_async.sandbox import Books
 
 
@@ -20,8 +21,13 @@ class Fate(StrEnum):
     RUNNING = "running"
 
 
-_WITHOUT_OUTCOME: Final = frozenset({Status.QUEUED, Status.UNDER_WAY, Status.NOT_SENT})
-_MEANS_NOT_DONE: Final = frozenset({Status.FAILED, Status.REFUSED, Status.NOT_SENT})
+_WITHOUT_OUTCOME: Final = frozenset(
+    {OutcomeStatus.TIMED_OUT, OutcomeStatus.SKIPPED, OutcomeStatus.NOT_SENT}
+)
+_MEANS_NOT_DONE: Final = frozenset(
+    {OutcomeStatus.FAILED, OutcomeStatus.REFUSED, OutcomeStatus.SKIPPED, OutcomeStatus.NOT_SENT}
+)
+_NOT_DONE: Final = "not done"  # how evidence to the contrary begins
 
 
 @frozen(slots=False)
@@ -41,11 +47,6 @@ class Report:
     interrupted: bool
 
     @cached_property
-    def counts(self) -> Mapping[Status, int]:
-        """VPSes by what the client says."""
-        return Counter(outcome.status for outcome in self.outcomes)
-
-    @cached_property
     def fates(self) -> Mapping[str, Fate]:
         """What the sandbox says, by VPS id."""
         jobs = self.books.jobs.values()
@@ -53,18 +54,30 @@ class Report:
         done = dict.fromkeys(self.books.resets, Fate.DONE)
         return {o.vps_id: Fate.NOT_DONE for o in self.outcomes} | running | done
 
-    def fates_of(self, status: Status, reason: str | None = None) -> Mapping[Fate, int]:
-        """What really happened to those with this outcome, and this reason where one is given."""
-        return Counter(
-            self.fates[outcome.vps_id]
-            for outcome in self.outcomes
-            if outcome.status is status and reason in {None, outcome.reason}
-        )
+    @cached_property
+    def told(self) -> Mapping[tuple[OutcomeStatus, str | None], Mapping[Fate, int]]:
+        """What really happened, by what the client says and by which evidence it does."""
+        found: dict[tuple[OutcomeStatus, str | None], Counter[Fate]] = {}
+        for one in self.outcomes:
+            fates = found.setdefault((one.status, one.evidence), Counter())
+            fates[self.fates[one.vps_id]] += 1
+        return {key: found[key] for key in sorted(found, key=_place)}
 
     @property
-    def exit_code(self) -> int:
-        """130 when interrupted, 1 when anything is wrong, 0 when all is accounted for."""
-        return 130 if self.interrupted else int(any(self.problems()))
+    def unanswered(self) -> Mapping[Fate, int]:
+        """What really happened to those whose answer was lost, one way or another."""
+        found = Counter[Fate]()
+        for (status, evidence), fates in self.told.items():
+            if evidence or status is OutcomeStatus.AMBIGUOUS:
+                found += Counter(fates)
+        return found
+
+    @property
+    def exit_code(self) -> ExitCode:
+        """Whether it was interrupted, anything is wrong, or all is accounted for."""
+        if self.interrupted:
+            return ExitCode.INTERRUPTED
+        return ExitCode.FAILED if any(self.problems()) else ExitCode.COMPLETED
 
     def problems(self) -> Iterator[str]:
         """What must not be."""
@@ -72,7 +85,7 @@ class Report:
             yield f"Reset twice: {', '.join(twice)}."
         for outcome in self.outcomes:
             fate = self.fates[outcome.vps_id]
-            if _contradict(outcome.status, fate):
+            if _contradict(outcome, fate):
                 yield f"{outcome.vps_id}: the client says {outcome.status}, the books say {fate}."
             elif outcome.status in _WITHOUT_OUTCOME and not self.interrupted:
                 yield f"{outcome.vps_id} has no outcome: {outcome.status}. {outcome.reason}"
@@ -86,7 +99,13 @@ def requests_in_words(books: Books) -> str:
     )
 
 
-def _contradict(status: Status, fate: Fate) -> bool:
-    if status is Status.COMPLETED:
+def _place(key: tuple[OutcomeStatus, str | None]) -> tuple[int, str]:
+    status, evidence = key
+    return list(OutcomeStatus).index(status), evidence or ""
+
+
+def _contradict(outcome: Outcome, fate: Fate) -> bool:
+    if outcome.status is OutcomeStatus.COMPLETED:
         return fate is not Fate.DONE
-    return status in _MEANS_NOT_DONE and fate is not Fate.NOT_DONE
+    proved = (outcome.evidence or "").startswith(_NOT_DONE)
+    return (proved or outcome.status in _MEANS_NOT_DONE) and fate is not Fate.NOT_DONE

@@ -1,63 +1,42 @@
 """The demo's summary: what the client says, what the books say, and whether they agree."""
 
-from collections import Counter
 from collections.abc import Mapping
 from typing import Final
 
-from rich import box
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
-from hostup_async.cli._demo import Status
+from hostup_async import OutcomeStatus
+from hostup_async.cli._drawing import STYLES, in_words
 from hostup_async.cli._report import Fate, Report, requests_in_words
-from hostup_async.cli._views import STYLES
+from hostup_async.cli._screen import brief
+from hostup_async.cli._tables import table
 
-_ALWAYS: Final = frozenset({Status.COMPLETED, Status.FAILED, Status.UNKNOWN, Status.REFUSED})
 _MOST_PROBLEMS: Final = 10
-_WIDTH: Final = 34
+_HEADINGS: Final = ("The client says", "VPSes", "The sandbox's books say")
 
 
 def print_summary(console: Console, report: Report) -> None:
     """Print all of it; the verdict comes last."""
-    console.print(_headline(report), style="bold")
-    console.print("", _outcomes(report), "", sep="\n")
-    if report.counts.get(Status.UNKNOWN):
-        console.print(_unknown(report), "", sep="\n")
+    how = "Interrupted after" if report.interrupted else "Done in"
+    console.print(f"{how} {report.seconds:.1f} s: {len(report.outcomes)} VPSes", style="bold")
+    rows = [
+        (_said(*key), str(sum(fates.values())), _in_words(fates))
+        for key, fates in report.told.items()
+    ]
+    console.print("", table(_HEADINGS, rows), "", sep="\n")
     console.print(requests_in_words(report.books))
     _print_verdict(console, report)
 
 
-def _headline(report: Report) -> str:
-    how = "Interrupted after" if report.interrupted else "Done in"
-    return f"{how} {report.seconds:.1f} s: {len(report.outcomes)} VPSes"
+def _said(status: OutcomeStatus, evidence: str | None) -> Text:
+    words = f"{in_words(status)} ({_by(evidence)})" if evidence else in_words(status)
+    return Text(words, STYLES[status.value])
 
 
-def _table(heading: str) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
-    table.add_column(heading, min_width=_WIDTH)
-    table.add_column("VPSes", justify="right")
-    table.add_column("The sandbox's books say")
-    return table
-
-
-def _outcomes(report: Report) -> Table:
-    table = _table("The client says")
-    for status in Status:
-        count = report.counts.get(status, 0)
-        if count or status in _ALWAYS:
-            table.add_row(
-                Text(status, STYLES[status]), str(count), _in_words(report.fates_of(status))
-            )
-    return table
-
-
-def _unknown(report: Report) -> Table:
-    table = _table("Unknown, because")
-    reasons = Counter(o.reason for o in report.outcomes if o.status is Status.UNKNOWN)
-    for reason, count in reasons.most_common():
-        table.add_row(reason, str(count), _in_words(report.fates_of(Status.UNKNOWN, reason)))
-    return table
+def _by(evidence: str) -> str:
+    what, _, field = evidence.rpartition(": ")
+    return f"{what}, by its {field}" if what else f"shown by its {field}"
 
 
 def _in_words(fates: Mapping[Fate, int]) -> str:
@@ -68,14 +47,12 @@ def _print_verdict(console: Console, report: Report) -> None:
     twice = len(report.books.reset_twice)
     style = "bold red" if twice else "bold green"
     console.print(f"VPSes reset twice: {twice} (by the sandbox's own books)", style=style)
-    fates = report.fates_of(Status.UNKNOWN)
+    fates = report.unanswered
     if saved := fates.get(Fate.DONE, 0) + fates.get(Fate.RUNNING, 0):
         count = sum(fates.values())
         console.print(
-            f"Sending the {count} unknown ones again would have reset {saved} of them twice."
+            f"Sending the {count} again whose answer was lost would have reset {saved} twice.",
+            soft_wrap=True,
         )
-    problems = list(report.problems())
-    for problem in problems[:_MOST_PROBLEMS]:
+    for problem in brief(report.problems(), _MOST_PROBLEMS):
         console.print(problem, style="red", soft_wrap=True)
-    if len(problems) > _MOST_PROBLEMS:
-        console.print(f"... and {len(problems) - _MOST_PROBLEMS} more.")

@@ -1,36 +1,27 @@
-"""The demo as it goes: a live view on a terminal, a line every second elsewhere."""
+"""A run as it goes: a live view on a terminal, lines on a pipe, JSON for programs."""
 
 import asyncio
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from typing import Final, Protocol
 
-from rich.console import Console, ConsoleOptions, Group, RenderResult
+from rich.console import Console, Group
 from rich.live import Live
 from rich.text import Text
 
-from hostup_async.cli._demo import Progress, Status
+from hostup_async import Outcome, OutcomeStatus, RunSnapshot
+from hostup_async.cli import _drawing, _events_json
+from hostup_async.cli._options import Output
+from hostup_async.cli._pace import Pace
+from hostup_async.cli._screen import clean
 
-STYLES: Final = {
-    Status.COMPLETED: "green",
-    Status.FAILED: "red",
-    Status.REFUSED: "red",
-    Status.UNKNOWN: "yellow",
-    Status.UNDER_WAY: "cyan",
-    Status.QUEUED: "bright_black",
-    Status.NOT_SENT: "bright_black",
-}
-_COUNTED: Final = (
-    Status.QUEUED,
-    Status.UNDER_WAY,
-    Status.COMPLETED,
-    Status.FAILED,
-    Status.UNKNOWN,
-)
+# Who reads lines of a long run later does not want thousands of them.
+_LONG_RUN: Final = 60.0
+_BETWEEN_LINES: Final = 10.0
 
 
 class View(Protocol):
-    """Something that shows how far the demo is.
+    """Something that shows a run.
 
     Attributes:
         interval: Seconds between two looks.
@@ -38,8 +29,16 @@ class View(Protocol):
 
     interval: float
 
-    def show(self, progress: Progress) -> None:
+    def show(self, snapshot: RunSnapshot) -> None:
         """Show this moment."""
+        ...
+
+    def tell(self, outcome: Outcome) -> None:
+        """Tell what became of one VPS."""
+        ...
+
+    def say(self, text: str) -> None:
+        """Say something in between."""
         ...
 
     def close(self) -> None:
@@ -47,94 +46,134 @@ class View(Protocol):
         ...
 
 
+def make_view(console: Console, output: Output, run_id: str) -> View:
+    """The view that suits the options and the terminal."""
+    if output.json:
+        return JsonView(console, run_id)
+    if console.is_terminal and not console.is_dumb_terminal and not output.quiet:
+        return LiveView(console, verbose=output.verbose)
+    return PlainView(console, verbose=output.verbose, quiet=output.quiet)
+
+
 @contextmanager
-def showing(view: View, look: Callable[[], Progress]) -> Generator[None]:
+def showing(view: View, look: Callable[[], RunSnapshot]) -> Generator[None]:
     """Keep a view up to date for as long as the block runs."""
     task = asyncio.create_task(_keep_showing(view, look))
     try:
         yield
     finally:
         task.cancel()
+        view.show(look())
         view.close()
 
 
-async def _keep_showing(view: View, look: Callable[[], Progress]) -> None:
+async def _keep_showing(view: View, look: Callable[[], RunSnapshot]) -> None:
     while True:
         view.show(look())
         await asyncio.sleep(view.interval)
 
 
-class PlainView:
-    """Writes a line for each look."""
+class _Lines:
+    """Writes lines that stay."""
 
-    interval = 1.0
+    def __init__(self, console: Console, *, verbose: bool, quiet: bool = False) -> None:
+        self._console: Final = console
+        self._verbose: Final = verbose
+        self._quiet: Final = quiet
+        self._pace: Final = Pace()
 
-    def __init__(self, console: Console) -> None:
-        self._console = console
+    def tell(self, outcome: Outcome) -> None:
+        """A line for what did not complete; for the others where all are wanted."""
+        if outcome.status is OutcomeStatus.NOT_SENT and not self._verbose:
+            return  # the summary counts them
+        if outcome.status is not OutcomeStatus.COMPLETED or self._verbose:
+            told = clean(f"{outcome.vps_id}  {_drawing.told_of(outcome)}")
+            style = _drawing.STYLES[outcome.status.value]
+            self._console.print(Text(told, style), soft_wrap=True)
 
-    def show(self, progress: Progress) -> None:
+    def say(self, text: str) -> None:
+        """A line."""
+        self._console.print(Text(text, "bold"), soft_wrap=True)
+
+
+class PlainView(_Lines):
+    """Writes a line for each look that shows something new."""
+
+    def __init__(self, console: Console, *, verbose: bool = False, quiet: bool = False) -> None:
+        super().__init__(console, verbose=verbose, quiet=quiet)
+        self.interval = 1.0
+        self._last = ""
+
+    def show(self, snapshot: RunSnapshot) -> None:
         """Write one line."""
-        counts = ", ".join(f"{progress.counts.get(one, 0)} {one}" for one in _COUNTED)
-        told = (f"{progress.seconds:5.1f} s", counts, _traffic(progress), _waiting(progress))
-        self._console.print(" | ".join(told), soft_wrap=True)
+        rate = self._pace.see(snapshot)
+        parts = (_drawing.counts(snapshot), _drawing.traffic(snapshot), _drawing.wait(snapshot))
+        told = " | ".join(part for part in parts if part)
+        if not self._quiet and told != self._last:
+            when = _drawing.times(snapshot, rate, self._pace.left(snapshot, rate))
+            self._console.print(f"{when} | {told}", soft_wrap=True)
+        self._last = told
+        if snapshot.seconds > _LONG_RUN:
+            self.interval = _BETWEEN_LINES
 
     def close(self) -> None:
         """Nothing: lines stay."""
 
 
-class LiveView:
-    """Draws on the terminal, and wipes the drawing in the end."""
+class LiveView(_Lines):
+    """Draws below the lines that stay, and wipes the drawing in the end."""
 
     interval = 0.1
 
-    def __init__(self, console: Console) -> None:
-        self._live = Live(console=console, auto_refresh=False, transient=True)
+    def __init__(self, console: Console, *, verbose: bool = False) -> None:
+        super().__init__(console, verbose=verbose)
+        self._live: Final = Live(console=console, auto_refresh=False, transient=True)
 
-    def show(self, progress: Progress) -> None:
+    def show(self, snapshot: RunSnapshot) -> None:
         """Draw it anew."""
-        told = Text(f"{progress.seconds:.1f} s, {_traffic(progress)}")
-        drawing = Group(_Bar(progress), _legend(progress), told, Text(_waiting(progress), "italic"))
+        rate = self._pace.see(snapshot)
+        lines = (
+            _drawing.times(snapshot, rate, self._pace.left(snapshot, rate)),
+            _drawing.traffic(snapshot),
+            _drawing.wait(snapshot),
+        )
+        texts = [Text(told, no_wrap=True, overflow="ellipsis") for told in lines if told]
         self._live.start()
-        self._live.update(drawing, refresh=True)
+        legend = _drawing.legend(snapshot)
+        self._live.update(Group(_drawing.Bar(snapshot), legend, *texts), refresh=True)
 
     def close(self) -> None:
         """Wipe it."""
         self._live.stop()
 
 
-class _Bar:
-    """All VPSes as one line, coloured by how far they are."""
+class JsonView:
+    """Writes events, one JSON object a line."""
 
-    def __init__(self, progress: Progress) -> None:
-        self._counts = progress.counts
+    interval = 1.0
 
-    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        dash = "-" if console.options.ascii_only else "━"
-        line, total = Text(), sum(self._counts.values())
-        seen = drawn = 0
-        for status, style in STYLES.items():
-            seen += self._counts.get(status, 0)
-            end = seen * options.max_width // total
-            line.append(dash * (end - drawn), style)
-            drawn = end
-        yield line
+    def __init__(self, console: Console, run_id: str) -> None:
+        self._console: Final = console
+        self._run_id: Final = run_id
+        self._pace: Final = Pace()
 
+    def show(self, snapshot: RunSnapshot) -> None:
+        """A `progress` event."""
+        rate = self._pace.see(snapshot)
+        left = self._pace.left(snapshot, rate)
+        self._write(_events_json.progress_event(snapshot, rate, left))
 
-def _legend(progress: Progress) -> Text:
-    counts = ((f"{progress.counts.get(one, 0)} {one}", STYLES[one]) for one in _COUNTED)
-    return Text("   ").join(Text(*count) for count in counts)
+    def tell(self, outcome: Outcome) -> None:
+        """An `outcome` event."""
+        self._write(_events_json.outcome_event(self._run_id, outcome))
 
+    def say(self, text: str) -> None:
+        """A `message` event."""
+        self._write(_events_json.line("message", {"run_id": self._run_id, "text": text}))
 
-def _traffic(progress: Progress) -> str:
-    rate = progress.requests / progress.seconds if progress.seconds else 0.0
-    refused = progress.budget.refusals
-    return f"{progress.requests} requests, {rate:.1f}/s, {refused} refused (429)"
+    def close(self) -> None:
+        """Nothing: lines stay."""
 
-
-def _waiting(progress: Progress) -> str:
-    budget = progress.budget
-    if budget.queued:
-        return f"waiting {budget.wait:.1f} s for the rate limit, {budget.queued} queued"
-    if left := progress.counts.get(Status.UNDER_WAY, 0):
-        return f"waiting for jobs to end: {left}"
-    return "waiting for answers" if progress.counts.get(Status.QUEUED) else "reading the books"
+    def _write(self, text: str) -> None:
+        self._console.file.write(text + "\n")
+        self._console.file.flush()

@@ -18,7 +18,8 @@ from ._config import Durations, SandboxConfig
 from ._control import SandboxHandle
 from ._faults import Fault, FaultRule
 from ._limits import Limit
-from ._process import SandboxError, SandboxProcess
+from ._process import SandboxProcess
+from ._remote import RemoteSandbox, SandboxError
 from ._server import Sandbox
 from ._threaded import ThreadedSandbox
 
@@ -29,6 +30,7 @@ __all__ = [
     "Fault",
     "FaultRule",
     "Limit",
+    "RemoteSandbox",
     "Sandbox",
     "SandboxConfig",
     "SandboxError",

@@ -24,6 +24,9 @@ def _options(arguments: Sequence[str] | None) -> Namespace:
     parser.add_argument(
         "--until-stdin-closes", action="store_true", help="end when standard input is closed"
     )
+    parser.add_argument(
+        "--linger", type=float, default=0, help="then, go on until unasked for so many seconds"
+    )
     return parser.parse_args(arguments)
 
 
@@ -37,19 +40,22 @@ async def _serve(config: SandboxConfig, options: Namespace) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, ended.set)
+    orphaned = asyncio.Event()
     if options.until_stdin_closes:
-        _watch_stdin(loop, ended)
+        _watch_stdin(loop, orphaned)
     async with Sandbox(config, port=options.port) as sandbox:
         sys.stdout.write(json.dumps({"url": sandbox.url, "api_key": sandbox.api_key}) + "\n")
         sys.stdout.flush()
+        lingering = asyncio.create_task(_linger(orphaned, sandbox, options.linger, ended))
         await _wait(ended, options.max_seconds)
+        lingering.cancel()
 
 
-def _watch_stdin(loop: asyncio.AbstractEventLoop, ended: asyncio.Event) -> None:
+def _watch_stdin(loop: asyncio.AbstractEventLoop, orphaned: asyncio.Event) -> None:
     def look() -> None:
         if not os.read(sys.stdin.fileno(), 4096):
             loop.remove_reader(sys.stdin.fileno())
-            ended.set()
+            orphaned.set()
 
     loop.add_reader(sys.stdin.fileno(), look)
 
@@ -60,6 +66,24 @@ async def _wait(ended: asyncio.Event, seconds: float | None) -> None:
             await ended.wait()
     except TimeoutError:
         return
+
+
+async def _linger(
+    orphaned: asyncio.Event, sandbox: Sandbox, seconds: float, ended: asyncio.Event
+) -> None:
+    """End once nobody is left who started it, and nobody asks anything."""
+    await orphaned.wait()
+    while seconds and await _asked(sandbox, seconds):
+        pass
+    ended.set()
+
+
+async def _asked(sandbox: Sandbox, seconds: float) -> bool:
+    """Whether anybody asks anything within so long."""
+    before = await sandbox.books()
+    await asyncio.sleep(seconds)
+    after = await sandbox.books()
+    return (before.total_requests, before.connections) != (after.total_requests, after.connections)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

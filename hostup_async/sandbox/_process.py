@@ -9,16 +9,11 @@ from contextlib import AsyncExitStack, suppress
 from tempfile import TemporaryFile
 from typing import IO, Any, Final, Self
 
-import aiohttp
-
 from ._config import SandboxConfig
-from ._control import CONTROL, SandboxHandle
+from ._control import SandboxHandle
+from ._remote import SandboxError, open_session, post
 
 _GRACE: Final = 2.0
-
-
-class SandboxError(RuntimeError):
-    """A sandbox could not be started, refused a command, or is gone."""
 
 
 class SandboxProcess(SandboxHandle):
@@ -68,20 +63,14 @@ class SandboxProcess(SandboxHandle):
                 self._process = await _spawn(self._options, errors)
                 stack.push_async_callback(_end, self._process)
                 self._url = await self._read_url(errors)
-            self._session = await stack.enter_async_context(self._open_session())
+            session = open_session(self._url, self.api_key)
+            self._session = await stack.enter_async_context(session)
             self._stack = stack.pop_all()
         return self
 
     async def __aexit__(self, *_exc: object) -> None:
         self._url = None
         await self._stack.aclose()
-
-    def _open_session(self) -> aiohttp.ClientSession:
-        headers = {"Authorization": f"Bearer {self.api_key}"}
-        # A connection per command: one that is kept may be closed by the server at any moment.
-        return aiohttp.ClientSession(
-            self._url, headers=headers, connector=aiohttp.TCPConnector(force_close=True)
-        )
 
     async def _read_url(self, errors: IO[bytes]) -> str:
         stdin, stdout = self._process.stdin, self._process.stdout
@@ -99,16 +88,7 @@ class SandboxProcess(SandboxHandle):
         if self._url is None:
             message = "SandboxProcess is not running: enter it with `async with` first"
             raise RuntimeError(message)
-        try:
-            async with self._session.post(CONTROL + name, json=settings) as answer:
-                result: dict[str, Any] = await answer.json()
-        except (aiohttp.ClientError, TimeoutError, ValueError) as error:
-            message = f"the sandbox's process does not answer any more: {error}"
-            raise SandboxError(message) from error
-        if not answer.ok:
-            message = f"the sandbox refused {name}: {result.get('error')}"
-            raise SandboxError(message)
-        return result
+        return await post(self._session, name, settings)
 
 
 async def _spawn(options: list[str], errors: IO[bytes]) -> asyncio.subprocess.Process:

@@ -81,5 +81,5 @@ def test_a_port_that_is_taken() -> None:
         port = line_with(first, "export ").split()[1].rpartition(":")[2]
         second = hostup("sandbox", "--port", port)
     assert second.returncode == 1
-    assert re.fullmatch(r"hostup sandbox: .*address already in use.*\n", second.stderr)
+    assert re.fullmatch(r"hostup: .*address already in use.*\n", second.stderr)
     assert second.stdout == ""

@@ -1,17 +1,18 @@
-import fcntl
+import json
 import os
-import pty
 import re
+import shlex
 import signal
-import struct
-import subprocess
-import termios
+import time
+from pathlib import Path
 
 import pytest
-from cli_tools import COMMAND, PATIENCE, children, hostup, line_with, lives, running
+from cli_tools import PATIENCE, children, here, line_with, lives, running, terminal
 
-QUICK = ("demo", "--vps", "20", "--limit", "none", "--job-seconds", "0.2")
-SLOW = ("demo", "--vps", "40", "--limit", "10/2", "--job-seconds", "60")
+pytestmark = pytest.mark.usefixtures("cli_home")
+QUICK = ("demo", "--vps", "12", "--limit", "none", "--job-seconds", "0.2")
+SLOW = ("demo", "--vps", "24", "--limit", "10/1", "--job-seconds", "0.5", "--faults", "0")
+LONG = (*QUICK[:-1], "1.5", "--faults", "0")
 NONE_TWICE = "VPSes reset twice: 0 (by the sandbox's own books)"
 
 
@@ -23,96 +24,99 @@ def row(name: str, text: str) -> tuple[int, str]:
 
 
 def test_without_faults_all_are_completed_and_done() -> None:
-    ended = hostup(*QUICK, "--faults", "0")
+    ended = here(*QUICK, "--faults", "0")
     assert (ended.returncode, ended.stderr) == (0, "")
-    assert ": 20 VPSes" in ended.stdout
-    assert row("completed", ended.stdout) == (20, "20 done")
+    assert ": 12 VPSes" in ended.stdout
+    assert row("completed", ended.stdout) == (12, "12 done")
     assert NONE_TWICE in ended.stdout
-    assert "unknown, because" not in ended.stdout.lower()
 
 
-def test_with_faults_some_are_unknown_and_none_is_reset_twice() -> None:
-    ended = hostup(*QUICK, "--faults", "0.1", "--seed", "3")
+def test_with_faults_the_uptime_tells_and_none_is_reset_twice() -> None:
+    ended = here("demo", "--vps", "60", "--limit", "none", "--job-seconds", "0.1", "--seed", "3")
     assert ended.returncode == 0, ended.stdout
-    count, fates = row("unknown", ended.stdout)
-    assert count > 0
-    assert "done" in fates
-    assert "Unknown, because" in ended.stdout
+    count, fates = row(r"completed \(shown by its uptime\)", ended.stdout)
+    assert fates == f"{count} done"
+    assert re.search(r"answer was lost would have reset \d+ twice", ended.stdout)
     assert NONE_TWICE in ended.stdout
-
-
-def test_when_every_reply_is_lost_all_are_unknown_and_done() -> None:
-    ended = hostup(*QUICK, "--faults", "1")
-    assert ended.returncode == 0
-    assert row("unknown", ended.stdout) == (20, "20 done")
-    assert "Sending the 20 unknown ones again would have reset 20 of them twice." in ended.stdout
 
 
 def test_the_limit_is_met_and_kept() -> None:
-    ended = hostup("demo", "--vps", "8", "--limit", "8/1", "--job-seconds", "0.1")
+    ended = here("demo", "--vps", "8", "--limit", "8/1", "--job-seconds", "0.1", "--faults", "0")
     assert ended.returncode == 0, ended.stdout
-    assert "for the rate limit" in ended.stdout
+    assert "waiting: " in ended.stdout
     refused = re.search(r"refused with 429: (\d+)\.$", ended.stdout, re.MULTILINE)
     assert refused
     assert int(refused[1]) > 0
 
 
 def test_no_terminal_means_plain_lines() -> None:
-    ended = hostup(*QUICK)
+    ended = here(*QUICK, "--faults", "0")
     assert "\x1b" not in ended.stdout
-    assert re.search(r"^ +0\.0 s \| 20 queued, ", ended.stdout, re.MULTILINE)
+    assert re.search(r"^0:00  0 % known, .* 12 planned", ended.stdout, re.MULTILINE)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_an_interruption_stops_the_sending_and_sums_up(number: signal.Signals) -> None:
-    with running(*SLOW) as demo:
-        line_with(demo, "for the rate limit")
+def test_an_interruption_stops_the_sending_sums_up_and_is_resumed() -> None:
+    with running(*SLOW, "--linger", "5") as demo:
+        line_with(demo, "waiting: ")
         sandboxes = children(demo.pid)
         assert sandboxes
-        demo.send_signal(number)
+        demo.send_signal(signal.SIGINT)
         told, errors = demo.communicate(timeout=PATIENCE)
-    assert demo.returncode == 130
-    assert errors == ""
+    assert (demo.returncode, errors) == (130, "")
     assert "Interrupted after" in told
     assert row("not sent", told)[1].endswith("not done")
     assert NONE_TWICE in told
-    assert not any(map(lives, sandboxes))
+    assert all(map(lives, sandboxes))
+    found = re.search(r"^Go on within a minute: hostup (.*)$", told, re.MULTILINE)
+    assert found
+    resumed = here(*shlex.split(found[1]))
+    assert resumed.returncode == 0, resumed.stdout
+    assert row("completed", resumed.stdout) == (24, "24 done")
+    assert NONE_TWICE in resumed.stdout
 
 
-def test_a_sandbox_that_dies_is_reported_in_one_line() -> None:
-    with running(*SLOW) as demo:
-        line_with(demo, "for the rate limit")
-        for sandbox in children(demo.pid):
-            os.kill(sandbox, signal.SIGKILL)
-        demo.send_signal(signal.SIGINT)
-        _, errors = demo.communicate(timeout=PATIENCE)
-    assert demo.returncode == 1
-    assert errors.startswith("hostup demo: ")
-    assert errors.count("\n") == 1
+def test_after_kill_9_the_printed_command_finishes_the_demo() -> None:
+    with running(*LONG, "--linger", "5") as demo:
+        resume = line_with(demo, "go on with: ").rpartition("hostup ")[2]
+        line_with(demo, "12 accepted")
+        demo.kill()
+    resumed = here(*shlex.split(resume))
+    assert resumed.returncode == 0, resumed.stdout + resumed.stderr
+    assert row("completed", resumed.stdout) == (12, "12 done")
+    assert NONE_TWICE in resumed.stdout
 
 
-def read_all(terminal: int) -> str:
-    told = bytearray()
-    try:
-        while part := os.read(terminal, 65536):
-            told += part
-    except OSError:  # how a pseudo-terminal says that nobody writes to it any more
-        pass
-    return told.decode()
+def test_a_demo_whose_sandbox_is_gone_says_so(cli_home: Path) -> None:
+    with running(*LONG, "--linger", "1") as demo:
+        resume = line_with(demo, "go on with: ").rpartition("hostup ")[2]
+        (sandbox,) = children(demo.pid)
+        os.kill(sandbox, signal.SIGKILL)
+        demo.kill()
+    ended = here(*shlex.split(resume))
+    assert ended.returncode == 1
+    assert "is gone" in ended.stderr
+    nothing = here("demo", "--resume", str(cli_home))
+    assert nothing.returncode == 1
+    assert "begin anew" in nothing.stderr
+
+
+def test_the_sandbox_of_a_killed_demo_ends_by_itself(cli_home: Path) -> None:
+    with running(*LONG, "--linger", "1") as demo:
+        line_with(demo, "go on with: ")
+        (sandbox,) = children(demo.pid)
+        demo.kill()
+    give_up_at = time.monotonic() + PATIENCE
+    while lives(sandbox):
+        assert time.monotonic() < give_up_at
+        time.sleep(0.05)
+    (left,) = cli_home.glob("hostup-demo-*/demo.json")
+    assert json.loads(left.read_text())["run_id"]
 
 
 @pytest.mark.parametrize("options", [(), ("--plain",)])
 def test_on_a_terminal(options: tuple[str, ...]) -> None:
-    ours, theirs = pty.openpty()
-    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
-    demo = subprocess.Popen(
-        [*COMMAND, *QUICK, *options],
-        stdin=theirs, stdout=theirs, stderr=theirs, env={**os.environ, "TERM": "xterm"},
-    )  # fmt: skip
-    os.close(theirs)
-    told = read_all(ours)
-    os.close(ours)
-    assert demo.wait(PATIENCE) == 0
-    assert NONE_TWICE in told
-    assert "Traceback" not in told
-    assert ("\x1b[?25l" in told) is (not options)  # a live view hides the cursor
+    with terminal(*QUICK, "--faults", "0", *options) as demo:
+        assert demo.end() == 0
+        assert NONE_TWICE in demo.told
+        assert "Traceback" not in demo.told
+        assert ("\x1b[?25l" in demo.told) is (not options)  # a live view hides the cursor

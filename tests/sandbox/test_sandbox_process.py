@@ -14,6 +14,7 @@ from hostup_async.sandbox import (
     Fault,
     FaultRule,
     Limit,
+    RemoteSandbox,
     SandboxConfig,
     SandboxError,
     SandboxProcess,
@@ -182,3 +183,16 @@ async def test_the_program_ends_on_signals(number: signal.Signals) -> None:
     os.kill(process.pid, number)
     await process.communicate()
     assert process.returncode == 0
+
+
+async def test_another_process_asks_a_sandbox_by_its_url() -> None:
+    async with SandboxProcess(SandboxConfig(vps=2)) as started:
+        async with RemoteSandbox(started.url, started.config) as remote:
+            assert remote.vps_ids == started.vps_ids
+            assert (await remote.books()).total_requests == 0
+        with pytest.raises(RuntimeError, match="not running"):
+            await remote.books()
+        gone = RemoteSandbox(started.url, started.config)
+    async with gone:
+        with pytest.raises(SandboxError, match="does not answer any more"):
+            await gone.books()

@@ -1,0 +1,64 @@
+"""From the options of a run to its policy."""
+
+import re
+from typing import Final
+
+from hostup_async import FleetPolicy
+from hostup_async.cli._exits import usage
+from hostup_async.cli._options import Bounds
+
+_TIME: Final = re.compile(r"(\d+(?:\.\d+)?)\s*([smhd]?)", re.ASCII)
+_UNITS: Final = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86_400}
+_SHARE: Final = re.compile(r"(\d+(?:\.\d+)?)%", re.ASCII)
+
+
+def make_policy(bounds: Bounds) -> FleetPolicy:
+    """The policy that the options describe.
+
+    Raises:
+        CommandFailed: A duration or a share cannot be read.
+        ConfigurationError: A value cannot be used.
+    """
+    return FleetPolicy(
+        canary=bounds.canary,
+        max_in_flight=bounds.max_in_flight,
+        max_failures=bound("--max-failures", bounds.max_failures),
+        max_ambiguous=bound("--max-ambiguous", bounds.max_ambiguous),
+        cooldown=duration("--cooldown", bounds.cooldown),
+        job_timeout=duration("--job-timeout", bounds.job_timeout),
+        verify=bounds.verify,
+        on_ambiguous=bounds.on_ambiguous,
+        reason=bounds.reason,
+    )
+
+
+def duration(option: str, text: str) -> float:
+    """Seconds, from `90`, `90s`, `5m`, `1h` or `1d`.
+
+    Example:
+        >>> duration("--cooldown", "5m")
+        300.0
+    """
+    match = _TIME.fullmatch(text.strip())
+    if match is None:
+        message = f"{option} {text!r} is no time: write 90, 90s, 5m, 1h or 1d"
+        raise usage(message)
+    return float(match[1]) * _UNITS[match[2]]
+
+
+def bound(option: str, text: str | None) -> float | None:
+    """A count, or a share below 1.
+
+    Example:
+        >>> bound("--max-failures", "5"), bound("--max-failures", "5%")
+        (5, 0.05)
+    """
+    if text is None:
+        return None
+    if text.strip().isascii() and text.strip().isdigit():
+        return int(text)
+    match = _SHARE.fullmatch(text.strip())
+    if match is None or not 0 < float(match[1]) < 100:  # noqa: PLR2004 - per cent
+        message = f"{option} {text!r} is no bound: write a count such as 5, or a share such as 5%"
+        raise usage(message)
+    return float(match[1]) / 100

@@ -1,0 +1,65 @@
+"""What programs are told: JSON, one object a line. Its schema is docs/json.md."""
+
+import json
+from collections.abc import Mapping
+from typing import Any, Final
+
+from attrs import asdict
+
+from hostup_async import AuditRecord, Entry, Outcome, Plan, RunRecord, RunSnapshot
+
+VERSION: Final = 1
+"""Raised where a member changes its meaning or goes; new members do not raise it."""
+
+
+def line(event: str, members: Mapping[str, Any]) -> str:
+    """One event as a line, without its end."""
+    return json.dumps({"v": VERSION, "event": event, **members}, default=str)
+
+
+def plan_event(plan: Plan, *, dry_run: bool) -> str:
+    """What is about to happen."""
+    return line("plan", {**json.loads(plan.to_json()), "count": len(plan), "dry_run": dry_run})
+
+
+def progress_event(snapshot: RunSnapshot, rate: float, left: float | None) -> str:
+    """Where a run stands."""
+    return line(
+        "progress",
+        {
+            "run_id": snapshot.run_id,
+            "seconds": round(snapshot.seconds, 3),
+            "total": snapshot.total,
+            "known": snapshot.known,
+            "counts": {state.value: count for state, count in snapshot.counts.items() if count},
+            "in_flight": snapshot.in_flight,
+            "window": snapshot.window,
+            "rate": round(rate, 3),
+            "seconds_left": left,
+            "stopping": snapshot.stopping,
+            "waits": snapshot.budget.reason.value,
+            "why": snapshot.budget.why,
+            "wait_seconds": round(snapshot.budget.wait, 3),
+        },
+    )
+
+
+def outcome_event(run_id: str, outcome: Outcome) -> str:
+    """What became of one VPS."""
+    return line("outcome", {"run_id": run_id, **outcome.to_dict()})
+
+
+def run_event(run: RunRecord) -> str:
+    """A run, as its store has it."""
+    members = asdict(run, filter=lambda field, _: field.name not in {"plan", "policy"})
+    return line("run", members)
+
+
+def entry_event(run_id: str, entry: Entry) -> str:
+    """How far a run has come with one VPS."""
+    return line("entry", {"run_id": run_id, **asdict(entry)})
+
+
+def audit_event(record: AuditRecord) -> str:
+    """Who did what to a run, and when."""
+    return line("audit", {**asdict(record), "detail": json.loads(record.detail)})

@@ -1,0 +1,118 @@
+"""The configuration file: profiles, each with a key, an API and a store of its own."""
+
+import os
+import stat
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final, cast
+
+import platformdirs
+from attrs import frozen
+
+from hostup_async._config import SecretText, hide
+from hostup_async.cli._exits import usage
+
+_APP: Final = "hostup"
+_OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
+_KNOWN: Final = ("api_key", "api_base", "store")
+
+
+@frozen
+class Profile:
+    """One account, as the configuration file tells of it; None where it does not.
+
+    Attributes:
+        name: The profile.
+        api_key: Its key.
+        api_base: The API's origin.
+        store: Where its runs are recorded.
+    """
+
+    name: str = "default"
+    api_key: SecretText | None = None
+    api_base: str | None = None
+    store: str | None = None
+
+
+def config_path() -> Path:
+    """The configuration file, whether it exists or not."""
+    return platformdirs.user_config_path(_APP, appauthor=False) / "config.toml"
+
+
+def default_store() -> Path:
+    """Where runs are recorded by default; its directory exists, for this user alone."""
+    directory = platformdirs.user_state_path(_APP, appauthor=False)
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return directory / "fleet.db"
+
+
+def read_profile(name: str | None) -> Profile:
+    """The profile that is named, or else the file's `default_profile`, or else `default`.
+
+    Raises:
+        CommandFailed: There is none of that name, or the file cannot be used.
+    """
+    path = config_path()
+    try:
+        text = _read(path)
+    except FileNotFoundError:
+        if name is None:
+            return Profile()
+        message = f"there is no profile {name!r}: {path} does not exist"
+        raise usage(message) from None
+    content = _parse(text, path)
+    wanted = name or _text(content, "default_profile", path) or "default"
+    found = _tables(content).get(wanted)
+    if found is None:
+        if name is None and "default_profile" not in content:
+            return Profile()
+        known = ", ".join(_tables(content)) or "none"
+        message = f"{path} has no profile {wanted!r}; its profiles: {known}"
+        raise usage(message)
+    return _profile(wanted, found, path)
+
+
+def _read(path: Path) -> str:
+    """The text of a file that may hold a key; refused where others could read it."""
+    with path.open(encoding="utf-8") as file:
+        if os.name == "posix" and os.fstat(file.fileno()).st_mode & _OTHERS:
+            message = f"{path} can be read by others, and may hold a key: chmod 600 {path}"
+            raise usage(message)
+        try:
+            return file.read()
+        except UnicodeDecodeError:
+            message = f"{path} is no UTF-8 text"
+            raise usage(message) from None
+
+
+def _parse(text: str, path: Path) -> Mapping[str, Any]:
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        message = f"{path} is no TOML: {error}"
+        raise usage(message) from None
+
+
+def _tables(content: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    tables = content.get("profiles", {})
+    if not isinstance(tables, dict):
+        return {}
+    found = cast("dict[str, Any]", tables)
+    return {name: table for name, table in found.items() if isinstance(table, dict)}
+
+
+def _profile(name: str, table: Mapping[str, Any], path: Path) -> Profile:
+    if unknown := sorted(set(table) - set(_KNOWN)):
+        message = f"{path}: profile {name!r} has {unknown[0]!r}, which is none of {list(_KNOWN)}"
+        raise usage(message)
+    key, base, store = (_text(table, one, path) for one in _KNOWN)
+    return Profile(name, hide(key), base, store)
+
+
+def _text(table: Mapping[str, Any], name: str, path: Path) -> str | None:
+    value = table.get(name)
+    if value is None or isinstance(value, str):
+        return value
+    message = f"{path}: {name} must be a text"
+    raise usage(message)

@@ -1,0 +1,63 @@
+"""What the options of `demo` and `sandbox` make of a sandbox."""
+
+import re
+from typing import Final
+
+import typer
+
+from hostup_async.sandbox import Durations, Fault, FaultRule, Limit, SandboxConfig
+
+_LIMIT: Final = re.compile(r"(\d+)/(\d+(?:\.\d+)?)", re.ASCII)
+_BROKEN_ANSWERS: Final = (
+    Fault.LOST_REPLY,
+    Fault.DISCONNECT_BEFORE,
+    Fault.ERROR_500,
+    Fault.HTML_502,
+    Fault.TRUNCATED_BODY,
+)
+
+
+def make_config(
+    *, vps: int, limit: str, seed: int, job_seconds: float, faults: float
+) -> SandboxConfig:
+    """The sandbox that the options describe.
+
+    Raises:
+        typer.BadParameter: They describe none.
+    """
+    try:
+        return SandboxConfig(
+            vps=vps,
+            limit=_read_limit(limit),
+            seed=seed,
+            jobs=Durations(kind="lognormal", median=job_seconds),
+            faults=_fault_rules(faults),
+        )
+    except ValueError as wrong:
+        raise typer.BadParameter(str(wrong)) from None
+
+
+def describe(config: SandboxConfig) -> str:
+    """The sandbox in a few words."""
+    limit = config.limit
+    allowed = f"{limit.requests} requests per {limit.seconds:g} s" if limit else "no rate limit"
+    faults = f"each fault at {100 * config.faults[0].rate:g} %" if config.faults else "no faults"
+    return f"{allowed}, jobs of about {config.jobs.median:g} s, {faults}"
+
+
+def _read_limit(text: str) -> Limit | None:
+    if text.strip().lower() == "none":
+        return None
+    match = _LIMIT.fullmatch(text.strip())
+    if match is None:
+        message = f"{text!r} is no limit: write REQUESTS/SECONDS, such as 100/5, or none."
+        raise typer.BadParameter(message, param_hint="'--limit'")
+    return Limit(requests=int(match[1]), seconds=float(match[2]))
+
+
+def _fault_rules(rate: float) -> list[FaultRule]:
+    if not rate:
+        return []
+    broken = [FaultRule(f, on=on, rate=rate) for on in ("reset", "poll") for f in _BROKEN_ANSWERS]
+    # Struck at its reset, a job is forgotten as a whole; struck at a poll, the more it is polled.
+    return [*broken, FaultRule(Fault.FORGOTTEN_JOB, on="reset", rate=rate)]

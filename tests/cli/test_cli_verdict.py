@@ -1,0 +1,156 @@
+"""Exit codes of runs, and what programs are told of them."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import attrs
+import pytest
+
+from hostup_async import (
+    Action,
+    AuditRecord,
+    Budget,
+    Entry,
+    EntryState,
+    FleetPolicy,
+    FleetReport,
+    Outcome,
+    OutcomeStatus,
+    Plan,
+    RunRecord,
+    RunSnapshot,
+)
+from hostup_async.cli import _events_json
+from hostup_async.cli._exits import ExitCode
+from hostup_async.cli._pace import Pace
+from hostup_async.cli._verdict import exit_code
+from hostup_async.cli._work import Ended
+
+DOCUMENTED = (Path(__file__).parents[2] / "docs" / "json.md").read_text()
+S = OutcomeStatus
+
+
+def ended(*statuses: OutcomeStatus, stopped: str | None = None, interrupted: bool = False) -> Ended:
+    outcomes = tuple(
+        Outcome(f"vps_{n}", status, sent_at=None if status is S.NOT_SENT else float(n))
+        for n, status in enumerate(statuses)
+    )
+    report = FleetReport(
+        run_id="r", action=Action.RESET, outcomes=outcomes, seconds=1.0, stopped=stopped
+    )
+    return Ended(report, interrupted)
+
+
+def code(run: Ended, policy: FleetPolicy | None = None, **facts: bool) -> ExitCode:
+    settings = {"key_refused": False, "left_out": False, **facts}
+    return exit_code(run, policy or FleetPolicy(), **settings)
+
+
+@pytest.mark.parametrize(
+    ("statuses", "wanted"),
+    [
+        ((S.COMPLETED,), ExitCode.COMPLETED),
+        ((S.COMPLETED, S.FAILED), ExitCode.FAILED),
+        ((S.COMPLETED, S.REFUSED), ExitCode.FAILED),
+        ((S.COMPLETED, S.SKIPPED), ExitCode.FAILED),
+        ((S.COMPLETED, S.TIMED_OUT), ExitCode.FAILED),
+        ((S.COMPLETED, S.NOT_SENT), ExitCode.FAILED),
+        ((S.FAILED, S.AMBIGUOUS), ExitCode.AMBIGUOUS),
+    ],
+)
+def test_what_became_of_all(statuses: tuple[OutcomeStatus, ...], wanted: ExitCode) -> None:
+    assert code(ended(*statuses)) is wanted
+
+
+def test_what_was_left_out_is_not_done() -> None:
+    assert code(ended(S.COMPLETED), left_out=True) is ExitCode.FAILED
+
+
+def test_a_key_that_is_refused() -> None:
+    assert code(ended(S.REFUSED, S.NOT_SENT), key_refused=True) is ExitCode.AUTHENTICATION
+    assert code(ended(S.COMPLETED, S.REFUSED), key_refused=True) is ExitCode.FAILED
+
+
+@pytest.mark.parametrize(
+    ("policy", "statuses", "wanted"),
+    [
+        (FleetPolicy(max_failures=2), (S.FAILED, S.REFUSED, S.NOT_SENT), ExitCode.BUDGET),
+        (FleetPolicy(max_failures=3), (S.FAILED, S.REFUSED, S.NOT_SENT), ExitCode.FAILED),
+        (FleetPolicy(max_failures=0.5), (S.FAILED, S.COMPLETED), ExitCode.BUDGET),
+        (FleetPolicy(max_ambiguous=1), (S.AMBIGUOUS, S.NOT_SENT), ExitCode.BUDGET),
+        (FleetPolicy(canary=1), (S.FAILED, S.NOT_SENT), ExitCode.BUDGET),
+        (FleetPolicy(canary=1), (S.COMPLETED, S.FAILED, S.NOT_SENT), ExitCode.FAILED),
+        (FleetPolicy(canary=1), (S.FAILED,), ExitCode.FAILED),
+    ],
+)
+def test_failure_budgets_and_canaries(
+    policy: FleetPolicy, statuses: tuple[OutcomeStatus, ...], wanted: ExitCode
+) -> None:
+    assert code(ended(*statuses, stopped="why"), policy) is wanted
+
+
+def test_an_interruption_outranks_the_rest() -> None:
+    assert code(ended(S.AMBIGUOUS, interrupted=True), key_refused=True) is ExitCode.INTERRUPTED
+
+
+def snapshot(seconds: float, completed: int, **changes: Any) -> RunSnapshot:
+    values: dict[str, Any] = {
+        "run_id": "r",
+        "total": 10,
+        "counts": {EntryState.COMPLETED: completed, EntryState.PLANNED: 10 - completed},
+        "in_flight": 2,
+        "window": 4,
+        "is_held_back": False,
+        "seconds": seconds,
+        "seconds_left": None,
+        "stopping": None,
+        "budget": Budget().snapshot(),
+        **changes,
+    }
+    return RunSnapshot(**values)
+
+
+def test_the_pace_is_that_of_the_last_seconds() -> None:
+    pace = Pace()
+    rates = [pace.see(snapshot(float(second), min(10, second))) for second in range(41)]
+    assert rates[5] == 1
+    assert rates[40] == 0
+    assert pace.left(snapshot(5.0, 5), 1.0) == 5
+    assert pace.left(snapshot(5.0, 5, seconds_left=8.0), 1.0) == 8
+    assert pace.left(snapshot(5.0, 5), 0.0) is None
+
+
+LINES = {
+    "plan": _events_json.plan_event(
+        Plan(action="reset", origin="https://x", ids=["vps_1"]), dry_run=True
+    ),
+    "progress": _events_json.progress_event(snapshot(1.0, 2), 2.0, None),
+    "outcome": _events_json.outcome_event("r", Outcome("vps_1", S.COMPLETED)),
+    "run": _events_json.run_event(RunRecord(id="r", action=Action.RESET, origin="https://x")),
+    "entry": _events_json.entry_event("r", Entry("vps_1", 0)),
+    "audit": _events_json.audit_event(AuditRecord("r", 0.0, "me", "created")),
+    "report": _events_json.line(
+        "report",
+        {name: None for name in ended(S.COMPLETED).report.to_dict() if name != "outcomes"}
+        | {"interrupted": False, "resume": None, "exit_code": 0},
+    ),
+}
+
+
+@pytest.mark.parametrize("name", LINES)
+def test_each_member_of_an_event_is_documented(name: str) -> None:
+    told = json.loads(LINES[name])
+    assert (told["v"], told["event"]) == (_events_json.VERSION, name)
+    section = re.search(rf"^## `{name}`\n(.*?)(?=^## |\Z)", DOCUMENTED, re.MULTILINE | re.DOTALL)
+    assert section, name
+    documented = set(re.findall(r"`([a-z_]+)`", section[1]))
+    if name == "outcome":
+        assert {one.name for one in attrs.fields(Outcome)} <= documented
+    assert set(told) - {"v", "event"} <= documented
+
+
+def test_the_plan_and_the_records_keep_their_secrets() -> None:
+    record = RunRecord(id="r", action=Action.RESET, origin="https://x", plan="{}", policy="{}")
+    assert not {"plan", "policy"} & set(json.loads(_events_json.run_event(record)))
