@@ -14,7 +14,7 @@ PYPROJECT = nox.project.load_toml("pyproject.toml")
 PYTHONS = nox.project.python_versions(PYPROJECT)
 
 
-def install(session: nox.Session, *groups: str, extras: str = "cli") -> None:
+def install(session: nox.Session, *groups: str, extras: str = "cli,report,store") -> None:
     """Install the project with dependency groups, whatever pip's age."""
     packages = nox.project.dependency_groups(PYPROJECT, *groups)
     session.install("-q", "-e", f".[{extras}]", *packages)
@@ -22,10 +22,11 @@ def install(session: nox.Session, *groups: str, extras: str = "cli") -> None:
 
 @nox.session
 def lint(session: nox.Session) -> None:
-    """Ruff's rules and its formatter."""
+    """Ruff's rules and its formatter, and a sync facade that is up to date."""
     session.install("-q", *nox.project.dependency_groups(PYPROJECT, "lint"))
     session.run("ruff", "check", ".")
     session.run("ruff", "format", "--check", ".")
+    session.run("python", "-m", "hostup_sync._generate", "--check")
 
 
 @nox.session
@@ -37,6 +38,12 @@ def types(session: nox.Session) -> None:
     session.run("pyright", "--pythonpath", str(Path(session.bin) / "python"))
     for package in ("hostup_async", "hostup_sync"):
         session.run("pyright", "--ignoreexternal", "--verifytypes", package)
+
+
+@nox.session(default=False)
+def facade(session: nox.Session) -> None:
+    """Write the sync facade anew; `-- --check` only fails where it is stale."""
+    session.run("python", "-m", "hostup_sync._generate", *session.posargs)
 
 
 @nox.session
@@ -51,6 +58,13 @@ def matrix(session: nox.Session) -> None:
     """The test-suite on each supported Python that is installed."""
     install(session, "tests")
     session.run("pytest", *session.posargs)
+
+
+@nox.session(default=False)
+def nightly(session: nox.Session) -> None:
+    """Hundreds of `kill -9` in the midst of runs, where the test-suite has fifty."""
+    install(session, "tests")
+    session.run("pytest", "tests/fleet/test_fleet_kill.py", env={"HOSTUP_KILLS": "600"})
 
 
 @nox.session(default=False)

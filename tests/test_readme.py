@@ -12,21 +12,21 @@ from hostup_async.sandbox import ThreadedSandbox
 
 README = (Path(__file__).parent.parent / "README.md").read_text()
 EXAMPLES = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
-SCRIPTS = [text for text in EXAMPLES if "asyncio.run" in text]
+SCRIPTS = [text for text in EXAMPLES if "asyncio.run" in text or "hostup_sync" in text]
 TESTS = [text for text in EXAMPLES if "def test_" in text]
 EXAMPLE_ID = "vps_01hxa3b4c5d6e7f8g9h0j1k2m3"
 
 
 def test_each_example_is_a_script_or_a_test() -> None:
-    assert len(SCRIPTS) >= 2
+    assert len(SCRIPTS) >= 3
     assert len(TESTS) >= 1
     assert len(SCRIPTS) + len(TESTS) == len(EXAMPLES)
 
 
 @pytest.mark.parametrize("script", SCRIPTS)
-def test_the_scripts_reset_what_they_say(script: str) -> None:
+def test_the_scripts_reset_what_they_say(script: str, tmp_path: Path) -> None:
     with ThreadedSandbox() as sandbox:
-        program = script.replace(EXAMPLE_ID, sandbox.vps_ids[0])
+        program = script.replace(EXAMPLE_ID, sandbox.vps_ids[0]).replace('name="web"', "all=True")
         names = {"HOSTUP_API_KEY": sandbox.api_key, "HOSTUP_API_BASE": sandbox.url}
         done = subprocess.run(
             [sys.executable, "-W", "error", "-c", program],
@@ -34,6 +34,7 @@ def test_the_scripts_reset_what_they_say(script: str) -> None:
             capture_output=True,
             text=True,
             check=False,
+            cwd=tmp_path,
         )
         books = sandbox.books()
     assert (done.returncode, done.stderr) == (0, "")
