@@ -284,3 +284,14 @@ def test_without_a_store_nothing_is_recorded(
         ended = here("reset", "--all", "--store", "none")
     assert ended.returncode == 0
     assert not (cli_home / "state" / "hostup" / "fleet.db").exists()
+
+
+def test_a_run_is_drawn_as_a_page(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    page = tmp_path / "report.html"
+    with sandbox(monkeypatch, vps=2) as served:
+        assert here("reset", *served.vps_ids).returncode == 0
+        drawn = hostup("fleet", "report", "last", "-o", str(page))
+        told = page.read_text()
+    assert drawn.returncode == 0, drawn.stderr
+    assert str(page) in drawn.stdout
+    assert all(vps_id in told for vps_id in served.vps_ids)
