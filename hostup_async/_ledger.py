@@ -104,14 +104,6 @@ class Ledger:
         more = ahead // belief.cap * belief.span if belief.is_known else 0.0
         return max(opens_at, self.paused_until) - now + more
 
-    def granted(self) -> None:
-        """A request is about to go."""
-        self.in_flight += 1
-
-    def unsent(self) -> None:
-        """A request that was granted never went."""
-        self.in_flight -= 1
-
     def answered(
         self, now: float, granted_at: float, sends: int = 1, reading: RateLimitReading = EMPTY
     ) -> None:
