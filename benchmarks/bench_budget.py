@@ -22,11 +22,11 @@ from aiolimiter import AsyncLimiter
 from pyrate_limiter import Duration, InMemoryBucket, Limiter, Rate
 from throttled.asyncio import RateLimiterType, Throttled, rate_limiter
 
-sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
+sys.path.insert(0, str(Path(__file__).parent.parent / "tests" / "support"))
 from virtual_time import VirtualLoop
 
 from hostup_async import Budget, RateLimit
-from hostup_async._gate import Gate
+from hostup_async._ratelimit.limiter import Gate
 
 ONCE = 20_000
 ENDLESS = 10**6

@@ -14,7 +14,7 @@ import statistics
 
 from hostup_async import Budget, Client, RateLimit
 from hostup_async.sandbox import Durations, Limit, SandboxConfig, SandboxProcess
-from hostup_async.sandbox._limits import LimitKind
+from hostup_async.sandbox._limiters import LimitKind
 
 RESETS, REQUESTS, WINDOW = 300, 100, 5.0
 BOUNDS = {"ratio": 1.15, "requests": 2.2}

@@ -21,7 +21,7 @@ from itertools import takewhile
 from pathlib import Path
 
 from hostup_async import Budget, Client, FleetPolicy
-from hostup_async._transport import Answer, Exchange, Url
+from hostup_async._http.transport import Answer, Exchange, Url
 
 SIZES = (100, 1_000, 10_000, 100_000)
 GROWTH_FROM, GROWTH_BOUND = 1_000, 1.15

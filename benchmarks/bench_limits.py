@@ -15,7 +15,7 @@ from typing import Any, get_args
 
 from hostup_async import Budget, Client
 from hostup_async.sandbox import Durations, Limit, SandboxConfig, SandboxProcess
-from hostup_async.sandbox._limits import LimitKind
+from hostup_async.sandbox._limiters import LimitKind
 
 VPS, REQUESTS, WINDOW = 300, 100, 5.0
 FLOOR = (2 * VPS - REQUESTS) * WINDOW / REQUESTS

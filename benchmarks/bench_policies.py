@@ -32,7 +32,7 @@ from model import (
     workers,
 )
 
-from hostup_async._pilot import Look, Pilot, Send
+from hostup_async._polling.scheduler import Look, Pilot, Send
 
 Policy = Callable[[World], World]
 JOBS: dict[str, Draw] = {

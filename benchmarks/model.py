@@ -11,8 +11,8 @@ from heapq import heappop, heappush
 from itertools import count
 from math import exp, inf
 
-from hostup_async._durations import Durations
-from hostup_async._pilot import Look, Pilot, Rest
+from hostup_async._polling.durations import Durations
+from hostup_async._polling.scheduler import Look, Pilot, Rest
 
 LATENCY = 0.05
 Draw = Callable[[random.Random], float]

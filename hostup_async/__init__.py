@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 from hostup_async._version import __version__
 
 if TYPE_CHECKING:
-    from hostup_async._budget import Budget
     from hostup_async._client import Client
     from hostup_async._config import Seconds, Timeouts
     from hostup_async._errors import (
@@ -51,12 +50,11 @@ if TYPE_CHECKING:
         Retrying,
         Waiting,
     )
-    from hostup_async._fleet._plan import Exclusion, Plan, Preflight
-    from hostup_async._fleet._policy import FleetPolicy, OnAmbiguous
-    from hostup_async._fleet._report import FleetReport, RunSnapshot
-    from hostup_async._fleet._resource import FleetResource
-    from hostup_async._fleet._run import FleetRun
-    from hostup_async._limits import RateLimit, WaitReason
+    from hostup_async._fleet.plan import Exclusion, Plan, Preflight
+    from hostup_async._fleet.policy import FleetPolicy, OnAmbiguous
+    from hostup_async._fleet.report import FleetReport, RunSnapshot
+    from hostup_async._fleet.resource import FleetResource
+    from hostup_async._fleet.run import FleetRun
     from hostup_async._models import (
         Action,
         Billing,
@@ -76,10 +74,12 @@ if TYPE_CHECKING:
     )
     from hostup_async._operation import Operation
     from hostup_async._outcome import Outcome, OutcomeStatus
-    from hostup_async._records import AuditRecord, Entry, EntryState, RunRecord, RunState
-    from hostup_async._snapshot import BudgetSnapshot
-    from hostup_async._store import Store
-    from hostup_async._stores import open_store
+    from hostup_async._ratelimit.budget import Budget
+    from hostup_async._ratelimit.limits import RateLimit, WaitReason
+    from hostup_async._ratelimit.snapshot import BudgetSnapshot
+    from hostup_async._store.base import Store
+    from hostup_async._store.open import open_store
+    from hostup_async._store.records import AuditRecord, Entry, EntryState, RunRecord, RunState
     from hostup_async._vps import VpsResource
 
 __all__ = [
@@ -162,12 +162,12 @@ __all__ = [
 _HOMES = {
     name: home
     for home, names in {
-        "_fleet._resource": ("FleetResource",),
-        "_fleet._run": ("FleetRun",),
-        "_fleet._report": ("FleetReport", "RunSnapshot"),
-        "_fleet._plan": ("Exclusion", "Plan", "Preflight"),
-        "_fleet._policy": ("FleetPolicy", "OnAmbiguous"),
-        "_budget": ("Budget",),
+        "_fleet.resource": ("FleetResource",),
+        "_fleet.run": ("FleetRun",),
+        "_fleet.report": ("FleetReport", "RunSnapshot"),
+        "_fleet.plan": ("Exclusion", "Plan", "Preflight"),
+        "_fleet.policy": ("FleetPolicy", "OnAmbiguous"),
+        "_ratelimit.budget": ("Budget",),
         "_client": ("Client",),
         "_config": (
             "Seconds",
@@ -207,8 +207,8 @@ _HOMES = {
             "Waiting",
             "OutcomeKnown",
         ),
-        "_limits": ("RateLimit", "WaitReason"),
-        "_snapshot": ("BudgetSnapshot",),
+        "_ratelimit.limits": ("RateLimit", "WaitReason"),
+        "_ratelimit.snapshot": ("BudgetSnapshot",),
         "_models": (
             "Action",
             "Billing",
@@ -231,15 +231,15 @@ _HOMES = {
             "Outcome",
             "OutcomeStatus",
         ),
-        "_records": (
+        "_store.records": (
             "AuditRecord",
             "Entry",
             "EntryState",
             "RunRecord",
             "RunState",
         ),
-        "_store": ("Store",),
-        "_stores": ("open_store",),
+        "_store.base": ("Store",),
+        "_store.open": ("open_store",),
         "_vps": ("VpsResource",),
     }.items()
     for name in names

@@ -4,19 +4,19 @@ from collections.abc import AsyncIterator, Callable, Iterable
 from types import TracebackType
 from typing import Final, Self
 
-from hostup_async._attempt import Line
-from hostup_async._budget import Budget
-from hostup_async._caller import Caller
 from hostup_async._config import Config, Seconds, Timeouts, find_base, find_key, hide, seconds
 from hostup_async._errors import ConfigurationError, HostUpError
 from hostup_async._events import OnEvent
-from hostup_async._fleet._context import Means
-from hostup_async._fleet._resource import FleetResource
+from hostup_async._fleet.context import Means
+from hostup_async._fleet.resource import FleetResource
+from hostup_async._http.attempt import Line
+from hostup_async._http.requester import Caller
+from hostup_async._http.transport import Session, Transport
 from hostup_async._models import Job
 from hostup_async._operation import Operation, as_they_end
-from hostup_async._poller import Poller
+from hostup_async._polling.poller import Poller
+from hostup_async._ratelimit.budget import Budget
 from hostup_async._token import read_token
-from hostup_async._transport import Session, Transport
 from hostup_async._vps import VpsResource
 
 

@@ -5,9 +5,9 @@ from collections.abc import Callable
 
 from attrs import frozen
 
-from hostup_async._limits import WaitReason
 from hostup_async._models import Action
 from hostup_async._outcome import Outcome
+from hostup_async._ratelimit.limits import WaitReason
 
 
 @frozen

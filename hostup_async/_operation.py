@@ -5,7 +5,6 @@ import time
 from collections.abc import AsyncIterator, Iterable
 from typing import Any, Final
 
-from hostup_async._caller import Caller
 from hostup_async._config import Seconds, seconds
 from hostup_async._errors import (
     HostUpError,
@@ -15,13 +14,14 @@ from hostup_async._errors import (
     RateLimited,
     WaitTimeout,
 )
-from hostup_async._lane import Permit
+from hostup_async._http.problems import make_outcome_unknown
+from hostup_async._http.requester import Caller
+from hostup_async._http.transport import Url
 from hostup_async._models import Action, Job, JobStatus
-from hostup_async._poller import Poller
-from hostup_async._refusals import make_outcome_unknown
+from hostup_async._polling.poller import Poller
+from hostup_async._polling.watch import Watch
+from hostup_async._ratelimit.queue import Permit
 from hostup_async._token import Ticket, make_token
-from hostup_async._transport import Url
-from hostup_async._watch import Watch
 
 
 class Operation:

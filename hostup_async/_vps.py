@@ -7,15 +7,15 @@ from urllib.parse import quote
 
 from attrs import evolve
 
-from hostup_async._attempt import Deed
-from hostup_async._caller import Caller
 from hostup_async._errors import ConfigurationError, NotFound, UnreadableReply
-from hostup_async._lane import Permit
+from hostup_async._http.attempt import Deed
+from hostup_async._http.requester import Caller
+from hostup_async._http.responses import Read, T
+from hostup_async._http.wire import read_object, read_page
 from hostup_async._models import Action, Gates, Vps, VpsDetails, VpsStatus
 from hostup_async._operation import Operation
-from hostup_async._poller import Poller
-from hostup_async._replies import Read, T
-from hostup_async._wire import read_object, read_page
+from hostup_async._polling.poller import Poller
+from hostup_async._ratelimit.queue import Permit
 
 _PAGE_SIZE: Final = 100
 _BARREN_PAGES: Final = 10

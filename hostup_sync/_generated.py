@@ -34,7 +34,7 @@ from hostup_async import (
     VpsStatus,
 )
 from hostup_async._config import hide
-from hostup_async._transport import Session
+from hostup_async._http.transport import Session
 from hostup_sync._call import call, forward, same
 from hostup_sync._context import Managed, close, enter, leave
 from hostup_sync._handle import Handle, Home

@@ -12,6 +12,6 @@ def main() -> None:
     if not all(map(find_spec, _LIBRARIES)):
         sys.stderr.write(_NEEDS_EXTRA)
         raise SystemExit(2)
-    from hostup_async.cli._app import app  # noqa: PLC0415 - not without the extra
+    from hostup_async.cli._commands.app import app  # noqa: PLC0415 - not without the extra
 
     app(prog_name="hostup")

@@ -17,7 +17,7 @@ from ._books import BookedJob, Books
 from ._config import Durations, SandboxConfig
 from ._control import SandboxHandle
 from ._faults import Fault, FaultRule
-from ._limits import Limit
+from ._limiters import Limit
 from ._process import SandboxProcess
 from ._remote import RemoteSandbox, SandboxError
 from ._server import Sandbox

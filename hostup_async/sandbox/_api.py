@@ -12,8 +12,8 @@ from ._clock import Clock
 from ._config import SandboxConfig
 from ._effects import Scene, distort
 from ._faults import FaultBox, FaultRule
-from ._fleet import Fleet, Job, Machine
-from ._limits import Gatekeeper, Limit, Verdict
+from ._limiters import Gatekeeper, Limit, Verdict
+from ._machines import Fleet, Job, Machine
 from ._pages import include, page
 from ._replies import Code, ErrorWriter, Flaw, Refusal, Reply, rate_headers
 from ._routes import Route, Router

@@ -6,7 +6,7 @@ from attrs import asdict, define
 
 from ._clock import Clock
 from ._config import SandboxConfig
-from ._fleet import Fleet, Job, Machine
+from ._machines import Fleet, Job, Machine
 from ._replies import Json
 
 _SYSTEM: Final = {

@@ -6,7 +6,7 @@ from typing import Any
 
 from attrs import asdict, field, frozen
 
-from ._fleet import Job
+from ._machines import Job
 
 
 @frozen

@@ -7,11 +7,10 @@ from typing import Any, Final, Literal, TypeAlias, get_args
 
 from attrs import field, frozen
 
-from ._checks import above, at_least, between, maybe, one_of, some_of, whole
 from ._faults import FaultRule, as_rules
 from ._ids import vps_ids
-from ._limits import Limit, as_limit
-from ._plain import plain
+from ._limiters import Limit, as_limit
+from ._settings import above, at_least, between, maybe, one_of, plain, some_of, whole
 
 DurationKind: TypeAlias = Literal["constant", "lognormal", "bimodal", "instant"]
 Cursors: TypeAlias = Literal["offset", "opaque", "repeating"]

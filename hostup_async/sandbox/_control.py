@@ -7,8 +7,8 @@ from ._api import Api
 from ._books import Books
 from ._config import SandboxConfig
 from ._faults import FaultRule
-from ._limits import Limit, as_limit
-from ._plain import plain
+from ._limiters import Limit, as_limit
+from ._settings import plain
 
 CONTROL: Final = "/_sandbox/"
 

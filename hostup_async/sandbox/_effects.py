@@ -7,7 +7,7 @@ from attrs import evolve, frozen
 
 from ._config import SandboxConfig
 from ._faults import Fault, FaultRule
-from ._fleet import Fleet
+from ._machines import Fleet
 from ._replies import Code, Delivery, ErrorWriter, Json, Refusal, Reply
 
 _HUGE: Final = 10_000_000

@@ -6,9 +6,8 @@ from typing import Any, Final, Literal, TypeAlias, get_args
 
 from attrs import define, field, frozen
 
-from ._checks import at_least, between, maybe, one_of, whole
 from ._ids import dice
-from ._plain import plain
+from ._settings import at_least, between, maybe, one_of, plain, whole
 
 Target: TypeAlias = Literal[
     "reset", "start", "stop", "shutdown", "restart",

@@ -8,7 +8,7 @@ from typing import Final
 from attrs import frozen
 
 from ._config import SandboxConfig
-from ._fleet import Fleet, Machine
+from ._machines import Fleet, Machine
 from ._replies import Code, Flaw, Json, Refusal
 
 _LIMITS: Final = range(1, 101)

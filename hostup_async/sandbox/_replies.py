@@ -13,7 +13,7 @@ from attrs import define, field, frozen
 from ._clock import Clock, iso
 from ._config import SandboxConfig
 from ._ids import dice, ulid
-from ._limits import Verdict
+from ._limiters import Verdict
 
 Json: TypeAlias = dict[str, Any]
 

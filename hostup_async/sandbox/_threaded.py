@@ -8,7 +8,7 @@ from anyio.from_thread import BlockingPortal, start_blocking_portal
 from ._books import Books
 from ._config import SandboxConfig
 from ._faults import FaultRule
-from ._limits import Limit
+from ._limiters import Limit
 from ._server import Sandbox
 
 

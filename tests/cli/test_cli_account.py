@@ -7,10 +7,10 @@ from types import ModuleType
 import pytest
 from cli_tools import here, sandbox
 
-from hostup_async.cli._account import Account, existing_store, find_account, find_store
 from hostup_async.cli._exits import CommandFailed, ExitCode
+from hostup_async.cli._inputs.account import Account, existing_store, find_account, find_store
+from hostup_async.cli._inputs.profiles import Profile, config_path, default_store, read_profile
 from hostup_async.cli._options import Connection
-from hostup_async.cli._profiles import Profile, config_path, default_store, read_profile
 
 pytestmark = pytest.mark.usefixtures("cli_home")
 CONFIG = """

@@ -10,7 +10,7 @@ import pytest
 from cli_tools import COMMAND, PATIENCE, here, hostup, sandbox
 from tools import free_port
 
-from hostup_async._sqlstore import _sqlite
+from hostup_async._store.sql import sqlite
 from hostup_async.sandbox import Durations
 
 pytestmark = pytest.mark.usefixtures("cli_home")
@@ -61,7 +61,7 @@ def test_a_store_of_a_newer_version(monkeypatch: pytest.MonkeyPatch, tmp_path: P
 
 def test_a_store_that_is_locked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     store = tmp_path / "fleet.db"
-    monkeypatch.setattr(_sqlite, "BUSY_SECONDS", 0.2)
+    monkeypatch.setattr(sqlite, "BUSY_SECONDS", 0.2)
     with sandbox(monkeypatch, vps=1) as served:
         assert here("reset", "--all", "--store", str(store)).returncode == 0
         connection = sqlite3.connect(store, isolation_level=None)

@@ -10,11 +10,11 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from hostup_async.cli._bounds import bound, duration, make_policy
+from hostup_async.cli._commands.option_groups import spread
 from hostup_async.cli._exits import CommandFailed, ExitCode
+from hostup_async.cli._inputs.policy import bound, duration, make_policy
+from hostup_async.cli._inputs.targets import given_ids, selector
 from hostup_async.cli._options import Bounds, Selection
-from hostup_async.cli._spread import spread
-from hostup_async.cli._targets import given_ids, selector
 
 
 @pytest.mark.parametrize(

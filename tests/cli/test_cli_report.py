@@ -4,8 +4,8 @@ import pytest
 from rich.console import Console
 
 from hostup_async import Outcome, OutcomeStatus
-from hostup_async.cli._report import Fate, Report
-from hostup_async.cli._summary import print_summary
+from hostup_async.cli._demo.comparison import Fate, Report
+from hostup_async.cli._demo.summary import print_summary
 from hostup_async.sandbox import BookedJob, Books
 
 DONE = Books(

@@ -22,11 +22,11 @@ from hostup_async import (
     RunRecord,
     RunSnapshot,
 )
-from hostup_async.cli import _events_json
 from hostup_async.cli._exits import ExitCode
-from hostup_async.cli._pace import Pace
-from hostup_async.cli._verdict import exit_code
-from hostup_async.cli._work import Ended
+from hostup_async.cli._output import json_lines
+from hostup_async.cli._output.pace import Pace
+from hostup_async.cli._work.run import Ended
+from hostup_async.cli._work.verdict import exit_code
 
 DOCUMENTED = (Path(__file__).parents[2] / "docs" / "json.md").read_text()
 S = OutcomeStatus
@@ -123,15 +123,15 @@ def test_the_pace_is_that_of_the_last_seconds() -> None:
 
 
 LINES = {
-    "plan": _events_json.plan_event(
+    "plan": json_lines.plan_event(
         Plan(action="reset", origin="https://x", ids=["vps_1"]), dry_run=True
     ),
-    "progress": _events_json.progress_event(snapshot(1.0, 2), 2.0, None),
-    "outcome": _events_json.outcome_event("r", Outcome("vps_1", S.COMPLETED)),
-    "run": _events_json.run_event(RunRecord(id="r", action=Action.RESET, origin="https://x")),
-    "entry": _events_json.entry_event("r", Entry("vps_1", 0)),
-    "audit": _events_json.audit_event(AuditRecord("r", 0.0, "me", "created")),
-    "report": _events_json.line(
+    "progress": json_lines.progress_event(snapshot(1.0, 2), 2.0, None),
+    "outcome": json_lines.outcome_event("r", Outcome("vps_1", S.COMPLETED)),
+    "run": json_lines.run_event(RunRecord(id="r", action=Action.RESET, origin="https://x")),
+    "entry": json_lines.entry_event("r", Entry("vps_1", 0)),
+    "audit": json_lines.audit_event(AuditRecord("r", 0.0, "me", "created")),
+    "report": json_lines.line(
         "report",
         {name: None for name in ended(S.COMPLETED).report.to_dict() if name != "outcomes"}
         | {"interrupted": False, "resume": None, "exit_code": 0},
@@ -142,7 +142,7 @@ LINES = {
 @pytest.mark.parametrize("name", LINES)
 def test_each_member_of_an_event_is_documented(name: str) -> None:
     told = json.loads(LINES[name])
-    assert (told["v"], told["event"]) == (_events_json.VERSION, name)
+    assert (told["v"], told["event"]) == (json_lines.VERSION, name)
     section = re.search(rf"^## `{name}`\n(.*?)(?=^## |\Z)", DOCUMENTED, re.MULTILINE | re.DOTALL)
     assert section, name
     documented = set(re.findall(r"`([a-z_]+)`", section[1]))
@@ -153,4 +153,4 @@ def test_each_member_of_an_event_is_documented(name: str) -> None:
 
 def test_the_plan_and_the_records_keep_their_secrets() -> None:
     record = RunRecord(id="r", action=Action.RESET, origin="https://x", plan="{}", policy="{}")
-    assert not {"plan", "policy"} & set(json.loads(_events_json.run_event(record)))
+    assert not {"plan", "policy"} & set(json.loads(json_lines.run_event(record)))

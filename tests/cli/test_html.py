@@ -11,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hostup_async import Budget, Client, ConfigurationError, FleetPolicy
-from hostup_async._memory import MemoryStore
-from hostup_async._records import AuditRecord, Entry, EntryState, RunState
+from hostup_async._store.memory import MemoryStore
+from hostup_async._store.records import AuditRecord, Entry, EntryState, RunState
 from hostup_async.cli._html import render
-from hostup_async.cli._html_text import visible
+from hostup_async.cli._html.text import visible
 from hostup_async.sandbox import Durations, Sandbox, SandboxConfig
 
 HOSTILE = (
@@ -225,7 +225,7 @@ def test_many_reasons_are_cut_short() -> None:
 def test_exclusions_are_told() -> None:
     entries = [entry(0), entry(1)]
     run = run_of(entries)
-    plan = import_module("hostup_async._fleet._plan").Plan.from_json(run.plan)
+    plan = import_module("hostup_async._fleet.plan").Plan.from_json(run.plan)
     less = plan.without({entries[1].vps_id: "it is <suspended>"})
     page = Document(render(run_of(entries[:1], plan=less.to_json()), entries[:1], ()))
     assert [entries[1].vps_id, "it is <suspended>"] in page.rows[""]
@@ -276,7 +276,7 @@ async def test_a_run_as_its_store_has_it() -> None:
 def test_without_the_extra_it_says_what_to_install(
     monkeypatch: pytest.MonkeyPatch, missing: str
 ) -> None:
-    for name in [name for name in sys.modules if name.startswith("hostup_async.cli._html_")]:
+    for name in [name for name in sys.modules if name.startswith("hostup_async.cli._html.")]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, missing, None)
     with pytest.raises(ConfigurationError, match=r"pip install 'hostup\[report\]'"):

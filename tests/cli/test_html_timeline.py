@@ -6,10 +6,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hostup_async import FleetPolicy
-from hostup_async._records import AuditRecord, Entry, EntryState
-from hostup_async.cli._html_axis import Axis, make_axis
-from hostup_async.cli._html_charts import _outline
-from hostup_async.cli._html_timeline import Timeline, read_timeline
+from hostup_async._store.records import AuditRecord, Entry, EntryState
+from hostup_async.cli._html.axis import Axis, make_axis
+from hostup_async.cli._html.charts import _outline
+from hostup_async.cli._html.timeline import Timeline, read_timeline
 
 SECONDS = st.floats(0, 100_000)
 

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hostup_async import FleetPolicy, OutcomeStatus
-from hostup_async._fleet._brakes import Brakes
+from hostup_async._fleet.rollout import Brakes
 
 DONE, FAILED, AMBIGUOUS = OutcomeStatus.COMPLETED, OutcomeStatus.FAILED, OutcomeStatus.AMBIGUOUS
 FAILURES = [FAILED, OutcomeStatus.REFUSED, OutcomeStatus.TIMED_OUT]

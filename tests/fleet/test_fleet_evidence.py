@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tools import Connect, StartSandbox
 
 from hostup_async import Action, FleetReport, PowerState, VpsStatus
-from hostup_async._fleet._evidence import Finding, judge
+from hostup_async._fleet.evidence import Finding, judge
 from hostup_async.sandbox import Fault, FaultRule, Limit, Sandbox
 
 RESEND = {"on_ambiguous": "resend_if_proved_not_done"}

@@ -22,7 +22,7 @@ from fleet_tools import seen as requests_seen
 from tools import Connect, StartSandbox, client_of, free_port
 
 from hostup_async import Action, OutcomeStatus, Timeouts
-from hostup_async._sqlstore import SqliteFile, SqlStore
+from hostup_async._store.sql import SqliteFile, SqlStore
 from hostup_async.sandbox import Durations, Limit, Sandbox, SandboxConfig
 
 BRIEF = Timeouts(connect=0.5, read=0.5, request=2, call=0.2)

@@ -30,7 +30,7 @@ from hostup_async import (
     OutcomeStatus,
     RateLimit,
 )
-from hostup_async._memory import MemoryStore
+from hostup_async._store.memory import MemoryStore
 from hostup_async.sandbox import Durations, Fault, FaultRule, Limit, Sandbox
 
 ACTIONS = ["reset", "start", "stop", "shutdown", "restart"]

@@ -23,7 +23,7 @@ from fleet_tools import (
 from tools import Connect, StartSandbox
 
 from hostup_async import Client, EntryState, FleetRun, RunState
-from hostup_async._sqlstore import SqliteFile, SqlStore
+from hostup_async._store.sql import SqliteFile, SqlStore
 from hostup_async.sandbox import Durations, Fault, FaultRule, Sandbox, SandboxConfig, SandboxProcess
 
 STOPS = Path(__file__).with_name("run_until_sigterm.py")

@@ -35,8 +35,8 @@ from hostup_async import (
     Store,
     StoreError,
 )
-from hostup_async._memory import MemoryStore
-from hostup_async._sqlstore import SqliteFile, SqlStore
+from hostup_async._store.memory import MemoryStore
+from hostup_async._store.sql import SqliteFile, SqlStore
 from hostup_async.sandbox import Durations, Fault, Sandbox
 
 INTENT, ACCEPTED, COMPLETED = EntryState.INTENT, EntryState.ACCEPTED, EntryState.COMPLETED

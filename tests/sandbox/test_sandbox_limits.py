@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hostup_async.sandbox import Limit
-from hostup_async.sandbox._limits import Gatekeeper, Limiter, Verdict, limiter
+from hostup_async.sandbox._limiters import Gatekeeper, Limiter, Verdict, limiter
 
 GAPS = st.lists(st.floats(0, 5, allow_nan=False), min_size=1, max_size=120)
 LIMITS = st.builds(Limit, requests=st.integers(1, 8), seconds=st.floats(0.5, 10))

@@ -9,8 +9,8 @@ from hostup_sync import Client, Operation
 with Client() as client:
     ids = [vps.id for vps in client.vps.list()]
     known: list[Operation] = []
-    interrupt(random.random() / 20)
     try:
+        interrupt(random.random() / 20)
         for vps_id in ids:
             known += [client.vps.reset(vps_id)]
         say("too fast")

@@ -1,0 +1,55 @@
+"""What runs are given by the client, and what every course of a run needs."""
+
+from attrs import frozen
+
+from hostup_async._fleet.evidence import Evidence
+from hostup_async._fleet.journal import Journal
+from hostup_async._fleet.plan import Plan
+from hostup_async._fleet.policy import FleetPolicy
+from hostup_async._fleet.rollout import Brakes
+from hostup_async._http.requester import Caller
+from hostup_async._operation import Operation
+from hostup_async._polling.poller import Poller
+from hostup_async._ratelimit.budget import Budget
+from hostup_async._store.records import Entry
+from hostup_async._token import Ticket
+from hostup_async._vps import VpsResource
+
+
+@frozen
+class Context:
+    """What every course of a run needs."""
+
+    plan: Plan
+    policy: FleetPolicy
+    caller: Caller
+    poller: Poller
+    vps: VpsResource
+    journal: Journal
+    brakes: Brakes
+    evidence: Evidence
+
+
+def operation_of(context: Context, entry: Entry) -> Operation:
+    """The operation that an entry tells of."""
+    ticket = Ticket(
+        context.plan.origin,
+        entry.vps_id,
+        context.plan.action,
+        entry.job_id,
+        entry.poll_url,
+        entry.sent_at,
+        entry.accepted_at,
+    )
+    return Operation(context.caller, context.poller, ticket)
+
+
+@frozen
+class Means:
+    """What the client lends to its runs."""
+
+    caller: Caller
+    poller: Poller
+    vps: VpsResource
+    budget: Budget
+    fingerprint: str

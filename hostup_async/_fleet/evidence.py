@@ -1,0 +1,126 @@
+"""Whether an action took place, as the VPS's own status shows it."""
+
+import time
+from enum import Enum, auto
+from typing import Final
+
+import anyio
+
+from hostup_async._errors import HostUpError
+from hostup_async._models import Action, PowerState, VpsStatus
+from hostup_async._polling.poller import Poller
+from hostup_async._vps import VpsResource
+
+# Uptime is told in whole seconds.
+_SECOND: Final = 1.0
+_POWER: Final = {
+    Action.START: PowerState.RUNNING,
+    Action.STOP: PowerState.STOPPED,
+    Action.SHUTDOWN: PowerState.STOPPED,
+}
+_PATIENCE: Final = 2.0  # times the learnt 95th percentile
+_RECHECK: Final = 1.0
+_MORE_LOOKS: Final = 3
+
+
+class Finding(Enum):
+    """What the evidence says."""
+
+    DONE = auto()
+    NOT_DONE = auto()
+    NOTHING = auto()
+    """Nothing either way."""
+
+
+class Evidence:
+    """Looks for evidence of one action.
+
+    A reboot sets the uptime back (inferred: the API does not document it), so an uptime shorter
+    than the time since the send shows that it took place, and a longer one that it did not yet.
+
+    Args:
+        action: The action.
+        vps: Where to read the status of a VPS.
+        poller: What knows how long such actions take.
+        interval: Seconds between two looks that together prove a "not done".
+    """
+
+    def __init__(self, action: Action, vps: VpsResource, poller: Poller, interval: float) -> None:
+        self._action: Final = action
+        self._vps: Final = vps
+        self._poller: Final = poller
+        self._interval: Final = interval
+
+    @property
+    def kind(self) -> str:
+        """The field of the status that shows it."""
+        return "power_state" if self._action in _POWER else "uptime"
+
+    async def outwait(self, sent_at: float) -> None:
+        """Wait until an action that was sent at this moment must be over."""
+        while (left := self._doubtful_for(sent_at)) > 0:  # noqa: ASYNC110 - no event comes
+            await anyio.sleep(min(left, _RECHECK))
+
+    async def find(self, vps_id: str, sent_at: float) -> Finding:
+        """What the status shows of an action that was sent at this moment."""
+        try:
+            finding, status = await self._look(vps_id, sent_at)
+            for _ in range(_MORE_LOOKS):
+                if finding is not Finding.NOTHING or status.uptime_seconds is None:
+                    break
+                await anyio.sleep(self._interval / _MORE_LOOKS)  # another part of a second
+                finding, status = await self._look(vps_id, sent_at)
+            if finding is Finding.NOT_DONE:
+                return await self._confirm(vps_id, sent_at, status)
+        except HostUpError:
+            return Finding.NOTHING
+        return finding
+
+    def _doubtful_for(self, sent_at: float) -> float:
+        # What is learnt meanwhile may shorten it.
+        durations = self._poller.durations(self._action)
+        return sent_at + _PATIENCE * durations.quantile(0.95) - time.time()
+
+    async def _look(self, vps_id: str, sent_at: float) -> tuple[Finding, VpsStatus]:
+        before = time.time() - sent_at
+        status = await self._vps.status(vps_id)
+        return judge(self._action, status, before, time.time() - sent_at), status
+
+    async def _confirm(self, vps_id: str, sent_at: float, first: VpsStatus) -> Finding:
+        """A "not done" is believed when a second look agrees, and nothing is pending."""
+        began = time.time()
+        await anyio.sleep(self._interval)
+        finding, second = await self._look(vps_id, sent_at)
+        if finding is not Finding.NOT_DONE or _ran_through(first, second, time.time() - began):
+            return finding
+        return Finding.NOTHING
+
+
+def judge(action: Action, status: VpsStatus, least: float, most: float) -> Finding:
+    """What one look shows.
+
+    Args:
+        action: What was sent.
+        status: The VPS's status.
+        least: Seconds from the send to when the status was asked for.
+        most: Seconds from the send to when it had come.
+    """
+    if action in _POWER:
+        if status.power_state is None:
+            return Finding.NOTHING
+        return Finding.DONE if status.power_state == _POWER[action] else Finding.NOT_DONE
+    uptime = status.uptime_seconds
+    if uptime is None or uptime < 0:
+        return Finding.NOTHING
+    if uptime + _SECOND <= least:
+        return Finding.DONE
+    return Finding.NOT_DONE if uptime - _SECOND > most else Finding.NOTHING
+
+
+def _ran_through(first: VpsStatus, second: VpsStatus, passed: float) -> bool:
+    """Whether nothing is pending, and the machine ran on (or its uptime is no matter)."""
+    if first.pending_tasks or second.pending_tasks:
+        return False
+    if first.uptime_seconds is None or second.uptime_seconds is None:
+        return True
+    return abs(second.uptime_seconds - first.uptime_seconds - passed) <= 2 * _SECOND

@@ -1,0 +1,162 @@
+"""What a fleet run is to do, decided before anything is sent: an explicit, frozen list."""
+
+import hashlib
+import json
+import secrets
+from collections.abc import Iterable, Mapping
+from enum import StrEnum
+from typing import Any, Self
+
+from attrs import evolve, field, frozen
+
+from hostup_async._errors import ConfigurationError, HostUpError
+from hostup_async._models import Action, Gate
+from hostup_async._vps import VpsResource, check_id
+
+_VERSION = 1
+
+
+class Preflight(StrEnum):
+    """What is read before an action is sent."""
+
+    NONE = "none"
+    """Nothing: the API's answer to the action is the authority."""
+    LIST = "list"
+    """The list of VPSes, once, while the plan is made: one request for each 100."""
+    GATES = "gates"
+    """Likewise, and each VPS's gate just before it is sent: one request more for each."""
+
+
+def distinct(ids: Iterable[object]) -> tuple[str, ...]:
+    """Each id once, in the order of its first place.
+
+    Raises:
+        ConfigurationError: It is no list, or something in it is no id.
+    """
+    if isinstance(ids, str) or not hasattr(ids, "__iter__"):
+        msg = f"`ids` is a list of ids: pass [{ids!r}], if that is one."
+        raise ConfigurationError(msg)
+    return tuple(dict.fromkeys(map(check_id, ids)))
+
+
+@frozen
+class Exclusion:
+    """A VPS that was asked for, and is not part of the plan."""
+
+    vps_id: str
+    reason: str
+
+
+@frozen(kw_only=True)
+class Plan:
+    """An explicit list of VPSes and what is done to each; nothing was sent to make it but reads.
+
+    Attributes:
+        id: A short name of this plan.
+        action: What is done to each VPS.
+        origin: The API that it is for.
+        ids: The VPSes, each once, in order.
+        excluded: What was asked for and left out, with the reasons.
+        preflight: What else is read before each action.
+        force: For `restart`: do not wait for the guest to agree.
+        names: What the account called the VPSes when the plan was made, as far as that was read.
+
+    Raises:
+        ConfigurationError: Something in `ids` is no id.
+
+    Example:
+        >>> plan = Plan(action="reset", origin="https://cloud.hostup.se", ids=["vps_1", "vps_2"])
+        >>> len(plan), Plan.from_json(plan.to_json()) == plan
+        (2, True)
+    """
+
+    action: Action = field(converter=Action)
+    origin: str
+    ids: tuple[str, ...] = field(converter=distinct)
+    excluded: tuple[Exclusion, ...] = ()
+    preflight: Preflight = field(default=Preflight.LIST, converter=Preflight)
+    force: bool = False
+    names: Mapping[str, str] = field(factory=dict[str, str], hash=False, repr=False)
+    id: str = field(factory=lambda: "plan_" + secrets.token_hex(4))
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    @property
+    def hash(self) -> str:
+        """A fingerprint of what is done, and to which VPSes: equal plans have equal ones."""
+        told = json.dumps([self.action, self.origin, self.force, self.ids])
+        return hashlib.sha256(told.encode()).hexdigest()[:16]
+
+    def without(self, exclusions: dict[str, str]) -> "Plan":
+        """The plan without some of its VPSes, which are excluded for the reasons given.
+
+        Args:
+            exclusions: Reasons by VPS.
+        """
+        more = tuple(Exclusion(one, exclusions[one]) for one in self.ids if one in exclusions)
+        ids = tuple(one for one in self.ids if one not in exclusions)
+        return evolve(self, ids=ids, excluded=self.excluded + more)
+
+    def to_json(self) -> str:
+        """The plan as JSON, to be looked at, kept, and run later."""
+        return json.dumps(
+            {
+                "version": _VERSION,
+                "id": self.id,
+                "hash": self.hash,
+                "action": self.action,
+                "origin": self.origin,
+                "preflight": self.preflight,
+                "force": self.force,
+                "ids": self.ids,
+                "excluded": [[one.vps_id, one.reason] for one in self.excluded],
+                "names": dict(self.names),
+            }
+        )
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """The plan in what `to_json` gave.
+
+        Raises:
+            ConfigurationError: It is none, or it was changed since.
+        """
+        try:
+            members: dict[str, Any] = json.loads(text)
+            plan = cls(
+                id=str(members["id"]),
+                action=members["action"],
+                origin=str(members["origin"]),
+                preflight=members["preflight"],
+                force=bool(members["force"]),
+                ids=[str(one) for one in members["ids"]],
+                excluded=tuple(Exclusion(str(one), str(why)) for one, why in members["excluded"]),
+                names={str(one): str(name) for one, name in members.get("names", {}).items()},
+            )
+        except (ValueError, TypeError, KeyError) as error:
+            msg = f"This is no plan that to_json() wrote ({error!r}): make it anew."
+            raise ConfigurationError(msg) from None
+        if plan.hash != members.get("hash"):
+            msg = f"Plan {plan.id} was changed after it was made: its hash is wrong. Make it anew."
+            raise ConfigurationError(msg)
+        return plan
+
+
+def denial(gate: Gate | None) -> str | None:
+    """Why a gate forbids its action; a gate that is missing is unknown, which is no denial."""
+    if gate is None or gate.allowed is not False:
+        return None
+    return f"its gate is shut: {gate.reason or gate.code or 'it does not say why'}"
+
+
+async def read_denial(vps: VpsResource, vps_id: str, action: Action) -> str | None:
+    """Why the VPS's gate forbids the action just now.
+
+    One that cannot be read is no denial: the API's answer to the action itself is the authority.
+    """
+    try:
+        gates = await vps.gates(vps_id)
+    except HostUpError:
+        return None
+    return denial(gates.of(action))

@@ -1,0 +1,127 @@
+"""What a run comes to: while it goes on, and at its end."""
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+from attrs import field, frozen
+
+from hostup_async._errors import FleetFailed
+from hostup_async._models import Action
+from hostup_async._outcome import Outcome, OutcomeStatus
+from hostup_async._ratelimit.snapshot import BudgetSnapshot
+from hostup_async._store.records import EntryState
+
+_REQUESTS_EACH = 2  # one to send, one look
+
+
+@frozen(kw_only=True)
+class RunSnapshot:
+    """A run at one moment.
+
+    Attributes:
+        run_id: The run.
+        total: VPSes in the plan.
+        counts: How many are in which state.
+        in_flight: VPSes that something may have been sent to, and whose outcome is not known.
+        window: At most so many may be in flight at present.
+        is_held_back: Whether `max_in_flight` is what costs time, and not the rate limit.
+        seconds: How long the run has been going on.
+        seconds_left: How much longer it takes at the rate limit, None where that is not known.
+        stopping: Why nothing more is sent; None while more may be.
+        budget: Where the rate limit stands; `budget.why` says why requests wait.
+    """
+
+    run_id: str
+    total: int
+    counts: Mapping[EntryState, int]
+    in_flight: int
+    window: int
+    is_held_back: bool
+    seconds: float
+    seconds_left: float | None
+    stopping: str | None
+    budget: BudgetSnapshot
+
+    @property
+    def known(self) -> int:
+        """VPSes whose outcome is known."""
+        return sum(count for state, count in self.counts.items() if state.is_terminal)
+
+
+@frozen(kw_only=True)
+class FleetReport:
+    """What became of a fleet.
+
+    Attributes:
+        run_id: The run.
+        action: What was done to each VPS.
+        outcomes: One for each VPS, in the order of the plan.
+        seconds: How long the run took in this process.
+        stopped: Why not everything was sent; None where everything was.
+        requests: How many requests this client sent during the run, by kind.
+        limited: How many of them were answered with 429.
+        rate: Requests a second that the rate limit allows; None where none is known.
+        held_back: For how many seconds `max_in_flight` left requests unused.
+    """
+
+    run_id: str
+    action: Action
+    outcomes: tuple[Outcome, ...] = field(repr=False)
+    seconds: float
+    stopped: str | None = None
+    requests: Mapping[str, int] = field(factory=dict[str, int])
+    limited: int = 0
+    rate: float | None = None
+    held_back: float = 0.0
+
+    @property
+    def counts(self) -> Mapping[OutcomeStatus, int]:
+        """How many VPSes ended how."""
+        return Counter(outcome.status for outcome in self.outcomes)
+
+    @property
+    def succeeded(self) -> bool:
+        """Whether every VPS is `completed`, or `skipped` on purpose."""
+        return not set(self.counts) - {OutcomeStatus.COMPLETED, OutcomeStatus.SKIPPED}
+
+    @property
+    def floor(self) -> float | None:
+        """The least seconds that these actions take at this rate: a send and a look for each."""
+        sent = sum(1 for outcome in self.outcomes if outcome.attempts)
+        return _REQUESTS_EACH * sent / self.rate if self.rate else None
+
+    @property
+    def ratio(self) -> float | None:
+        """How many times the floor the run took."""
+        return self.seconds / self.floor if self.floor else None
+
+    def to_dict(self) -> dict[str, Any]:
+        """The report as plain data, ready for JSON."""
+        return {
+            "run_id": self.run_id,
+            "action": self.action.value,
+            "counts": {status.value: count for status, count in self.counts.items()},
+            "outcomes": [outcome.to_dict() for outcome in self.outcomes],
+            "seconds": self.seconds,
+            "stopped": self.stopped,
+            "requests": dict(self.requests),
+            "limited": self.limited,
+            "rate": self.rate,
+            "floor": self.floor,
+            "ratio": self.ratio,
+            "held_back": self.held_back,
+        }
+
+    def raise_for_failures(self) -> None:
+        """Raise unless every VPS is `completed`, or `skipped` on purpose.
+
+        Raises:
+            FleetFailed: It carries the run's id and the counts.
+        """
+        if self.succeeded:
+            return
+        counts = ", ".join(f"{count} {status}" for status, count in sorted(self.counts.items()))
+        why = f" Stopped: {self.stopped}." if self.stopped else ""
+        msg = f"Run {self.run_id} of {len(self.outcomes)} VPSes: {counts}.{why} See `outcomes`."
+        raise FleetFailed(msg, run_id=self.run_id, counts=dict(self.counts))

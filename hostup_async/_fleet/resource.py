@@ -1,0 +1,206 @@
+"""The resource `client.fleet`: plans, runs, and runs resumed."""
+
+import os
+from collections.abc import Iterable
+from enum import StrEnum
+from typing import Final, TypeVar
+
+from hostup_async._errors import ConfigurationError, NotFound
+from hostup_async._fleet.context import Means
+from hostup_async._fleet.plan import Plan, Preflight, denial, distinct
+from hostup_async._fleet.policy import FleetPolicy
+from hostup_async._fleet.report import FleetReport
+from hostup_async._fleet.run import FleetRun
+from hostup_async._models import Action, ServiceStatus, Vps
+from hostup_async._store.base import Store
+from hostup_async._store.open import open_store
+
+W = TypeVar("W", bound=StrEnum)
+_FEW: Final = 10  # so many are read one by one rather than looked for in the whole list
+
+
+class FleetResource:
+    """Many VPSes at once: first a plan, then a run of it, resumed if need be."""
+
+    def __init__(self, means: Means, origin: str) -> None:
+        self._means: Final = means
+        self._origin: Final = origin
+
+    async def plan(
+        self,
+        *,
+        ids: Iterable[str] | None = None,
+        all: bool = False,  # noqa: A002 - the word that says it
+        name: str | None = None,
+        action: Action | str = Action.RESET,
+        preflight: Preflight | str = Preflight.LIST,
+        force: bool = False,
+    ) -> Plan:
+        """Decide what a run is to do; only reads are sent.
+
+        Args:
+            ids: These VPSes. Or else:
+            all: Every VPS of the account. Or else:
+            name: Every VPS of exactly this name; upper and lower case are one.
+            action: What to do to each.
+            preflight: What to read beforehand: `"none"`; `"list"`, which leaves out what the
+                account does not have, what is terminated, and what has its gate shut; or
+                `"gates"`, which also reads each gate just before the VPS is sent to.
+            force: For `restart`: do not wait for the guest to agree.
+
+        Raises:
+            ConfigurationError: Not exactly one of `ids`, `all` and `name`, or a bad value.
+
+        Example:
+            >>> async def preview(client):
+            ...     plan = await client.fleet.plan(name="web", action="restart")
+            ...     print(len(plan), plan.excluded)
+        """
+        action, preflight = _known(Action, action), _known(Preflight, preflight)
+        if (ids is not None) + bool(all) + (name is not None) != 1:
+            msg = "Select the VPSes in exactly one way: ids=[...], all=True or name=..."
+            raise ConfigurationError(msg)
+        rows: list[Vps] | None
+        if ids is None:
+            rows = [vps async for vps in self._means.vps.list(name=name) if vps.id]
+            wanted = tuple(vps.id for vps in rows)
+        else:
+            wanted = distinct(ids)
+            rows = None if preflight is Preflight.NONE else await self._find(wanted)
+        plan = Plan(
+            action=action,
+            origin=self._origin,
+            ids=wanted,
+            preflight=preflight,
+            force=force,
+            names=_names(wanted, rows or []),
+        )
+        return plan if rows is None else plan.without(_exclusions(plan, rows))
+
+    def run(
+        self,
+        plan: Plan,
+        policy: FleetPolicy | None = None,
+        *,
+        store: str | os.PathLike[str] | Store | None = None,
+    ) -> FleetRun:
+        """A run of a plan; it begins with its `async with`.
+
+        Args:
+            plan: From `plan`, perhaps by way of `to_json` and `from_json`.
+            policy: How it behaves.
+            store: Where it is recorded: a path or a URL, which another process can resume it
+                from; a `Store`; or None for memory.
+
+        Raises:
+            ConfigurationError: The plan is for another API.
+            StoreError: From the `async with`: the store cannot be used, so nothing was sent.
+
+        Example:
+            >>> async def reset_all(client):
+            ...     plan = await client.fleet.plan(all=True)
+            ...     policy = FleetPolicy(canary=1, max_failures=5)
+            ...     async with client.fleet.run(plan, policy, store="fleet.db") as run:
+            ...         report = await run.wait()
+            ...     report.raise_for_failures()
+        """
+        if plan.origin != self._origin:
+            msg = f"Plan {plan.id} is for {plan.origin}, and this client talks to {self._origin}."
+            raise ConfigurationError(msg)
+        return FleetRun(self._means, plan, policy or FleetPolicy(), store, None)
+
+    async def reset(
+        self,
+        ids: Iterable[str],
+        policy: FleetPolicy | None = None,
+        *,
+        store: str | os.PathLike[str] | Store | None = None,
+    ) -> FleetReport:
+        """Reset these VPSes: a plan of them, run to its end.
+
+        Args:
+            ids: The VPSes.
+            policy: As for `run`.
+            store: As for `run`.
+
+        Example:
+            >>> async def reset_both(client, one, other):
+            ...     report = await client.fleet.reset([one, other])
+            ...     report.raise_for_failures()
+        """
+        plan = await self.plan(ids=ids, preflight=Preflight.NONE)
+        async with self.run(plan, policy, store=store) as run:
+            return await run.wait()
+
+    async def resume(
+        self, run_id: str, *, store: str | os.PathLike[str] | Store | None
+    ) -> FleetRun:
+        """A run that was cut off or stopped, to be gone on with in its `async with`.
+
+        What was accepted is followed, what was being sent is settled by evidence, what was never
+        sent is sent; nothing is sent twice. After a stop the budgets of failures begin anew; after
+        a crash they go on.
+
+        Args:
+            run_id: The run's id.
+            store: Where it was recorded.
+
+        Raises:
+            ConfigurationError: There is no such run, it has ended, or it is for another API.
+            RunHeld: From the `async with`: another process is at work on it.
+
+        Example:
+            >>> async def go_on(client, run_id):
+            ...     async with await client.fleet.resume(run_id, store="fleet.db") as run:
+            ...         return await run.wait()
+        """
+        async with open_store(store) as opened:
+            record = await opened.run(run_id)
+        if not record.state.is_open:
+            msg = f"Run {run_id} is {record.state}: nothing of it is left to do."
+            raise ConfigurationError(msg)
+        plan = Plan.from_json(record.plan)
+        if plan.origin != self._origin:
+            msg = f"Run {run_id} is for {plan.origin}, and this client talks to {self._origin}."
+            raise ConfigurationError(msg)
+        return FleetRun(self._means, plan, FleetPolicy.from_json(record.policy), store, run_id)
+
+    async def _find(self, wanted: tuple[str, ...]) -> list[Vps]:
+        if len(wanted) > _FEW:
+            return [vps async for vps in self._means.vps.list()]
+        found: list[Vps] = []
+        for vps_id in wanted:
+            try:
+                found.append(await self._means.vps.get(vps_id))
+            except NotFound:
+                continue
+        return found
+
+
+def _known(words: type[W], value: str) -> W:
+    try:
+        return words(value)
+    except ValueError:
+        listed = ", ".join(repr(word.value) for word in words)
+        msg = f"{value!r} is none of {listed}."
+        raise ConfigurationError(msg) from None
+
+
+def _names(wanted: tuple[str, ...], rows: list[Vps]) -> dict[str, str]:
+    names = {vps.id: vps.name for vps in rows}
+    return {vps_id: name for vps_id in wanted if (name := names.get(vps_id))}
+
+
+def _exclusions(plan: Plan, rows: list[Vps]) -> dict[str, str]:
+    found = {vps.id: vps for vps in rows}
+    reasons = {vps_id: _why_not(plan.action, found.get(vps_id)) for vps_id in plan.ids}
+    return {vps_id: why for vps_id, why in reasons.items() if why}
+
+
+def _why_not(action: Action, vps: Vps | None) -> str | None:
+    """Why a VPS is left out."""
+    if vps is None:
+        return "the account has no such VPS"
+    if vps.service_status == ServiceStatus.TERMINATED:
+        return "it is terminated"
+    return denial(vps.gates.of(action) if vps.gates else None)

@@ -1,0 +1,144 @@
+"""Whether to send again: the whole policy, as one table.
+
+A reset is a forced reboot, and two are worse than none: an action whose sending is in doubt is
+never repeated. What is proved never to have been sent, or to have been refused, may be.
+"""
+
+import time
+from collections.abc import Iterator
+from enum import Enum, auto
+from typing import Final
+
+from hostup_async._http.problems import meant_status
+from hostup_async._http.wire import SUCCESSES
+from hostup_async._models import Problem
+
+_FIRST_DELAY: Final = 0.5
+_LONGEST_DELAY: Final = 15.0
+
+
+class Happened(Enum):
+    """What became of one request."""
+
+    ANSWERED = auto()
+    """It was answered, and the answer was read."""
+    NEVER_SENT = auto()
+    """It never left this machine: DNS, refused, TLS, connect timeout, no pool slot."""
+    LIMITED = auto()
+    """The rate limit refused it: 429."""
+    TAKEN_BACK = auto()
+    """It was answered with a success whose body speaks of the rate limit."""
+    IN_DOUBT = auto()
+    """It was sent, and then: silence, disconnect, 500 and above, an answer no one can read."""
+    REDIRECTED = auto()
+    """It was sent, and answered with another address: the base URL is probably wrong."""
+    REFUSED = auto()
+    """The API said no: 400 to 409, and the other statuses like them."""
+
+
+class Verdict(Enum):
+    """What to do about it."""
+
+    ACCEPT = auto()
+    RETRY = auto()
+    PAUSE = auto()
+    """Pause the whole budget, then retry; uses up no attempt."""
+    OUTCOME_UNKNOWN = auto()
+    RAISE = auto()
+
+
+#                      an action that must not happen twice, a request that only reads
+_TABLE: Final = {
+    Happened.ANSWERED: (Verdict.ACCEPT, Verdict.ACCEPT),
+    Happened.NEVER_SENT: (Verdict.RETRY, Verdict.RETRY),
+    Happened.LIMITED: (Verdict.PAUSE, Verdict.PAUSE),
+    Happened.TAKEN_BACK: (Verdict.RAISE, Verdict.PAUSE),
+    Happened.IN_DOUBT: (Verdict.OUTCOME_UNKNOWN, Verdict.RETRY),
+    Happened.REDIRECTED: (Verdict.OUTCOME_UNKNOWN, Verdict.RAISE),
+    Happened.REFUSED: (Verdict.RAISE, Verdict.RAISE),
+}
+
+
+_TOO_MANY_REQUESTS: Final = 429
+_BY_STATUS: Final = {
+    408: Happened.IN_DOUBT,  # the server waited for more of the request: it may have had enough
+    _TOO_MANY_REQUESTS: Happened.LIMITED,
+}
+_BY_HUNDREDS: Final = {
+    2: Happened.REFUSED,  # a 2xx that takes itself back: `success: false`
+    3: Happened.REDIRECTED,
+    4: Happened.REFUSED,
+}
+
+
+def decide(happened: Happened, *, acts: bool) -> Verdict:
+    """Look it up; `acts` tells a power action from a request that only reads."""
+    for_actions, for_reads = _TABLE[happened]
+    return for_actions if acts else for_reads
+
+
+def classify(problem: Problem) -> Happened:
+    """What an answer that is no success means: the status, and a code that says more."""
+    status = meant_status(problem)
+    if status == _TOO_MANY_REQUESTS and problem.status in SUCCESSES:
+        return Happened.TAKEN_BACK
+    return _BY_STATUS.get(status) or _BY_HUNDREDS.get(status // 100, Happened.IN_DOUBT)
+
+
+def delays() -> Iterator[float]:
+    """Seconds before each retry: exponential, with full jitter."""
+    from backoff import expo, full_jitter  # noqa: PLC0415 - most calls never retry
+
+    ceilings = expo(base=2, factor=_FIRST_DELAY, max_value=_LONGEST_DELAY)
+    next(ceilings)  # backoff's generators begin with a value that is no delay
+    for ceiling in ceilings:
+        yield full_jitter(ceiling)
+
+
+class RetryQuota:
+    """Bounds retries over all calls, so that an outage is not answered with a storm.
+
+    Each retry takes `cost`, each answer gives a little back: when most requests fail, most
+    fail at once (botocore's idea).
+    """
+
+    __slots__ = ("_capacity", "_cost", "_left")
+
+    def __init__(self, capacity: float = 500, cost: float = 5) -> None:
+        self._capacity = self._left = capacity
+        self._cost = cost
+
+    def take(self) -> bool:
+        """Whether one more retry is allowed; if so, it is paid for."""
+        if self._left < self._cost:
+            return False
+        self._left -= self._cost
+        return True
+
+    def give(self) -> None:
+        """An answer came: one unit back."""
+        self._left = min(self._capacity, self._left + 1)
+
+
+class Retries:
+    """The retries of one call, within its patience and the quota.
+
+    Args:
+        quota: What all calls share.
+        patience: Seconds from now after which no retry begins.
+    """
+
+    __slots__ = ("_delays", "_give_up_at", "_quota")
+
+    def __init__(self, quota: RetryQuota, patience: float) -> None:
+        self._quota = quota
+        self._give_up_at = time.monotonic() + patience
+        self._delays: Iterator[float] | None = None
+
+    def next_delay(self, at_least: float | None) -> float | None:
+        """Seconds before the next retry, no less than the API asked for; None: no more retries."""
+        if self._delays is None:
+            self._delays = delays()
+        delay = max(next(self._delays), at_least or 0.0)
+        in_time = time.monotonic() + delay <= self._give_up_at
+        return delay if in_time and self._quota.take() else None

@@ -1,0 +1,260 @@
+"""One poller a client: each request that may be sent goes to a look, or to one more action.
+
+The pilot decides, this carries out. No task and no timer waits for each job.
+"""
+
+import asyncio
+from abc import ABC, abstractmethod
+from collections import defaultdict
+from math import inf
+from typing import Final
+
+from hostup_async._errors import ClientClosed, RateLimited
+from hostup_async._models import Action, Job
+from hostup_async._polling.durations import Durations
+from hostup_async._polling.scheduler import Look, Pilot, Rest, Send, Window
+from hostup_async._polling.watch import LookAt, Watch
+from hostup_async._ratelimit.limiter import Gate
+from hostup_async._ratelimit.limits import RequestClass
+from hostup_async._ratelimit.queue import Permit
+
+# About how many requests an action takes: it is sent, and looked at.
+_EACH: Final = 2
+# A clock that was set meanwhile must not teach that jobs take years.
+_OLDEST: Final = 3600.0
+
+
+class Sender(ABC):
+    """Somebody who has actions to send, and sends each when it is told to."""
+
+    @property
+    @abstractmethod
+    def action(self) -> Action:
+        """What it sends."""
+
+    @property
+    @abstractmethod
+    def limit(self) -> int | None:
+        """At most so many actions in flight; None for no bound of its own."""
+
+    @abstractmethod
+    def left(self) -> int:
+        """How many actions it has still to send."""
+        ...
+
+    @abstractmethod
+    def waiting(self) -> int:
+        """How many of them it would send now."""
+
+    @abstractmethod
+    def send(self, permit: Permit) -> None:
+        """Send one; call `Poller.sent` when it is answered."""
+
+    @abstractmethod
+    def fail(self, error: Exception) -> None:
+        """Nothing can be sent: the limit allows none within the longest wait, or a mistake."""
+
+
+class Poller:
+    """Follows jobs to their end, and tells senders when to send.
+
+    Args:
+        gate: Whose permits it spends.
+    """
+
+    def __init__(self, gate: Gate) -> None:
+        self._gate: Final = gate
+        self._pilot: Final = Pilot[Watch]()
+        self._durations: defaultdict[Action, Durations] = defaultdict(Durations)
+        self._senders: list[Sender] = []
+        self._watches: set[Watch] = set()
+        self._looks: set[asyncio.Task[None]] = set()
+        self._task: asyncio.Task[None] | None = None
+        self._wake: asyncio.Event = asyncio.Event()
+
+    def durations(self, action: Action | None) -> Durations:
+        """What is known of how long the jobs of an action take; it goes on learning."""
+        return self._durations[action or Action.RESET]
+
+    def relearn(self, action: Action, durations: Durations) -> None:
+        """Begin with what was learnt before, where nothing was learnt here yet."""
+        if not self.durations(action).certainty():
+            self._durations[action] = durations
+
+    def window(self) -> Window:
+        """How many actions may be in flight."""
+        return self._pilot.window(self._gate.rate())
+
+    @property
+    def held_back(self) -> float:
+        """For how long, in seconds, requests were left unused because of a sender's own bound."""
+        return self._pilot.held_back
+
+    def watch(self, look: LookAt, *, action: Action | None, age: float, patience: float) -> Watch:
+        """Begin to watch a job; `follow` its end, or `forget` it.
+
+        Args:
+            look: How to look at it.
+            action: What kind of job it is.
+            age: How long ago it was accepted, in seconds.
+            patience: When a look is due at the latest, in seconds from now.
+        """
+        now = self._now()
+        watch = Watch(look, now + patience)
+        self._watches.add(watch)
+        self._pilot.watch(
+            watch,
+            now,
+            began_at=now - min(max(0.0, age), _OLDEST),
+            deadline=watch.deadline,
+            durations=self.durations(action),
+        )
+        self.nudge()
+        return watch
+
+    async def follow(self, watch: Watch) -> Job:
+        """Wait for the end of a job that is watched."""
+        try:
+            return await watch.end
+        finally:
+            self.forget(watch)
+
+    def forget(self, watch: Watch) -> None:
+        """Watch a job no longer."""
+        watch.leave()
+        self._watches.discard(watch)
+        self._pilot.forget(watch)
+        self.nudge()
+
+    def add(self, sender: Sender) -> None:
+        """Let somebody send."""
+        self._senders.append(sender)
+        self._pilot.plan_for(self.durations(sender.action))
+        self.nudge()
+
+    def remove(self, sender: Sender) -> None:
+        """Let them send no more."""
+        self._senders.remove(sender)
+        self.nudge()
+
+    def sent(self) -> None:
+        """An action that a sender was told to send is answered; its job is watched by now."""
+        self._pilot.sent()
+        self.nudge()
+
+    def nudge(self) -> None:
+        """Something changed: decide anew."""
+        self._wake.set()
+        if self._task is None or self._task.done():
+            self._task = asyncio.create_task(self._run(), name="hostup poller")
+
+    async def aclose(self) -> None:
+        """Stop, and fail whoever still waits for a job."""
+        self._settle_all(ClientClosed("The client was closed while its jobs were followed."))
+        for watch in self._watches:
+            watch.cut()
+        if self._task is not None:
+            self._task.cancel()
+        tasks = [*self._looks, *filter(None, [self._task])]
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _settle_all(self, end: Exception) -> None:
+        for watch in self._watches:
+            watch.settle(end)
+
+    async def _run(self) -> None:
+        try:
+            while self._watches or self._senders:
+                self._wake.clear()
+                await self._carry_out(self._decide())
+        except Exception as error:
+            self._settle_all(error)
+            for sender in list(self._senders):
+                sender.fail(error)
+            raise
+
+    async def _carry_out(self, decision: Look[Watch] | Send | Rest) -> None:
+        if isinstance(decision, Rest):
+            await self._rest(decision.until)
+        elif isinstance(decision, Look):
+            await self._look(decision.key)
+        else:
+            await self._send()
+
+    def _decide(self) -> Look[Watch] | Send | Rest:
+        senders = self._senders
+        limits = [sender.limit for sender in senders]
+        self._pilot.limit = None if None in limits or not limits else sum(filter(None, limits))
+        kind = RequestClass.ACTION if senders else RequestClass.POLL
+        left = sum(sender.left() for sender in senders)
+        return self._pilot.decide(
+            self._now(),
+            rate=self._gate.rate(kind),
+            tokens_idle=self._gate.spare(kind, _EACH * (left + len(self._pilot))),
+            sends_waiting=left,
+            may_send=any(sender.waiting() for sender in senders),
+        )
+
+    async def _rest(self, until: float) -> None:
+        loop = asyncio.get_running_loop()
+        timer = None if until == inf else loop.call_at(until, self._wake.set)
+        try:
+            await self._wake.wait()
+        finally:
+            if timer is not None:
+                timer.cancel()
+
+    async def _look(self, watch: Watch) -> None:
+        try:
+            patience = max(0.0, min(self._gate.max_wait, watch.deadline - self._now()))
+            permit = await self._gate.acquire(RequestClass.POLL, max_wait=patience)
+        except RateLimited as error:
+            watch.settle(error)
+            return
+        task = asyncio.create_task(self._look_with(watch, permit))
+        self._looks.add(task)
+        task.add_done_callback(self._looks.discard)
+
+    async def _look_with(self, watch: Watch, permit: Permit) -> None:
+        if watch.end.done():
+            self._gate.release(permit, sends=0)
+            return
+        watch.task = asyncio.current_task()
+        try:
+            seen = await watch.look(permit)
+        except Exception as error:  # noqa: BLE001 - it belongs to whoever waits for this job
+            watch.settle(error)
+            return
+        self._seen(watch, *(seen or (None, 0.0)))
+        self.nudge()
+
+    def _seen(self, watch: Watch, job: Job | None, not_again: float) -> None:
+        now = self._now()
+        self._pilot.looked(
+            watch,
+            now,
+            ended=None if job is None else job.is_final,
+            exact_duration=None if job is None else job.duration,
+            not_before=now + not_again,
+        )
+        if job is not None and job.is_final:
+            watch.settle(job)
+
+    async def _send(self) -> None:
+        try:
+            permit = await self._gate.acquire(RequestClass.ACTION)
+        except RateLimited as error:
+            self._pilot.sent()
+            for sender in list(self._senders):
+                sender.fail(error)
+            return
+        for sender in self._senders:
+            if sender.waiting():
+                sender.send(permit)
+                return
+        self._gate.release(permit, sends=0)
+        self._pilot.sent()
+
+    @staticmethod
+    def _now() -> float:
+        return asyncio.get_running_loop().time()

@@ -1,0 +1,69 @@
+"""The budget that users see: one for each origin and key in a process."""
+
+import os
+import threading
+import time
+from collections.abc import Callable
+from typing import ClassVar, Final
+from weakref import WeakValueDictionary
+
+from hostup_async._config import Seconds, seconds
+from hostup_async._ratelimit.limiter import Gate
+from hostup_async._ratelimit.limits import RateLimit
+from hostup_async._ratelimit.snapshot import BudgetSnapshot
+
+DEFAULT_MAX_WAIT: Final = 900.0
+
+
+class Budget:
+    """Grants permits to send, first come, first served, across tasks, clients and threads.
+
+    Args:
+        limit: The limit, where you know it, or `RateLimit.UNLIMITED`; otherwise it is learnt
+            from the API's answers.
+        max_wait: How long one request may wait for a permit, in seconds; a wait that is known to
+            be longer fails at once with `RateLimited`.
+        clock: Where the time comes from, in seconds; for tests.
+
+    Attributes:
+        gate: What the client calls; not meant to be used by hand.
+
+    Example:
+        >>> Budget(RateLimit(100, 10), max_wait=60).snapshot().left
+        100
+    """
+
+    _shared: ClassVar[WeakValueDictionary[tuple[str, str], "Budget"]] = WeakValueDictionary()
+    _shared_lock = threading.Lock()
+    # A forked child begins anew: the parent's requests are not its own, and no thread of the
+    # parent's may hold the lock, which nobody would ever release there.
+    os.register_at_fork(before=_shared_lock.acquire, after_in_parent=_shared_lock.release)
+    os.register_at_fork(after_in_child=_shared.clear)
+    os.register_at_fork(after_in_child=_shared_lock.release)
+
+    def __init__(
+        self,
+        limit: RateLimit | None = None,
+        *,
+        max_wait: Seconds = DEFAULT_MAX_WAIT,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.gate: Final[Gate] = Gate(limit, seconds(max_wait, name="max_wait"), clock)
+
+    @classmethod
+    def shared(cls, origin: str, fingerprint: str) -> "Budget":
+        """The process's one budget for an API and a key; it lives while a client uses it."""
+        with cls._shared_lock:
+            budget = cls._shared.get((origin, fingerprint))
+            if budget is None:
+                budget = cls._shared[origin, fingerprint] = cls()
+            return budget
+
+    @property
+    def max_wait(self) -> float:
+        """How long one request may wait, in seconds."""
+        return self.gate.max_wait
+
+    def snapshot(self) -> BudgetSnapshot:
+        """Where the budget stands, and why requests wait."""
+        return self.gate.snapshot()

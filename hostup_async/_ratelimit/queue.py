@@ -1,0 +1,153 @@
+"""A queue before a limit: who waits, in which order, on which event loop."""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Sequence
+from heapq import heapify, heappop, heappush
+from itertools import count
+from typing import Final
+
+from hostup_async._ratelimit.ledger import Ledger
+from hostup_async._ratelimit.limits import HEAD_START, RequestClass
+
+_NUMBERS: Final = count()
+_IN_ADVANCE: Final = 64
+
+
+class Waiter:
+    """One queued request, which may live on any event loop."""
+
+    __slots__ = ("_order", "expires_at", "future", "kind", "loop", "permit", "waits")
+
+    def __init__(self, kind: RequestClass, since: float, expires_at: float) -> None:
+        self.kind = kind
+        self.expires_at = expires_at
+        self.loop = asyncio.get_running_loop()
+        self.future: asyncio.Future[None] = self.loop.create_future()
+        self.permit: Permit | None = None
+        self.waits = True
+        self._order = (since + HEAD_START[kind], next(_NUMBERS))
+
+    def __lt__(self, other: "Waiter") -> bool:
+        return self._order < other._order
+
+    def call(self, callback: Callable[[], object]) -> bool:
+        """Call back on the waiter's own loop; False where that loop is closed."""
+        try:
+            if self.loop is asyncio._get_running_loop():  # noqa: SLF001 - half the price
+                callback()
+            else:
+                self.loop.call_soon_threadsafe(callback)
+        except RuntimeError:
+            return False
+        return True
+
+    def wake(self) -> None:
+        """Let the waiter go on, unless it is gone."""
+        if not self.future.done():
+            self.future.set_result(None)
+
+
+Permit = tuple["Lane", float, RequestClass]
+"""The right to send one request: from which lane, since when by the budget's clock, for what."""
+
+
+class Lane:
+    """The requests that wait for one ledger.
+
+    Taking a lock costs more than all the rest of a permit. So some permits are granted in
+    advance, as `credits`, while nobody waits, and what ends without news is put into `done`:
+    a list's `pop` and a deque's `append` need no lock. `settle` brings the ledger up to date.
+
+    Attributes:
+        ledger: The limit that they wait for.
+        waiting: How many do.
+        credits: Whoever pops one may send.
+        done: When each request was granted that is over, and when that was.
+        is_timed: Whether those who wait wait for the clock, and not for an answer.
+    """
+
+    __slots__ = (
+        "_heap",
+        "_issued",
+        "_waiting_by",
+        "credits",
+        "done",
+        "is_timed",
+        "ledger",
+        "waiting",
+    )
+
+    def __init__(self, ledger: Ledger) -> None:
+        self.ledger = ledger
+        self.waiting = 0
+        self.is_timed = False
+        self.credits: list[None] = []
+        self.done: deque[tuple[float, float]] = deque()
+        self._issued = 0
+        self._heap: list[Waiter] = []
+        self._waiting_by = dict.fromkeys(RequestClass, 0)
+
+    def push(self, waiter: Waiter) -> None:
+        """Queue a request."""
+        heappush(self._heap, waiter)
+        self.waiting += 1
+        self._waiting_by[waiter.kind] += 1
+
+    def settle(self) -> None:
+        """Take back what was granted in advance, and book what happened since."""
+        try:
+            while True:
+                self.credits.pop()
+                self._issued -= 1
+        except IndexError:
+            self.ledger.in_flight += self._issued
+            self._issued = 0
+        while self.done:
+            granted_at, over_at = self.done.popleft()
+            self.ledger.answered(over_at, granted_at)
+
+    def take(self, now: float) -> bool:
+        """Whether one more may go now, ahead of whom nobody waits; some others are credited."""
+        self.settle()
+        free = 0 if self.waiting else self.ledger.free(now)
+        if free < 1:
+            return False
+        self.ledger.in_flight += 1
+        self._issued = int(min(free - 1, _IN_ADVANCE))
+        self.credits.extend([None] * self._issued)
+        return True
+
+    def head(self) -> Waiter | None:
+        """Who goes next; those that left are dropped on the way."""
+        heap = self._heap
+        while heap and not heap[0].waits:
+            heappop(heap)
+        return heap[0] if heap else None
+
+    def leave(self, waiter: Waiter) -> None:
+        """Somebody queues no more: granted, cancelled or hopeless."""
+        waiter.waits = False
+        self.waiting -= 1
+        self._waiting_by[waiter.kind] -= 1
+        if len(self._heap) > 2 * self.waiting + 64:
+            self._heap = self.everyone()
+            heapify(self._heap)
+
+    def ahead_of(self, kind: RequestClass) -> int:
+        """About how many would go before a request that queued now."""
+        start = HEAD_START[kind]
+        return sum(n for other, n in self._waiting_by.items() if HEAD_START[other] <= start)
+
+    def split(self, kinds: Sequence[RequestClass]) -> "Lane":
+        """A lane with a ledger of its own, for those of some classes that wait here."""
+        other, everyone = Lane(Ledger()), self.everyone()
+        self._heap, self.waiting = [], 0
+        self._waiting_by = dict.fromkeys(RequestClass, 0)
+        for waiter in everyone:
+            (other if waiter.kind in kinds else self).push(waiter)
+        return other
+
+    def everyone(self) -> list[Waiter]:
+        """All that wait, in no order."""
+        return [waiter for waiter in self._heap if waiter.waits]

@@ -1,0 +1,140 @@
+"""All that is particular to SQLite: the file, its pragmas, and what its errors mean."""
+
+import asyncio
+import os
+import time
+from pathlib import Path
+from typing import Any, Final
+
+import aiosqlite
+import anyio
+from sqlalchemy import URL, Connection, NullPool, inspect, text
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+from hostup_async._errors import ConfigurationError, StoreError
+from hostup_async._store.sql import schema
+
+# How long a writer waits for those of other processes; creating a run of 100,000 takes seconds.
+BUSY_SECONDS: Final = 20.0
+_RETRY_SECONDS: Final = 0.01
+_THREAD_SECONDS: Final = 5.0
+_ADVICE: Final = {
+    "SQLITE_FULL": "is full: make room on the disk, then resume the run.",
+    "SQLITE_BUSY": "is locked by another process for too long: let that end, then resume the run.",
+    "SQLITE_LOCKED": "is locked by another process for too long: let that end, and try again.",
+    "SQLITE_READONLY": "cannot be written: check the permissions of the file and its directory.",
+    "SQLITE_CANTOPEN": "cannot be opened: check the permissions of the file and its directory.",
+    "SQLITE_IOERR": "cannot be read or written: check the disk, then resume the run.",
+    "SQLITE_CORRUPT": "is damaged: keep a copy of it, and restore a backup or use another file.",
+    "SQLITE_NOTADB": "is no SQLite database: name another file.",
+}
+
+
+class SqliteFile:
+    """An SQLite database in a file, made with mode 0600 where it does not exist.
+
+    Args:
+        path: The file; its directory exists.
+
+    Raises:
+        ConfigurationError: No file can have that name.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        name = os.fspath(path)
+        if not name or "\0" in name or name == ":memory:":
+            msg = f"No file for the store in {name!r}: name one, or pass store=None for memory."
+            raise ConfigurationError(msg)
+        self._path: Final = Path(name).absolute()
+        self.name: Final = str(self._path)
+        self._thread: Any = None
+
+    def engine(self) -> AsyncEngine:
+        """An engine whose writing transactions take the file's lock when they begin."""
+        self._make_file()
+        url = URL.create("sqlite+aiosqlite", database=str(self._path))
+        how = {
+            "isolation_level": "IMMEDIATE",
+            "timeout": BUSY_SECONDS,
+            "async_creator_fn": self._connect,
+        }
+        return create_async_engine(url, poolclass=NullPool, connect_args=how, hide_parameters=True)
+
+    def _connect(self, database: str, **options: Any) -> aiosqlite.Connection:  # noqa: ANN401 - the driver's
+        connection = aiosqlite.connect(database, **options)
+        # Before aiosqlite 0.22 the connection is a thread, since then it has one.
+        self._thread = getattr(connection, "_thread", connection)
+        self._thread.daemon = True
+        return connection
+
+    async def settle(self) -> None:
+        """Wait until the thread of a connection that failed is gone: it still calls our loop."""
+        if self._thread is not None:
+            await asyncio.to_thread(self._thread.join, _THREAD_SECONDS)
+
+    def _make_file(self) -> None:
+        """Make the file, where it is missing; SQLite would let others read it.
+
+        One that exists is not opened here: closing it would undo this process's locks on it.
+        """
+        try:
+            os.close(os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
+        except FileExistsError:
+            return
+        except OSError as error:
+            msg = (
+                f"The store {self.name} cannot be made ({error.strerror}): name a file that can "
+                "be written, in a directory that exists."
+            )
+            raise StoreError(msg) from error
+
+    async def set_up(self, connection: AsyncConnection) -> None:
+        """Set the pragmas, and create the tables in a file that has none."""
+        await self._log_ahead(connection)
+        async with connection.begin():
+            await connection.exec_driver_sql("PRAGMA synchronous=FULL")
+            await connection.exec_driver_sql("PRAGMA foreign_keys=ON")
+        async with connection.begin():
+            await connection.run_sync(self._refuse_another)
+            if await connection.run_sync(schema.is_ready):
+                return
+        async with connection.begin():
+            await connection.execute(text("BEGIN IMMEDIATE"))  # the driver begins none for tables
+            await connection.run_sync(schema.create)
+
+    @staticmethod
+    async def _log_ahead(connection: AsyncConnection) -> None:
+        """Switch to the write-ahead log; here alone SQLite does not wait for others by itself."""
+        give_up_at = time.monotonic() + BUSY_SECONDS
+        while True:
+            try:
+                async with connection.begin():
+                    await connection.exec_driver_sql("PRAGMA journal_mode=WAL")
+            except DBAPIError as error:
+                if _code(error) != "SQLITE_BUSY" or time.monotonic() > give_up_at:
+                    raise
+                await anyio.sleep(_RETRY_SECONDS)
+            else:
+                return
+
+    def _refuse_another(self, connection: Connection) -> None:
+        names = inspect(connection).get_table_names()
+        if names and schema.store.name not in names:
+            msg = f"The store {self.name} is the database of something else: name another file."
+            raise StoreError(msg)
+
+    def explain(self, error: SQLAlchemyError) -> str:
+        """What went wrong, and what to do."""
+        cause = error.orig if isinstance(error, DBAPIError) else error
+        for code, advice in _ADVICE.items():
+            if _code(error).startswith(code):
+                return advice
+        return f"failed ({cause}): check the disk and the file, then try again."
+
+
+def _code(error: SQLAlchemyError) -> str:
+    """SQLite's name of an error; empty where it is not SQLite's."""
+    cause = error.orig if isinstance(error, DBAPIError) else None
+    code: str = getattr(cause, "sqlite_errorname", "")
+    return code

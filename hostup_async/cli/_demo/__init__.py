@@ -1,0 +1,1 @@
+"""`hostup demo` and `hostup sandbox`."""

@@ -1,0 +1,131 @@
+"""What a report says of a run in figures and words."""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from typing import Final
+
+from attrs import frozen
+
+from hostup_async._errors import ConfigurationError
+from hostup_async._fleet.plan import Exclusion, Plan
+from hostup_async._http.wire import is_object
+from hostup_async._store.records import AuditRecord, Entry, EntryState, RunRecord
+from hostup_async.cli._html.rows import MEANINGS, took
+from hostup_async.cli._html.text import duration, members, moment
+from hostup_async.cli._html.timeline import Timeline
+
+_ENDED: Final = (EntryState.COMPLETED, EntryState.FAILED)
+
+
+@frozen
+class Tile:
+    """How many VPSes are in a state, and what it means.
+
+    Attributes:
+        share: Of all VPSes, in percent.
+    """
+
+    state: EntryState
+    count: int
+    share: float
+    meaning: str
+
+
+@frozen
+class Durations:
+    """How long jobs took, from accepted to known, in seconds.
+
+    Attributes:
+        groups: The durations, by how the jobs ended.
+        given_up: How many were given up before their end.
+    """
+
+    groups: Mapping[str, Sequence[float]]
+    given_up: int
+
+    @property
+    def count(self) -> int:
+        """How many ended."""
+        return sum(map(len, self.groups.values()))
+
+    def within(self, share: float) -> float:
+        """The least time within which such a share of them ended."""
+        times = sorted(time for group in self.groups.values() for time in group)
+        return times[max(0, -int(-share * len(times) // 1) - 1)]
+
+    def in_words(self) -> str:
+        """The figures, for those who do not see the chart."""
+        half, most, all_ = (duration(self.within(share)) for share in (0.5, 0.95, 1))
+        words = (
+            f"Jobs that ended: {self.count:,}; half of them within {half}, 95 % within {most}, the "
+            f"last after {all_}. An end counts from when it was seen, a little later than it was."
+        )
+        late = f" Given up before they ended: {self.given_up:,}."
+        return words + late if self.given_up else words
+
+
+def count_states(entries: Sequence[Entry]) -> list[Tile]:
+    """The states that there are VPSes in."""
+    counts = Counter(one.state for one in entries)
+    return [
+        Tile(state, counts[state], 100 * counts[state] / len(entries), meaning)
+        for state, meaning in MEANINGS.items()
+        if counts[state]
+    ]
+
+
+def read_durations(entries: Sequence[Entry]) -> Durations | None:
+    """How long the jobs took; None where none ended."""
+    timed = [(one.state, seconds) for one in entries if (seconds := took(one)) is not None]
+    groups = {end.value: [time for state, time in timed if state is end] for end in _ENDED}
+    given_up = sum(1 for state, _ in timed if state is EntryState.TIMED_OUT)
+    return Durations(groups, given_up) if any(groups.values()) else None
+
+
+def state_facts(run: RunRecord, timeline: Timeline) -> Iterator[tuple[str, str]]:
+    """What stands at the top."""
+    yield "State", run.state
+    yield "Reason", run.reason or "none was given"
+    yield "Begun by", run.who or "unknown"
+    yield "Begun", moment(run.created_at) + " UTC"
+    if run.finished_at is not None:
+        yield "Ended", moment(run.finished_at) + " UTC"
+    yield "Took", duration(timeline.end - timeline.begin)
+    yield "API", run.origin
+    yield "Key fingerprint", run.fingerprint or "unknown"
+    yield "Plan hash", run.plan_hash or "unknown"
+
+
+def tell_unnamed_pauses(timeline: Timeline) -> str | None:
+    """The pauses whose cause the store does not have, in a sentence; None where there are none."""
+    lengths = [pause.seconds for pause in timeline.pauses if not pause.why]
+    if not lengths:
+        return None
+    times = "once" if len(lengths) == 1 else f"{len(lengths)} times"
+    return (
+        f"Nothing was sent for a while {times}, {duration(sum(lengths))} in all, at most "
+        f"{duration(max(lengths))} at a time. The store does not say why; the usual causes are the "
+        "rate limit, and results that had to be known first."
+    )
+
+
+def read_exclusions(run: RunRecord) -> tuple[Exclusion, ...]:
+    """What was asked for and is not part of the plan, as far as the plan can be read."""
+    with suppress(ConfigurationError):
+        return Plan.from_json(run.plan).excluded
+    return ()
+
+
+def tell_detail(line: AuditRecord) -> str:
+    """The detail of a line of the audit trail, in words."""
+    told = members(line.detail)
+    if not told:
+        return "" if line.detail == "{}" else line.detail
+    return "; ".join(f"{name}: {_tell(value)}" for name, value in told.items() if value is not None)
+
+
+def _tell(value: object) -> str:
+    if is_object(value):
+        return ", ".join(f"{count} {name}" for name, count in value.items())
+    return f"{value:.1f}" if isinstance(value, float) else str(value)

@@ -1,0 +1,95 @@
+"""Writes a report's page; the template escapes all that it is given but the charts."""
+
+import base64
+import hashlib
+from collections.abc import Sequence
+from importlib.resources import files
+from typing import Final
+
+from jinja2 import Environment, PackageLoader, StrictUndefined, Template
+from markupsafe import Markup
+
+from hostup_async._store.records import AuditRecord, Entry, RunRecord
+from hostup_async._version import __version__
+from hostup_async.cli._html import figures
+from hostup_async.cli._html.axis import make_axis
+from hostup_async.cli._html.charts import draw_durations, draw_timeline
+from hostup_async.cli._html.rows import group_reasons, make_rows
+from hostup_async.cli._html.text import duration, members, moment, visible
+from hostup_async.cli._html.timeline import Timeline, read_timeline
+
+_MOST_REASONS: Final = 100
+_FEWEST_DRAWN: Final = 5  # jobs; the figures of fewer are better told than drawn
+_PACKAGE: Final = "hostup_async.cli._html"
+_FOLDER: Final = "assets"
+
+
+def write_page(run: RunRecord, entries: Sequence[Entry], audit: Sequence[AuditRecord]) -> str:
+    """The page for a run."""
+    timeline = read_timeline(run, entries, audit)
+    durations = figures.read_durations(entries)
+    reasons = group_reasons(entries)
+    script = _asset("report.js")
+    return _template().render(
+        run=run,
+        total=len(entries),
+        version=__version__,
+        style=_asset("report.css"),
+        script=script,
+        script_hash=_fingerprint(script),
+        facts=list(figures.state_facts(run, timeline)),
+        policy=members(run.policy),
+        tiles=figures.count_states(entries),
+        timeline=timeline,
+        is_shortened=bool(make_axis(timeline).shortened),
+        timeline_chart=_timeline_chart(timeline),
+        unnamed_pauses=figures.tell_unnamed_pauses(timeline),
+        durations=durations,
+        durations_chart=_durations_chart(durations),
+        reasons=reasons[:_MOST_REASONS],
+        more_reasons=len(reasons[_MOST_REASONS:]),
+        rows=make_rows(entries, reasons),
+        excluded=figures.read_exclusions(run),
+        audit=[(line, figures.tell_detail(line)) for line in audit],
+    )
+
+
+def _template() -> Template:
+    pages = Environment(
+        loader=PackageLoader(_PACKAGE, _FOLDER),
+        autoescape=True,
+        undefined=StrictUndefined,
+        finalize=_seen,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    pages.filters.update(moment=moment, duration=duration, words=_words)
+    return pages.get_template("report.html")
+
+
+def _seen(value: object) -> object:
+    """What the template writes, with each character of it to be seen."""
+    return visible(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+
+
+def _words(name: str) -> str:
+    return name.replace("_", " ")
+
+
+def _asset(name: str) -> Markup:
+    return Markup((files(_PACKAGE) / _FOLDER / name).read_text("utf-8"))  # noqa: S704 - it is ours
+
+
+def _timeline_chart(timeline: Timeline) -> Markup | None:
+    return Markup(draw_timeline(timeline)) if timeline.sent else None  # noqa: S704 - it holds no text from elsewhere
+
+
+def _durations_chart(durations: figures.Durations | None) -> Markup | None:
+    if durations is None or durations.count < _FEWEST_DRAWN:
+        return None
+    return Markup(draw_durations(durations))  # noqa: S704 - likewise
+
+
+def _fingerprint(script: str) -> str:
+    """What the page's policy calls the one script that may run."""
+    return "sha256-" + base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()

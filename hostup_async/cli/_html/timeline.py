@@ -1,0 +1,160 @@
+"""When what happened in a run, out of what the store has of it."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import pairwise
+from statistics import median
+from typing import Final
+
+from attrs import frozen
+
+from hostup_async._store.records import AuditRecord, Entry, RunRecord
+from hostup_async.cli._html.text import members
+
+_OPENS: Final = frozenset({"stopped", "paused"})
+_CLOSES: Final = frozenset({"resumed", "unpaused", "abandoned"})
+# A time without a send is worth showing when it is long for a person, in this run, and at its pace.
+_LEAST_SECONDS: Final = 1.0
+_LEAST_SHARE: Final = 0.02
+_LEAST_SPACINGS: Final = 10
+
+
+@frozen
+class Pause:
+    """A time in which nothing was sent, though something was left to do.
+
+    Attributes:
+        begin: When it began.
+        end: When it ended.
+        why: What caused it; None where the store does not say.
+    """
+
+    begin: float
+    end: float
+    why: str | None = None
+
+    @property
+    def seconds(self) -> float:
+        """How long it was."""
+        return self.end - self.begin
+
+
+@frozen
+class Timeline:
+    """The moments of a run, each list in order.
+
+    Attributes:
+        begin: When the run was begun.
+        end: The last moment that anything is known of.
+        sent: When a VPS was sent its action.
+        accepted: When the API accepted one.
+        known: When it was known what became of one that was sent.
+        in_flight: How many were sent and not known, from each moment on.
+        pauses: The times without a send.
+    """
+
+    begin: float
+    end: float
+    sent: tuple[float, ...]
+    accepted: tuple[float, ...]
+    known: tuple[float, ...]
+    in_flight: tuple[tuple[float, int], ...]
+    pauses: tuple[Pause, ...]
+
+    @property
+    def named_pauses(self) -> tuple[Pause, ...]:
+        """Those whose cause is known."""
+        return tuple(pause for pause in self.pauses if pause.why)
+
+    @property
+    def most_in_flight(self) -> int:
+        """The most results that were unknown at once."""
+        return max((level for _, level in self.in_flight), default=0)
+
+
+def read_timeline(
+    run: RunRecord, entries: Sequence[Entry], audit: Sequence[AuditRecord]
+) -> Timeline:
+    """The timeline of a run."""
+    sent = sorted(one.sent_at for one in entries if one.sent_at is not None)
+    accepted = sorted(one.accepted_at for one in entries if one.accepted_at is not None)
+    known = sorted(filter(None, map(_known_at, entries)))
+    moments = sorted([run.created_at, *sent, *accepted, *known])
+    told = [*_named(audit, moments), *_canary(run, sent)]
+    gaps = [Pause(*pair) for pair in pairwise(sent)]
+    free = [gap for gap in gaps if not any(_overlap(gap, pause) for pause in told)]
+    return Timeline(
+        begin=moments[0],
+        end=max([moments[-1], run.finished_at or 0.0, *(line.at for line in audit)]),
+        sent=tuple(sent),
+        accepted=tuple(accepted),
+        known=tuple(known),
+        in_flight=tuple(_levels(sent, known)),
+        pauses=tuple(sorted([*told, *_standing_out(free)], key=lambda pause: pause.begin)),
+    )
+
+
+def _known_at(entry: Entry) -> float | None:
+    """When its end was known; never before it was sent, whatever two machines' clocks say."""
+    if entry.sent_at is None or entry.finished_at is None or not entry.state.is_terminal:
+        return None
+    return max(entry.sent_at, entry.finished_at)
+
+
+def _levels(sent: Sequence[float], known: Sequence[float]) -> Iterator[tuple[float, int]]:
+    level = 0
+    steps = [(at, -1) for at in sent] + [(at, 1) for at in known]
+    for at, less in sorted(steps):
+        level -= less
+        yield at, level
+
+
+def _named(audit: Iterable[AuditRecord], moments: Sequence[float]) -> Iterator[Pause]:
+    """The pauses that the audit trail tells of."""
+    opened: tuple[float, str] | None = None
+    for line in audit:
+        if line.what in _CLOSES:
+            begin, why = opened or _cut_off(line, moments)
+            opened = None
+            if line.at > begin:
+                yield Pause(begin, line.at, why)
+        elif line.what in _OPENS:
+            opened = opened or (line.at, _why(line))
+        elif (until := _until(line, moments[-1])) > line.at:
+            yield Pause(line.at, until, _why(line))
+
+
+def _cut_off(line: AuditRecord, moments: Sequence[float]) -> tuple[float, str]:
+    """What lies before a run is taken up that was never stopped: it was killed, or crashed."""
+    before = [at for at in moments if at <= line.at]
+    return before[-1] if before else line.at, "cut off (a crash or a kill)"
+
+
+def _until(line: AuditRecord, end: float) -> float:
+    until = members(line.detail).get("until")
+    return min(until, end) if isinstance(until, float | int) else line.at
+
+
+def _why(line: AuditRecord) -> str:
+    detail = members(line.detail)
+    why = next((detail[name] for name in ("why", "stopped", "reason") if detail.get(name)), None)
+    return f"{line.what}: {why}" if why else line.what
+
+
+def _canary(run: RunRecord, sent: Sequence[float]) -> Iterator[Pause]:
+    """The time between the canaries and what was sent once they were known."""
+    count = members(run.policy).get("canary")
+    if isinstance(count, int) and 0 < count < len(sent):
+        yield Pause(sent[count - 1], sent[count], "the canary's result was awaited")
+
+
+def _standing_out(gaps: Sequence[Pause]) -> Iterator[Pause]:
+    """Of the times between two sends, those that are pauses."""
+    if not gaps:
+        return
+    seconds = [gap.seconds for gap in gaps]
+    least = max(_LEAST_SECONDS, _LEAST_SHARE * sum(seconds), _LEAST_SPACINGS * median(seconds))
+    yield from (gap for gap in gaps if gap.seconds >= least)
+
+
+def _overlap(one: Pause, other: Pause) -> bool:
+    return one.begin < other.end and other.begin < one.end

@@ -1,0 +1,106 @@
+"""What people see: a terminal that may close, a pipe that may break, and hostile names."""
+
+import os
+import sys
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from typing import Final, TextIO, cast
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from hostup_async._text import printable
+
+_PLAIN_WIDTH: Final = 120
+
+
+class _Steadfast:
+    """A stream whose reader may leave: from then on, what is written goes nowhere.
+
+    A run goes on where its view is gone; it is the store that must have everything.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream: Final = stream
+
+    @property
+    def encoding(self) -> str:
+        return self._stream.encoding
+
+    def isatty(self) -> bool:
+        return self._stream.isatty()
+
+    def fileno(self) -> int:
+        return self._stream.fileno()
+
+    def write(self, text: str) -> int:
+        try:
+            return self._stream.write(text)
+        except OSError:
+            self._silence()
+            return len(text)
+
+    def writelines(self, lines: Iterable[str]) -> None:
+        for line in lines:
+            self.write(line)
+
+    def flush(self) -> None:
+        try:
+            self._stream.flush()
+        except OSError:
+            self._silence()
+
+    def _silence(self) -> None:
+        with suppress(OSError), open(os.devnull, "wb") as nowhere:  # noqa: PTH123 - no path of ours
+            os.dup2(nowhere.fileno(), self._stream.fileno())
+
+
+def screen(*, errors: bool = False) -> Console:
+    """A console on standard output, or on standard error; it never raises for lack of a reader."""
+    stream = sys.stderr if errors else sys.stdout
+    with suppress(AttributeError):  # a stream that a test put there
+        stream.reconfigure(errors="replace")  # type: ignore[union-attr]
+    console = Console(file=cast("TextIO", _Steadfast(stream)), highlight=False, markup=False)
+    if not console.is_terminal and "COLUMNS" not in os.environ:
+        console.width = _PLAIN_WIDTH
+    return console
+
+
+def brief(items: Iterable[str], most: int) -> list[str]:
+    """The first of many, and how many more there are.
+
+    Example:
+        >>> brief(["a", "b", "c"], 2)
+        ['a', 'b', '... and 1 more']
+    """
+    told = list(items)
+    more = len(told) - most
+    return told if more <= 0 else [*told[:most], f"... and {more} more"]
+
+
+def vpses(count: int) -> str:
+    """A number of VPSes.
+
+    Example:
+        >>> vpses(1), vpses(12)
+        ('1 VPS', '12 VPSes')
+    """
+    return f"{count} VPS" if count == 1 else f"{count} VPSes"
+
+
+def table(headings: Sequence[str], rows: Iterable[Sequence[object]]) -> Table:
+    """A table; ids are never cut, since they are there to be copied."""
+    made = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    for position, heading in enumerate(headings):
+        made.add_column(heading, no_wrap=not position, overflow="fold")
+    for row in rows:
+        made.add_row(*map(_cell, row))
+    return made
+
+
+def _cell(value: object) -> Text:
+    if isinstance(value, Text):
+        return value
+    return Text(printable("" if value is None else value))

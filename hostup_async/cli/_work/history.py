@@ -1,0 +1,162 @@
+"""What the commands on recorded runs do: list, show, resume, abandon, draw."""
+
+import getpass
+import time
+from collections.abc import Sequence
+from importlib import import_module
+from pathlib import Path
+
+import typer
+from rich.console import Console
+from rich.text import Text
+
+from hostup_async import (
+    AuditRecord,
+    Client,
+    Entry,
+    FleetRun,
+    RunRecord,
+    Store,
+    open_store,
+)
+from hostup_async._text import printable
+from hostup_async.cli._exits import CommandFailed
+from hostup_async.cli._inputs.account import existing_store, find_account
+from hostup_async.cli._inputs.profiles import read_profile
+from hostup_async.cli._options import Connection, Output, Stored
+from hostup_async.cli._output import json_lines
+from hostup_async.cli._output.screen import brief, screen, table
+from hostup_async.cli._output.words import STYLES, in_words
+from hostup_async.cli._signals import run as run_loop
+from hostup_async.cli._work.fleet import work_on
+
+_LAST = "last"
+_SHOWN = 20
+Recorded = tuple[RunRecord, list[Entry], list[AuditRecord]]
+
+
+def _where(stored: Stored, connection: Connection) -> str:
+    return existing_store(stored.store, read_profile(connection.profile))
+
+
+def list_runs(stored: Stored, connection: Connection, output: Output, limit: int) -> None:
+    """Print the newest runs."""
+    store = _where(stored, connection)
+
+    async def read() -> list[RunRecord]:
+        async with open_store(store) as opened:
+            return await opened.runs(limit)
+
+    console, runs = screen(), run_loop(read)
+    if output.json:
+        _write(console, [json_lines.run_event(run) for run in runs])
+        return
+    rows = [(run.id, run.state.value, run.action.value, _moment(run.created_at),
+             _counts(run), run.reason or "") for run in runs]  # fmt: skip
+    console.print(table(("Run", "State", "Action", "Begun", "VPSes", "Reason"), rows))
+
+
+def show_run(run_id: str, stored: Stored, connection: Connection, output: Output) -> None:
+    """Print one run: what became of it, what is unsettled, and who did what."""
+    run, entries, audit = _read(run_id, _where(stored, connection))
+    console = screen()
+    if output.json:
+        lines = [json_lines.run_event(run)]
+        lines += [json_lines.entry_event(run.id, entry) for entry in entries]
+        _write(console, [*lines, *map(json_lines.audit_event, audit)])
+        return
+    console.print(f"Run {run.id}: {run.action} at {run.origin}, {run.state}", style="bold")
+    console.print(printable(f"By {run.who}, {_moment(run.created_at)}. {run.reason or ''}"))
+    for state, count in sorted(run.counts.items()):
+        console.print(Text(f"{count:8}  {in_words(state.value)}", STYLES[state.value]))
+    _show_entries(console, entries, verbose=output.verbose)
+    for line in audit:
+        console.print(printable(f"{_moment(line.at)}  {line.what}  {line.who}"), style="dim")
+
+
+def _show_entries(console: Console, entries: Sequence[Entry], *, verbose: bool) -> None:
+    told = [entry for entry in entries if verbose or (entry.reason and entry.state != "completed")]
+    lines = (f"{one.vps_id}  {in_words(one.state.value)}  {one.reason or ''}" for one in told)
+    for line in brief(lines, len(told) if verbose else _SHOWN):
+        console.print(printable(line), soft_wrap=True)
+
+
+def resume_run(run_id: str, stored: Stored, connection: Connection, output: Output) -> None:
+    """Go on with a run, and exit with the code that tells its end."""
+    account = find_account(connection)
+    store = existing_store(stored.store, account.profile)
+    found = _find(run_id, store)
+
+    async def begin(client: Client) -> FleetRun:
+        return await client.fleet.resume(found, store=store)
+
+    flags = ["--store", stored.store] if stored.store else []
+    raise typer.Exit(work_on(begin, account, output, store, flags=flags))
+
+
+def abandon_run(run_id: str, stored: Stored, connection: Connection, reason: str | None) -> None:
+    """Give a run up for good, and say what that left."""
+    store = _where(stored, connection)
+
+    async def abandon() -> RunRecord:
+        async with open_store(store) as opened:
+            found = await _id(opened, run_id)
+            return await opened.abandon(found, who=getpass.getuser(), reason=reason or "")
+
+    run = run_loop(abandon)
+    screen().print(f"Run {run.id} is abandoned: {_counts(run)}. Its VPSes are free for other runs.")
+
+
+def draw_run(run_id: str, stored: Stored, connection: Connection, path: Path | None) -> None:
+    """Write the page that draws a run."""
+    recorded = _read(run_id, _where(stored, connection))
+    try:
+        html = import_module("hostup_async.cli._html")
+    except ImportError as error:
+        message = f"the page needs more packages ({error}): pip install 'hostup[report]'"
+        raise CommandFailed(message) from None
+    target = path or Path(f"hostup-{recorded[0].id}.html")
+    target.write_text(html.render(*recorded), encoding="utf-8")
+    screen().print(f"Written: {target}", soft_wrap=True)
+
+
+def _read(run_id: str, store: str) -> Recorded:
+    async def read() -> Recorded:
+        async with open_store(store) as opened:
+            found = await _id(opened, run_id)
+            entries = [entry async for entry in opened.entries(found)]
+            return await opened.run(found), entries, await opened.audit(found)
+
+    return run_loop(read)
+
+
+def _find(run_id: str, store: str) -> str:
+    async def read() -> str:
+        async with open_store(store) as opened:
+            return await _id(opened, run_id)
+
+    return run_loop(read)
+
+
+async def _id(store: Store, run_id: str) -> str:
+    if run_id != _LAST:
+        return run_id
+    newest = await store.runs(1)
+    if not newest:
+        message = "the store has no runs yet"
+        raise CommandFailed(message)
+    return newest[0].id
+
+
+def _counts(run: RunRecord) -> str:
+    return ", ".join(f"{count} {in_words(state)}" for state, count in sorted(run.counts.items()))
+
+
+def _moment(at: float) -> str:
+    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(at))
+
+
+def _write(console: Console, lines: Sequence[str]) -> None:
+    for line in lines:
+        console.file.write(line + "\n")
+    console.file.flush()

@@ -1,0 +1,351 @@
+"""What every store does alike: one suite, run against each."""
+
+import asyncio
+import json
+import re
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import attrs
+import pytest
+from store_tools import BEGAN, Clock, OpenStore, a_run, in_file, planned, states, stored
+
+from hostup_async import (
+    Action,
+    ConfigurationError,
+    Entry,
+    EntryState,
+    RunHeld,
+    RunState,
+    Store,
+    StoreError,
+)
+from hostup_async._store.memory import MemoryStore
+
+EVERYTHING = Entry(
+    "vps_1",
+    0,
+    EntryState.COMPLETED,
+    reason="why",
+    job_id="job",
+    poll_url="/api/v2/jobs/job",
+    request_ids=("req 1", 'req "2"'),
+    attempts=2,
+    sent_at=BEGAN + 0.123456,
+    accepted_at=BEGAN + 1.5,
+    finished_at=BEGAN + 2.5,
+    evidence="uptime",
+)
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture(params=["memory", "sqlite"])
+async def open_again(
+    request: pytest.FixtureRequest, tmp_path: Path, clock: Clock
+) -> AsyncIterator[OpenStore]:
+    """Opens the same store each time: the same file, or the same memory."""
+    memory = MemoryStore(clock=clock)
+    async with AsyncExitStack() as stack:
+
+        async def open_one() -> Store:
+            file = tmp_path / "fleet.db"
+            store = memory if request.param == "memory" else in_file(file, clock=clock)
+            return await stack.enter_async_context(store)
+
+        yield open_one
+
+
+@pytest.fixture
+async def store(open_again: OpenStore) -> Store:
+    return await open_again()
+
+
+def intent(entry: Entry, at: float = BEGAN) -> Entry:
+    return attrs.evolve(entry, state=EntryState.INTENT, sent_at=at, attempts=1)
+
+
+async def test_what_is_created_is_there(store: Store) -> None:
+    run = a_run("r1", plan='{"p": 1}', policy='{"q": 2}', who="me", reason="kernel", plan_hash="h")
+    entries = await store.create(run, planned(1, 2), cooldown=0)
+    assert entries == planned(1, 2) == await stored(store, "r1")
+    assert await store.run("r1") == attrs.evolve(run, counts={EntryState.PLANNED: 2})
+    assert [(line.what, line.who) for line in await store.audit("r1")] == [("created", "me")]
+
+
+async def test_every_field_of_an_entry_comes_back(store: Store, open_again: OpenStore) -> None:
+    await store.create(a_run("r1"), planned(1), cooldown=0)
+    await store.save("r1", [EVERYTHING])
+    await store.aclose()
+    assert await stored(await open_again(), "r1") == [EVERYTHING]
+
+
+async def test_an_entry_saved_again_replaces_the_one_before(store: Store) -> None:
+    first, second = await store.create(a_run("r1"), planned(1, 2), cooldown=0)
+    await store.save("r1", [intent(first), intent(second)])
+    await store.save("r1", [first])
+    assert states(await stored(store, "r1")) == [EntryState.PLANNED, EntryState.INTENT]
+    assert (await store.run("r1")).counts == {EntryState.PLANNED: 1, EntryState.INTENT: 1}
+
+
+async def test_concurrent_saves_are_all_there(store: Store) -> None:
+    entries = await store.create(a_run("r1"), planned(*range(500)), cooldown=0)
+    await asyncio.gather(*(store.save("r1", [intent(entry)]) for entry in entries))
+    assert set(states(await stored(store, "r1"))) == {EntryState.INTENT}
+
+
+async def test_entries_come_in_the_order_of_positions(store: Store) -> None:
+    many = [Entry(f"vps_{number}", number) for number in range(2500)]
+    await store.create(a_run("r1"), many[::-1], cooldown=0)
+    assert await stored(store, "r1") == many
+
+
+@pytest.mark.parametrize(
+    "twins", [planned(1, 1), [Entry("vps_1", 0), Entry("vps_2", 0)]], ids=["vps", "position"]
+)
+async def test_a_vps_or_a_position_that_stands_twice_is_refused(
+    store: Store, twins: list[Entry]
+) -> None:
+    with pytest.raises(ConfigurationError, match="stands twice"):
+        await store.create(a_run("r1"), twins, cooldown=0)
+    assert await store.runs() == []
+
+
+async def test_a_run_id_is_given_once(store: Store) -> None:
+    await store.create(a_run("r1"), planned(1), cooldown=0)
+    with pytest.raises(ConfigurationError, match="has a run 'r1' already"):
+        await store.create(a_run("r1"), planned(2), cooldown=0)
+    assert await stored(store, "r1") == planned(1)
+
+
+async def test_a_vps_that_an_open_run_holds_is_skipped(store: Store) -> None:
+    await store.create(a_run("r1"), planned(1, 2), cooldown=0)
+    held, free = await store.create(a_run("r2"), planned(2, 3), cooldown=0)
+    assert held.state is EntryState.SKIPPED
+    assert held.reason == "run r1 holds this VPS: resume that run or abandon it"
+    assert free.state is EntryState.PLANNED
+    assert await stored(store, "r2") == [held, free]
+
+
+async def test_a_stopped_run_holds_what_is_unsettled_and_an_ended_one_nothing(store: Store) -> None:
+    first, _ = await store.create(a_run("r1"), planned(1, 2), cooldown=0)
+    await store.save("r1", [attrs.evolve(first, state=EntryState.COMPLETED, sent_at=BEGAN)])
+    await store.release("r1", RunState.STOPPED)
+    entries = await store.create(a_run("r2"), planned(1, 2), cooldown=0)
+    assert states(entries) == [EntryState.PLANNED, EntryState.SKIPPED]
+    await store.release("r2", RunState.FINISHED)
+    await store.abandon("r1")
+    entries = await store.create(a_run("r3"), planned(1, 2), cooldown=0)
+    assert states(entries) == [EntryState.PLANNED, EntryState.PLANNED]
+
+
+async def test_other_origins_are_other_vpses(store: Store) -> None:
+    first, second = await store.create(a_run("r1"), planned(1, 2), cooldown=0)
+    await store.save(
+        "r1", [intent(first), attrs.evolve(intent(second), state=EntryState.COMPLETED)]
+    )
+    there = a_run("r2", origin="https://elsewhere")
+    assert await store.create(there, planned(1, 2), cooldown=600) == planned(1, 2)
+
+
+@pytest.mark.parametrize(
+    ("age", "skipped", "shown"),
+    [(0, True, "0 s"), (599, True, "599 s"), (601, False, ""), (-3600, True, "0 s")],
+    ids=["now", "just within", "over", "a clock set back"],
+)
+async def test_a_vps_acted_on_just_now_is_left_alone(
+    store: Store, clock: Clock, *, age: float, skipped: bool, shown: str
+) -> None:
+    (entry,) = await store.create(a_run("r1"), planned(1), cooldown=0)
+    await store.save("r1", [attrs.evolve(intent(entry), state=EntryState.COMPLETED)])
+    await store.release("r1", RunState.FINISHED)
+    clock.now += age
+    (again,) = await store.create(a_run("r2"), planned(1), cooldown=600)
+    assert (again.state is EntryState.SKIPPED) is skipped
+    assert f"r1 acted on this VPS {shown} ago" in (again.reason or "") or not skipped
+
+
+async def test_a_cooldown_of_nothing_lets_a_clock_that_was_set_back_through(
+    store: Store, clock: Clock
+) -> None:
+    (entry,) = await store.create(a_run("r1"), planned(1), cooldown=0)
+    await store.save("r1", [attrs.evolve(intent(entry), state=EntryState.COMPLETED)])
+    await store.release("r1", RunState.FINISHED)
+    clock.now -= 3600
+    assert await store.create(a_run("r2"), planned(1), cooldown=0) == planned(1)
+
+
+@pytest.mark.parametrize("state", [state for state in EntryState if state.is_terminal])
+async def test_the_cooldown_counts_what_may_have_been_done(store: Store, state: EntryState) -> None:
+    (entry,) = await store.create(a_run("r1"), planned(1), cooldown=0)
+    await store.save("r1", [attrs.evolve(intent(entry), state=state)])
+    await store.release("r1", RunState.FINISHED)
+    (again,) = await store.create(a_run("r2"), planned(1), cooldown=60)
+    untouched = {EntryState.REFUSED, EntryState.SKIPPED, EntryState.NOT_SENT}
+    assert (again.state is EntryState.PLANNED) is (state in untouched)
+
+
+async def test_the_latest_of_several_runs_counts(store: Store, clock: Clock) -> None:
+    for number in (1, 2, 3):
+        (entry,) = await store.create(a_run(f"r{number}"), planned(1), cooldown=0)
+        done = attrs.evolve(intent(entry, clock.now), state=EntryState.COMPLETED)
+        await store.save(f"r{number}", [done])
+        await store.release(f"r{number}", RunState.FINISHED)
+        clock.now += 100
+    (again,) = await store.create(a_run("r4"), planned(1), cooldown=600)
+    assert "r3 acted on this VPS 100 s ago" in (again.reason or "")
+
+
+async def test_an_entry_that_is_not_planned_stays_as_it_is(store: Store) -> None:
+    await store.create(a_run("r1"), planned(1), cooldown=0)
+    excluded = Entry("vps_1", 0, EntryState.SKIPPED, reason="excluded")
+    assert await store.create(a_run("r2"), [excluded], cooldown=60) == [excluded]
+
+
+async def test_a_large_run_meets_the_obstacles_of_a_small_one(store: Store) -> None:
+    (entry,) = await store.create(a_run("r1"), planned(700), cooldown=0)
+    await store.save("r1", [intent(entry)])
+    entries = await store.create(a_run("r2"), planned(*range(1500)), cooldown=60)
+    assert [entry.vps_id for entry in entries if entry.state is EntryState.SKIPPED] == ["vps_700"]
+
+
+async def test_only_the_holder_saves(store: Store) -> None:
+    (entry,) = await store.create(a_run("r1"), planned(1), cooldown=0)
+    await store.release("r1", RunState.STOPPED)
+    with pytest.raises(RunHeld, match="nothing was recorded"):
+        await store.save("r1", [intent(entry)])
+    with pytest.raises(RunHeld):
+        await store.release("r1", RunState.FINISHED)
+    with pytest.raises(RunHeld):
+        await store.save("nobody's", [entry])
+    assert await stored(store, "r1") == [entry]
+
+
+@pytest.mark.parametrize("stranger", [Entry("vps_9", 0), Entry("vps_1", 9)])
+async def test_an_entry_that_the_run_does_not_have_is_refused(
+    store: Store, stranger: Entry
+) -> None:
+    await store.create(a_run("r1"), planned(1), cooldown=0)
+    with pytest.raises(StoreError, match="no such entries"):
+        await store.save("r1", [stranger])
+    assert await stored(store, "r1") == planned(1)
+
+
+async def test_a_run_goes_on_in_another_store(store: Store, open_again: OpenStore) -> None:
+    (entry,) = await store.create(a_run("r1"), planned(1), cooldown=0)
+    await store.save("r1", [intent(entry)])
+    await store.aclose()
+    other = await open_again()
+    before = await other.acquire("r1", who="she")
+    assert (before.state, before.counts) == (RunState.RUNNING, {EntryState.INTENT: 1})
+    await other.save("r1", [attrs.evolve(intent(entry), state=EntryState.COMPLETED)])
+    await other.release("r1", RunState.FINISHED, detail='{"why": "done"}')
+    run = await other.run("r1")
+    assert (run.state, run.finished_at) == (RunState.FINISHED, BEGAN)
+    assert run.counts == {EntryState.COMPLETED: 1}
+    trail = await other.audit("r1")
+    assert [(line.what, line.detail) for line in trail] == [
+        ("created", "{}"),
+        ("resumed", "{}"),
+        ("finished", '{"why": "done"}'),
+    ]
+    assert trail[1].who == "she"
+
+
+async def test_a_run_that_is_held_is_neither_acquired_nor_abandoned(store: Store) -> None:
+    await store.create(a_run("r1"), planned(1), cooldown=0)
+    for take in (store.acquire, store.abandon):
+        with pytest.raises(RunHeld, match=r"in the hands of this very"):
+            await take("r1")
+    await store.release("r1", RunState.STOPPED)
+    assert (await store.acquire("r1")).state is RunState.STOPPED
+    assert (await store.run("r1")).state is RunState.RUNNING
+
+
+async def test_an_ended_run_is_neither_acquired_nor_abandoned(store: Store) -> None:
+    for run_id in ("r1", "r2"):
+        await store.create(a_run(run_id), planned(1), cooldown=0)
+        await store.release(run_id, RunState.FINISHED if run_id == "r1" else RunState.STOPPED)
+    await store.abandon("r2")
+    for run_id, word in (("r1", "finished"), ("r2", "abandoned")):
+        for take in (store.acquire, store.abandon):
+            with pytest.raises(ConfigurationError, match=f"{run_id} is {word}"):
+                await take(run_id)
+
+
+async def test_an_abandoned_run_settles_its_entries(store: Store, clock: Clock) -> None:
+    entries = await store.create(a_run("r1"), planned(1, 2, 3, 4), cooldown=0)
+    await store.save("r1", [intent(entries[1])])
+    await store.save("r1", [attrs.evolve(entries[2], state=EntryState.ACCEPTED)])
+    await store.save("r1", [attrs.evolve(entries[3], state=EntryState.FAILED, reason="disk")])
+    await store.release("r1", RunState.STOPPED)
+    clock.now += 5
+    run = await store.abandon("r1", who="she", reason="wrong fleet")
+    assert (run.state, run.finished_at) == (RunState.ABANDONED, BEGAN + 5)
+    left = await stored(store, "r1")
+    assert states(left) == ["not_sent", "ambiguous", "timed_out", "failed"]
+    assert [entry.reason for entry in left] == [*["wrong fleet"] * 3, "disk"]
+    last = (await store.audit("r1"))[-1]
+    assert (last.what, last.who, json.loads(last.detail)) == (
+        "abandoned",
+        "she",
+        {"reason": "wrong fleet"},
+    )
+
+
+async def test_runs_come_newest_first_without_their_long_texts(store: Store) -> None:
+    for number in (2, 1, 3):
+        run = a_run(f"r{number}", created_at=BEGAN + number, plan="long", policy="long")
+        await store.create(run, planned(number), cooldown=0)
+    runs = await store.runs(limit=2)
+    assert [(run.id, run.plan, run.policy) for run in runs] == [("r3", "", ""), ("r2", "", "")]
+    assert runs[0].counts == {EntryState.PLANNED: 1}
+    assert (await store.run("r3")).plan == "long"
+
+
+async def test_a_run_that_is_not_there_is_said_so(store: Store) -> None:
+    for ask in (store.run, store.audit, store.acquire, store.abandon):
+        with pytest.raises(ConfigurationError, match="no run 'r9'"):
+            await ask("r9")
+    with pytest.raises(ConfigurationError):
+        await store.note("r9", "word")
+    with pytest.raises(ConfigurationError):
+        await stored(store, "r9")
+
+
+async def test_the_audit_trail_takes_notes(store: Store, clock: Clock) -> None:
+    await store.create(a_run("r1"), planned(1), cooldown=0)
+    clock.now += 1
+    await store.note("r1", "paused", who="budget", detail='{"seconds": 3}')
+    line = (await store.audit("r1"))[-1]
+    assert attrs.astuple(line) == ("r1", BEGAN + 1, "budget", "paused", '{"seconds": 3}')
+
+
+async def test_durations_are_kept_by_origin_and_action(store: Store, open_again: OpenStore) -> None:
+    assert await store.load_durations("o", Action.RESET) is None
+    await store.save_durations("o", Action.RESET, "[1]")
+    await store.save_durations("o", Action.START, "[2]")
+    await store.save_durations("o", Action.RESET, "[3]")
+    await store.aclose()
+    again = await open_again()
+    assert await again.load_durations("o", Action.RESET) == "[3]"
+    assert await again.load_durations("o", Action.START) == "[2]"
+
+
+async def test_a_closed_store_says_so_and_closes_again(store: Store) -> None:
+    await store.create(a_run("r1"), planned(1), cooldown=0)
+    await store.open()
+    is_open = [store.is_open]
+    await store.aclose()
+    await store.aclose()
+    assert [*is_open, store.is_open] == [True, False]
+    closed = re.escape("not open: use it inside `async with`")
+    for call in (store.run("r1"), store.runs(), store.save("r1", []), store.note("r1", "x")):
+        with pytest.raises(StoreError, match=closed):
+            await call
+    with pytest.raises(StoreError, match=closed):
+        await store.create(a_run("r2"), planned(2), cooldown=0)

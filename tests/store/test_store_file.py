@@ -1,0 +1,471 @@
+"""The store in a file: crashes, other processes, full disks, and files that are something else."""
+
+import asyncio
+import os
+import random
+import signal
+import sqlite3
+import subprocess
+import sys
+import threading
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+import attrs
+import pytest
+from store_tools import BEGAN, Clock, a_run, elsewhere, in_file, planned, states, stored
+from tools import child_environment
+
+from hostup_async import (
+    ConfigurationError,
+    Entry,
+    EntryState,
+    RunHeld,
+    RunState,
+    StoreError,
+    open_store,
+)
+from hostup_async._store.memory import MemoryStore
+from hostup_async._store.sql import SqlStore
+
+CRASHING = """
+import asyncio, os, sys
+import attrs
+from store_tools import a_run, in_file, planned
+from hostup_async import EntryState
+
+async def main():
+    async with in_file(sys.argv[1]) as store:
+        entries = iter(await store.create(a_run("r1"), planned(*range(5000)), cooldown=0))
+        async def work():
+            for entry in entries:
+                await store.save("r1", [attrs.evolve(entry, state=EntryState.INTENT)])
+                os.write(1, b"%d\\n" % entry.position)
+        await asyncio.gather(*(work() for _ in range(16)))
+
+asyncio.run(main())
+"""
+RACING = """
+import asyncio, sys
+from store_tools import a_run, in_file, planned
+from hostup_async import EntryState
+
+async def main():
+    sys.stdin.readline()
+    async with in_file(sys.argv[1]) as store:
+        entries = await store.create(a_run(sys.argv[2]), planned(*range(300)), cooldown=60)
+        print(sum(entry.state is EntryState.PLANNED for entry in entries), flush=True)
+        sys.stdin.readline()
+
+asyncio.run(main())
+"""
+FORGETFUL = """
+import asyncio, sys
+from store_tools import a_run, in_file, planned
+
+async def main():
+    store = in_file(sys.argv[1])
+    await store.open()
+    await store.create(a_run("r1"), planned(1), cooldown=0)
+
+asyncio.run(main())
+"""
+
+
+def child(code: str, *arguments: object) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-c", code, *map(str, arguments)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env=child_environment(),
+    )
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "fleet.db"
+
+
+@pytest.fixture
+async def store(file: Path) -> AsyncIterator[SqlStore]:
+    async with in_file(file) as opened:
+        yield opened
+
+
+def intent(entry: Entry) -> Entry:
+    return attrs.evolve(entry, state=EntryState.INTENT, sent_at=BEGAN)
+
+
+@pytest.mark.parametrize("seed", range(3))
+async def test_what_was_saved_outlives_a_kill_and_is_resumed_at_once(file: Path, seed: int) -> None:
+    lines = random.Random(seed).randrange(1, 400)
+    with child(CRASHING, file) as process:
+        assert process.stdout
+        told = [int(process.stdout.readline()) for _ in range(lines)]
+        process.send_signal(signal.SIGKILL)
+        told += [int(line) for line in process.stdout if line.endswith("\n")]
+    async with in_file(file) as store:
+        assert (await store.acquire("r1")).state is RunState.RUNNING
+        entries = await stored(store, "r1")
+        assert len(entries) == 5000
+        intents = {entry.position for entry in entries if entry.state is EntryState.INTENT}
+        assert set(told) <= intents
+        assert len(intents) <= len(told) + 2 * 16
+
+
+async def test_a_kill_while_a_run_is_created_leaves_all_of_it_or_nothing(file: Path) -> None:
+    async with in_file(file):
+        pass
+    with child(CRASHING, file) as process:
+        while not size(file.with_name("fleet.db-wal")):
+            await asyncio.sleep(0)
+        process.kill()
+    async with in_file(file) as store:
+        for run in await store.runs():
+            assert sum(run.counts.values()) == 5000
+
+
+def size(file: Path) -> int:
+    return file.stat().st_size if file.exists() else 0
+
+
+async def test_of_two_runs_begun_at_once_one_has_the_vpses(file: Path) -> None:
+    with child(RACING, file, "r1") as one, child(RACING, file, "r2") as two:
+        racers = [one, two]
+        for go in range(2):
+            for process in racers:
+                assert process.stdin
+                process.stdin.write("go\n")
+                process.stdin.flush()
+            if not go:
+                counts = [int(process.stdout.readline()) for process in racers if process.stdout]
+    assert sorted(counts) == [0, 300]
+    assert [one.returncode, two.returncode] == [0, 0]
+
+
+async def test_a_process_that_never_closed_its_store_ends_all_the_same(file: Path) -> None:
+    with child(FORGETFUL, file) as process:
+        assert process.wait(timeout=30) == 0
+    async with in_file(file) as store:
+        await store.acquire("r1")
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # a fork beside threads, on purpose
+async def test_a_forked_process_is_told_to_open_its_own(store: SqlStore) -> None:
+    await store.create(a_run("r1"), planned(1), cooldown=0)
+    reading, writing = os.pipe()
+    if not (pid := os.fork()):
+        with os.fdopen(writing, "w") as pipe:
+            pipe.write(_try_in_a_child(store))
+        os._exit(0)
+    os.close(writing)
+    with os.fdopen(reading) as pipe:
+        assert "opened before a fork" in pipe.read()
+    os.waitpid(pid, 0)  # noqa: ASYNC222 - it has written its last words
+    await store.save("r1", list(planned(1)))
+
+
+def _try_in_a_child(store: SqlStore) -> str:
+    asyncio.events._set_running_loop(None)
+    coroutine = store._database.transact(lambda _: asyncio.sleep(0))
+    try:
+        coroutine.send(None)
+    except StoreError as error:
+        return str(error)
+    return "no error"
+
+
+async def test_the_file_is_for_its_owner_alone(file: Path, store: SqlStore) -> None:
+    await store.create(a_run("r1"), planned(1), cooldown=0)
+    assert {path.stat().st_mode & 0o777 for path in file.parent.iterdir()} == {0o600}
+
+
+async def test_each_commit_is_forced_to_the_disk(store: SqlStore) -> None:
+    connection = store._database._connection
+    assert connection
+    async with connection.begin():
+        asked = [
+            (await connection.exec_driver_sql(f"PRAGMA {name}")).scalar()
+            for name in ("journal_mode", "synchronous", "foreign_keys")
+        ]
+    assert asked == ["wal", 2, 1]
+
+
+async def test_a_lease_counts_for_an_owner_on_another_machine(file: Path, clock: Clock) -> None:
+    async with in_file(file, clock=clock, owner=elsewhere()) as there:
+        (entry,) = await there.create(a_run("r1"), planned(1), cooldown=0)
+        async with in_file(file, clock=clock) as here:
+            with pytest.raises(RunHeld, match=r"process 4711 on faraway \(for 30 s"):
+                await here.acquire("r1")
+            clock.now += 29
+            await there.save("r1", [entry])  # renews it
+            clock.now += 29
+            with pytest.raises(RunHeld):
+                await here.abandon("r1")
+            clock.now += 2
+            await here.acquire("r1")
+            with pytest.raises(RunHeld, match="nothing was recorded"):
+                await there.save("r1", [intent(entry)])
+            with pytest.raises(RunHeld):
+                await there.release("r1", RunState.FINISHED)
+            await here.save("r1", [entry])
+    async with in_file(file) as store:
+        assert await stored(store, "r1") == [entry]
+
+
+async def test_a_lease_is_renewed_while_nothing_is_saved(file: Path, clock: Clock) -> None:
+    async with in_file(file, clock=clock, owner=elsewhere(), lease=0.03) as there:
+        await there.create(a_run("r1"), planned(1), cooldown=0)
+        with sqlite3.connect(file) as connection:
+            query = "SELECT lease_until FROM hostup_runs"
+            clock.now += 1000
+            while connection.execute(query).fetchone()[0] < clock.now:
+                await asyncio.sleep(0.001)
+        connection.close()
+
+
+async def test_a_living_process_holds_its_run_whatever_the_clock_says(
+    file: Path, clock: Clock
+) -> None:
+    with child(RACING, file, "r1") as process:
+        assert process.stdin
+        assert process.stdout
+        process.stdin.write("go\n")
+        process.stdin.flush()
+        assert process.stdout.readline()
+        clock.now += 1e9
+        async with in_file(file, clock=clock) as store:
+            with pytest.raises(RunHeld, match=f"process {process.pid} on"):
+                await store.acquire("r1")
+            process.kill()
+            process.wait()
+            await store.acquire("r1")
+
+
+async def test_a_full_disk_reaches_every_waiter_and_what_was_saved_stays(store: SqlStore) -> None:
+    entries = await store.create(a_run("r1"), planned(*range(100)), cooldown=0)
+    connection = store._database._connection
+    assert connection
+    await store.save("r1", [intent(entries[0])])
+
+    async def limit(pages: int) -> None:
+        async with connection.begin():
+            await connection.exec_driver_sql(f"PRAGMA max_page_count={pages}")
+
+    await limit(1)
+    long = [attrs.evolve(entry, reason="x" * 10_000) for entry in entries]
+    saves = [store.save("r1", [entry]) for entry in long]
+    errors = await asyncio.gather(*saves, return_exceptions=True)
+    assert {type(error) for error in errors} == {StoreError}
+    assert {str(error).partition(" is ")[2] for error in errors} == {
+        "full: make room on the disk, then resume the run."
+    }
+    assert len(set(map(id, errors))) == len(errors)
+    await limit(1_000_000)
+    assert await stored(store, "r1") == [intent(entries[0]), *entries[1:]]
+    await store.save("r1", long)
+    assert await stored(store, "r1") == long
+
+
+async def test_a_file_that_another_locks_is_said_so(
+    file: Path, store: SqlStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await store.create(a_run("r1"), planned(1), cooldown=0)
+    monkeypatch.setattr("hostup_async._store.sql.sqlite.BUSY_SECONDS", 0.01)
+    other = sqlite3.connect(file, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    async with in_file(file) as reader:
+        assert len(await reader.runs()) == 1
+        with pytest.raises(StoreError, match="is locked by another process for too long"):
+            await reader.save_durations("o", a_run("r1").action, "[]")
+        other.execute("COMMIT")
+        await reader.save_durations("o", a_run("r1").action, "[]")
+    other.close()
+
+
+async def test_a_new_file_that_another_is_setting_up_is_waited_for(file: Path) -> None:
+    other = sqlite3.connect(file, isolation_level=None)
+    other.execute("CREATE TABLE hostup_store (id, version)")
+    other.execute("INSERT INTO hostup_store VALUES (1, 1)")
+    other.execute("BEGIN EXCLUSIVE")  # no write-ahead log yet
+    store = in_file(file)
+    opening = asyncio.create_task(store.open())
+    done, _ = await asyncio.wait([opening], timeout=0.1)
+    assert not done
+    other.execute("COMMIT")
+    other.close()
+    await opening
+    await store.aclose()
+
+
+async def test_a_cancelled_save_is_whole_or_not_at_all(store: SqlStore) -> None:
+    entries = await store.create(a_run("r1"), planned(*range(200)), cooldown=0)
+    tasks = [
+        asyncio.create_task(store.save("r1", list(map(intent, entries[start : start + 2]))))
+        for start in range(0, 200, 2)
+    ]
+    for turn, task in enumerate(tasks):
+        await asyncio.sleep(0)
+        if turn % 2:
+            task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    await store.aclose()
+    await store.open()
+    kept = states(await stored(store, "r1"))
+    for number, task in enumerate(tasks):
+        assert kept[2 * number] == kept[2 * number + 1]
+        assert task.cancelled() or kept[2 * number] is EntryState.INTENT
+
+
+@pytest.mark.parametrize("turns", [0, 1, 2, 5, 20, 60])
+async def test_a_cancelled_call_leaves_no_run_in_our_hands(file: Path, turns: int) -> None:
+    async with in_file(file) as store, in_file(file, owner=elsewhere()) as other:
+        await cancelled_after(turns, store.create(a_run("r1"), planned(1, 2), cooldown=0))
+        await store.aclose()
+        await store.open()
+        for run in await store.runs():
+            assert run.state is RunState.ABANDONED
+        await store.create(a_run("r2"), planned(1, 2), cooldown=0)
+        await store.release("r2", RunState.STOPPED)
+        await cancelled_after(turns, store.acquire("r2"))
+        await store.aclose()
+        await other.acquire("r2")
+
+
+async def cancelled_after(turns: int, call: Any) -> None:
+    task = asyncio.ensure_future(call)
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
+@pytest.mark.parametrize("turns", [0, 1, 2, 5, 10, 30])
+async def test_a_cancelled_opening_or_closing_leaves_nothing_open(file: Path, turns: int) -> None:
+    threads = threading.enumerate()
+    store = in_file(file)
+    await cancelled_after(turns, store.open())
+    assert not store.is_open
+    await ended(threads)
+    await store.open()
+    await cancelled_after(turns, store.aclose())
+    await store.aclose()
+    await ended(threads)
+
+
+async def ended(threads: list[threading.Thread]) -> None:
+    """Wait for the end of every thread that is not one of these."""
+    while set(threading.enumerate()) - set(threads):
+        await asyncio.sleep(0)
+
+
+def directory(path: Path) -> None:
+    path.mkdir()
+
+
+def some_text(path: Path) -> None:
+    path.write_text("this is no database, and long enough to be seen as none " * 50)
+
+
+def another_database(path: Path) -> None:
+    with sqlite3.connect(path) as connection:
+        connection.execute("CREATE TABLE theirs (x)")
+    connection.close()
+
+
+def newer_version(path: Path) -> None:
+    with sqlite3.connect(path) as connection:
+        connection.execute("CREATE TABLE hostup_store (id, version)")
+        connection.execute("INSERT INTO hostup_store VALUES (1, 99)")
+    connection.close()
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (directory, "cannot be opened: check the permissions"),
+        (some_text, "is no SQLite database: name another file"),
+        (another_database, "is the database of something else: name another file"),
+        (newer_version, "of version 99, and this hostup knows version 1: upgrade hostup"),
+    ],
+)
+async def test_what_is_no_store_is_refused_and_left_alone(
+    file: Path, make: Callable[[Path], None], said: str
+) -> None:
+    make(file)
+    before = tables(file)
+    for _ in range(2):
+        with pytest.raises(StoreError, match=said):
+            await in_file(file).open()
+    assert tables(file) == before
+
+
+def tables(file: Path) -> list[str]:
+    if file.is_dir():
+        return []
+    connection = sqlite3.connect(file)
+    try:
+        return sorted(name for (name,) in connection.execute("SELECT name FROM sqlite_master"))
+    except sqlite3.DatabaseError:
+        return [file.read_text()]
+    finally:
+        connection.close()
+
+
+async def test_a_directory_that_is_missing_is_said_so(tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match="in a directory that exists"):
+        await in_file(tmp_path / "missing" / "fleet.db").open()
+
+
+@pytest.mark.parametrize("spelling", ["{}", "sqlite:///{}"])
+async def test_a_path_names_a_file(file: Path, spelling: str) -> None:
+    async with open_store(spelling.format(file)) as opened:
+        await opened.create(a_run("r1"), planned(1), cooldown=0)
+        assert str(file) in repr(opened)
+    async with open_store(file) as opened:
+        assert len(await opened.runs()) == 1
+
+
+async def test_a_store_is_lent_and_none_is_memory() -> None:
+    async with open_store(None) as memory:
+        assert isinstance(memory, MemoryStore)
+        async with open_store(memory) as same:
+            assert same is memory
+        assert memory.is_open
+    async with open_store(memory) as same:
+        assert same.is_open
+    assert not memory.is_open
+
+
+@pytest.mark.parametrize(
+    "url", ["postgresql://me:hunter2@host/db", "mysql://hunter2", "sqlite://", ":memory:", ""]
+)
+async def test_what_names_no_store_is_refused_without_its_password(url: str) -> None:
+    with pytest.raises(ConfigurationError, match="None for memory") as caught:
+        async with open_store(url):
+            pass
+    assert "hunter2" not in str(caught.value)
+
+
+async def test_without_the_extra_the_error_says_how_to_install_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(sys.modules, "aiosqlite", None)
+    with pytest.raises(ConfigurationError, match=r"pip install 'hostup\[store\]'"):
+        async with open_store("fleet.db"):
+            pass
+
+
+def test_importing_the_package_imports_no_sqlalchemy() -> None:
+    code = "import sys, hostup_async; hostup_async.Store, hostup_async.open_store; "
+    code += "sys.exit('sqlalchemy' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
