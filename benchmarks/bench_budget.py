@@ -26,7 +26,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent / "tests" / "support"))
 from virtual_time import VirtualLoop
 
 from hostup_async import Budget, RateLimit
-from hostup_async._ratelimit.limiter import Gate
+from hostup_async._ratelimit.limiter import RateLimiter
 
 ONCE = 20_000
 ENDLESS = 10**6
@@ -67,7 +67,7 @@ async def uncontended() -> dict[str, float]:
     return taken
 
 
-async def hostup_once(gate: Gate) -> None:
+async def hostup_once(gate: RateLimiter) -> None:
     for _ in range(ONCE):
         gate.release(await gate.acquire())
 

@@ -24,7 +24,7 @@ from synchronicity import Synchronizer
 
 from hostup_sync._call import call, same
 from hostup_sync._context import close, enter
-from hostup_sync._handle import Home
+from hostup_sync._handle import ClientScope
 from hostup_sync._stream import stream
 
 BOUND, ITEM_BOUND = 1.2, 15.0
@@ -56,9 +56,9 @@ class Opened:
 
 
 @contextmanager
-def facade() -> Iterator[Home]:
+def facade() -> Iterator[ClientScope]:
     opened = Opened()
-    home = Home(opened)
+    home = ClientScope(opened)
     enter(home, opened)
     try:
         yield home

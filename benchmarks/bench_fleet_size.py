@@ -21,7 +21,7 @@ from itertools import takewhile
 from pathlib import Path
 
 from hostup_async import Budget, Client, FleetPolicy
-from hostup_async._http.transport import Answer, Exchange, Url
+from hostup_async._http.transport import Exchange, Response, Url
 
 SIZES = (100, 1_000, 10_000, 100_000)
 GROWTH_FROM, GROWTH_BOUND = 1_000, 1.15
@@ -31,7 +31,9 @@ ACCEPTED = '{"success": true, "operation": {"jobId": "%s", "status": "pending", 
 COMPLETED = '{"success": true, "operation": {"jobId": "%s", "status": "completed"}}'
 
 
-async def answer(method: str, url: Url, exchange: Exchange, *, body: bytes | None = None) -> Answer:
+async def answer(
+    method: str, url: Url, exchange: Exchange, *, body: bytes | None = None
+) -> Response:
     """What the API says: a reset is accepted, and a job has ended."""
     del body
     await asyncio.sleep(0)
@@ -40,8 +42,8 @@ async def answer(method: str, url: Url, exchange: Exchange, *, body: bytes | Non
     path = url.raw_path
     job = path.rsplit("/", 1)[-1] if method == "GET" else path.split("/")[4]
     if method == "GET":
-        return Answer(200, {}, (COMPLETED % job).encode())
-    return Answer(200, {}, (ACCEPTED % (job, f"/api/v2/jobs/{job}")).encode())
+        return Response(200, {}, (COMPLETED % job).encode())
+    return Response(200, {}, (ACCEPTED % (job, f"/api/v2/jobs/{job}")).encode())
 
 
 async def fleet(size: int, store: Path | None, meter: Callable[[], float]) -> float:

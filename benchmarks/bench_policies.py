@@ -32,7 +32,7 @@ from model import (
     workers,
 )
 
-from hostup_async._polling.scheduler import Look, Pilot, Send
+from hostup_async._polling.scheduler import Poll, PollScheduler, Send
 
 Policy = Callable[[World], World]
 JOBS: dict[str, Draw] = {
@@ -67,7 +67,7 @@ def plenty(resets: int, policy: Policy) -> dict[str, float]:
 def cpu() -> float:
     """CPU microseconds for a decision and what it leads to: `watch`, or `looked`."""
     jobs = JOBS["8 s"]
-    pilot: Pilot[int] = Pilot(learnt(jobs))
+    pilot: PollScheduler[int] = PollScheduler(learnt(jobs))
     world = World(20_000, 50, jobs)
     ends: dict[int, float] = {}
     began, now, decisions = time.process_time(), 0.0, 0
@@ -79,7 +79,7 @@ def cpu() -> float:
             pilot.sent()
             pilot.watch(decisions, now)
             ends[decisions] = now + world.durations[decisions % world.resets]
-        elif isinstance(decision, Look):
+        elif isinstance(decision, Poll):
             ended = ends[decision.key] <= now
             pilot.looked(decision.key, now, ended=ended)
     return 1e6 * (time.process_time() - began) / decisions

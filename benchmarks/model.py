@@ -11,8 +11,8 @@ from heapq import heappop, heappush
 from itertools import count
 from math import exp, inf
 
-from hostup_async._polling.durations import Durations
-from hostup_async._polling.scheduler import Look, Pilot, Rest
+from hostup_async._polling.durations import DurationModel
+from hostup_async._polling.scheduler import Poll, PollScheduler, Rest
 
 LATENCY = 0.05
 Draw = Callable[[random.Random], float]
@@ -163,7 +163,7 @@ def follow_all(world: World, gap: Gap, *, looks_first: bool = False) -> World:
 class Piloted:
     """Our policy: the pilot decides on each token."""
 
-    def __init__(self, world: World, pilot: Pilot[int], *, exact: bool = False) -> None:
+    def __init__(self, world: World, pilot: PollScheduler[int], *, exact: bool = False) -> None:
         self.world = world
         self.pilot = pilot
         self.exact = exact
@@ -190,7 +190,7 @@ class Piloted:
                     world.start(self.alarm(self.rests), decision.until)
                 return
             world.granted()
-            if isinstance(decision, Look):
+            if isinstance(decision, Poll):
                 world.start(self.look(decision.key, over=world.look(decision.key)))
             else:
                 world.send(self.sent)
@@ -223,12 +223,12 @@ class Piloted:
 
 
 def ours(world: World, *, known: str | None = None, exact: bool = False) -> World:
-    return Piloted(world, Pilot(Durations.from_json(known)), exact=exact).run()
+    return Piloted(world, PollScheduler(DurationModel.from_json(known)), exact=exact).run()
 
 
-def learnt(draw: Draw, jobs: int = 1000, seed: int = 9) -> Durations:
+def learnt(draw: Draw, jobs: int = 1000, seed: int = 9) -> DurationModel:
     """What a store would have kept of earlier jobs."""
-    chance, durations = random.Random(seed), Durations()
+    chance, durations = random.Random(seed), DurationModel()
     for _ in range(jobs):
         took = draw(chance)
         durations.ran(0, took)

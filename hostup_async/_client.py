@@ -7,10 +7,10 @@ from typing import Final, Self
 from hostup_async._config import Config, Seconds, Timeouts, find_base, find_key, hide, seconds
 from hostup_async._errors import ConfigurationError, HostUpError
 from hostup_async._events import OnEvent
-from hostup_async._fleet.context import Means
+from hostup_async._fleet.context import ClientParts
 from hostup_async._fleet.resource import FleetResource
 from hostup_async._http.attempt import Line
-from hostup_async._http.requester import Caller
+from hostup_async._http.requester import Requester
 from hostup_async._http.transport import Session, Transport
 from hostup_async._models import Job
 from hostup_async._operation import Operation, as_they_end
@@ -64,10 +64,12 @@ class Client:
         self.budget: Final[Budget] = _checked(budget) or Budget.shared(base, config.key.fingerprint)
         self._config: Final = config
         line = Line(Transport(config, session), self.budget.gate, on_event)
-        self._caller: Final = Caller(line, config.timeouts.call)
+        self._caller: Final = Requester(line, config.timeouts.call)
         self._poller: Final = Poller(line.gate)
         self.vps: Final = VpsResource(self._caller, self._poller)
-        means = Means(self._caller, self._poller, self.vps, self.budget, config.key.fingerprint)
+        means = ClientParts(
+            self._caller, self._poller, self.vps, self.budget, config.key.fingerprint
+        )
         self.fleet: Final = FleetResource(means, base)
 
     def __repr__(self) -> str:

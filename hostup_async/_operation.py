@@ -15,13 +15,13 @@ from hostup_async._errors import (
     WaitTimeout,
 )
 from hostup_async._http.problems import make_outcome_unknown
-from hostup_async._http.requester import Caller
+from hostup_async._http.requester import Requester
 from hostup_async._http.transport import Url
 from hostup_async._models import Action, Job, JobStatus
 from hostup_async._polling.poller import Poller
 from hostup_async._polling.watch import Watch
 from hostup_async._ratelimit.queue import Permit
-from hostup_async._token import Ticket, make_token
+from hostup_async._token import OperationRef, make_token
 
 
 class Operation:
@@ -38,7 +38,7 @@ class Operation:
     """
 
     def __init__(
-        self, caller: Caller, poller: Poller, ticket: Ticket, job: Job | None = None
+        self, caller: Requester, poller: Poller, ticket: OperationRef, job: Job | None = None
     ) -> None:
         self._caller = caller
         self._poller = poller

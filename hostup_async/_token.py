@@ -13,7 +13,7 @@ _PREFIX: Final = "hostup1_"
 
 
 @frozen
-class Ticket:
+class OperationRef:
     """What a token holds: no key, nothing that is secret. Moments are epoch seconds."""
 
     base: str
@@ -25,13 +25,13 @@ class Ticket:
     accepted_at: float | None = None
 
 
-def make_token(ticket: Ticket) -> str:
+def make_token(ticket: OperationRef) -> str:
     """The ticket as text, of letters, digits, `-` and `_`."""
     text = json.dumps(astuple(ticket), separators=(",", ":"))
     return _PREFIX + urlsafe_b64encode(text.encode()).decode().rstrip("=")
 
 
-def read_token(text: object, base: str) -> Ticket:
+def read_token(text: object, base: str) -> OperationRef:
     """The ticket in a token, or one made of a bare poll URL.
 
     Raises:
@@ -50,19 +50,19 @@ def read_token(text: object, base: str) -> Ticket:
     return ticket
 
 
-def _of_poll_url(text: str, base: str) -> Ticket:
+def _of_poll_url(text: str, base: str) -> OperationRef:
     if text.startswith(("/", "http://", "https://")):
-        return Ticket(base, poll_url=text)
+        return OperationRef(base, poll_url=text)
     msg = f"Neither a token nor a poll URL: {text[:80]!r}. Take it from operation.token()."
     raise ConfigurationError(msg)
 
 
-def _decode(text: str) -> Ticket:
+def _decode(text: str) -> OperationRef:
     try:
         fields = json.loads(urlsafe_b64decode(text + "=" * (-len(text) % 4)))
         base, vps_id, action, job_id, poll_url, *moments = fields
         sent_at, accepted_at = map(_moment, moments)
-        return Ticket(
+        return OperationRef(
             str(base),
             _text(vps_id),
             Action(action) if action else None,

@@ -8,8 +8,8 @@ from urllib.parse import quote
 from attrs import evolve
 
 from hostup_async._errors import ConfigurationError, NotFound, UnreadableReply
-from hostup_async._http.attempt import Deed
-from hostup_async._http.requester import Caller
+from hostup_async._http.attempt import PowerAction
+from hostup_async._http.requester import Requester
 from hostup_async._http.responses import Read, T
 from hostup_async._http.wire import read_object, read_page
 from hostup_async._models import Action, Gates, Vps, VpsDetails, VpsStatus
@@ -37,7 +37,7 @@ class VpsResource:
     longer than the budget allows.
     """
 
-    def __init__(self, caller: Caller, poller: Poller) -> None:
+    def __init__(self, caller: Requester, poller: Poller) -> None:
         self._caller = caller
         self._poller = poller
 
@@ -150,13 +150,13 @@ class VpsResource:
         return await self._caller.get(url, read)
 
     async def _act(self, vps_id: str, action: Action, *, force: bool = False) -> Operation:
-        return await act(self._caller, self._poller, Deed(action, vps_id), force=force)
+        return await act(self._caller, self._poller, PowerAction(action, vps_id), force=force)
 
 
 async def act(
-    caller: Caller,
+    caller: Requester,
     poller: Poller,
-    deed: Deed,
+    deed: PowerAction,
     *,
     force: bool = False,
     permit: Permit | None = None,

@@ -3,9 +3,9 @@
 from collections.abc import Callable, Coroutine
 from typing import Any, Generic, ParamSpec, TypeVar
 
-from hostup_sync._handle import Home
+from hostup_sync._handle import ClientScope
 from hostup_sync._notes import without_plumbing
-from hostup_sync._work import Work, Works
+from hostup_sync._work import LoopTask, RunningTasks
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -17,14 +17,14 @@ def same(value: T) -> T:
     return value
 
 
-class Call(Work, Generic[T]):
+class Call(LoopTask, Generic[T]):
     """A coroutine function with its arguments, and then its result."""
 
     __slots__ = ("_make", "value")
 
     value: T
 
-    def __init__(self, works: Works, make: Callable[[], Coroutine[Any, Any, T]]) -> None:
+    def __init__(self, works: RunningTasks, make: Callable[[], Coroutine[Any, Any, T]]) -> None:
         super().__init__(works)
         self._make = make
 
@@ -36,7 +36,7 @@ class Call(Work, Generic[T]):
 
 
 def call(
-    home: Home,
+    home: ClientScope,
     shape: Callable[[T], R],
     function: Callable[P, Coroutine[Any, Any, T]],
     /,
@@ -64,7 +64,7 @@ def call(
 
 
 def forward(
-    home: Home,
+    home: ClientScope,
     shape: Callable[[T], R],
     function: Callable[P, T],
     /,

@@ -9,17 +9,17 @@ from types import TracebackType
 from typing import Any, Generic, ParamSpec, TypeGuard, TypeVar
 
 from hostup_sync._call import call, same
-from hostup_sync._handle import Home
+from hostup_sync._handle import ClientScope
 from hostup_sync._loop import LAST_TO_END
 from hostup_sync._notes import without_plumbing
-from hostup_sync._work import HASTE, Wake, Work
+from hostup_sync._work import HASTE, LoopTask, Wake
 
 P = ParamSpec("P")
 T = TypeVar("T")
 R = TypeVar("R")
 
 
-class Context(Work, Generic[T]):
+class Context(LoopTask, Generic[T]):
     """An async context manager on the loop.
 
     Attributes:
@@ -33,7 +33,7 @@ class Context(Work, Generic[T]):
     value: T
 
     def __init__(
-        self, home: Home, make: Callable[[], AbstractAsyncContextManager[T, bool | None]]
+        self, home: ClientScope, make: Callable[[], AbstractAsyncContextManager[T, bool | None]]
     ) -> None:
         super().__init__(home.works)
         self.manager: object = None
@@ -139,7 +139,7 @@ class Context(Work, Generic[T]):
         elif self._leaving is not None and not self._leaving.done():
             self._leaving.set_result(error)
 
-    def _others(self) -> list[Work]:
+    def _others(self) -> list[LoopTask]:
         return [work for work in tuple(self._works.running) if work is not self]
 
     def _end(self) -> None:
@@ -148,9 +148,9 @@ class Context(Work, Generic[T]):
             self.release()
 
 
-async def _dismiss(works: Iterable[Work]) -> None:
+async def _dismiss(works: Iterable[LoopTask]) -> None:
     """Cancel what would not outlive the client, and wait for its end."""
-    tasks = [task for task in map(Work.dismiss, works) if task is not None]
+    tasks = [task for task in map(LoopTask.dismiss, works) if task is not None]
     if tasks:
         await asyncio.wait(tasks)
 
@@ -160,7 +160,7 @@ class Managed(AbstractContextManager[R, bool | None], Generic[T, R]):
 
     def __init__(
         self,
-        home: Home,
+        home: ClientScope,
         shape: Callable[[T], R],
         function: Callable[P, AbstractAsyncContextManager[T, bool | None]],
         /,
@@ -185,7 +185,7 @@ class Managed(AbstractContextManager[R, bool | None], Generic[T, R]):
         return self._context.leave(exc) if self._home.is_ours else None
 
 
-def enter(home: Home, manager: AbstractAsyncContextManager[T, bool | None]) -> T:
+def enter(home: ClientScope, manager: AbstractAsyncContextManager[T, bool | None]) -> T:
     """Begin the `with` block of a handle."""
     home.check()
     try:
@@ -195,13 +195,15 @@ def enter(home: Home, manager: AbstractAsyncContextManager[T, bool | None]) -> T
         raise
 
 
-def leave(home: Home, manager: object, error: BaseException | None) -> bool | None:
+def leave(home: ClientScope, manager: object, error: BaseException | None) -> bool | None:
     """End it; nothing to do where it was never begun, and in a forked child."""
     context = _find(home, manager)
     return None if context is None else context.leave(error)
 
 
-def close(home: Home, manager: object, aclose: Callable[[], Coroutine[Any, Any, None]]) -> None:
+def close(
+    home: ClientScope, manager: object, aclose: Callable[[], Coroutine[Any, Any, None]]
+) -> None:
     """End the `with` block, also one that another thread began; or close what has none."""
     context = _find(home, manager)
     if context is not None:
@@ -210,7 +212,7 @@ def close(home: Home, manager: object, aclose: Callable[[], Coroutine[Any, Any, 
         call(home, same, aclose)
 
 
-def _find(home: Home, manager: object) -> "Context[Any] | None":
+def _find(home: ClientScope, manager: object) -> "Context[Any] | None":
     contexts = filter(_is_context, tuple(home.works.running) if home.is_ours else ())
     found = next((context for context in contexts if context.manager is manager), None)
     if found is not None:
@@ -218,5 +220,5 @@ def _find(home: Home, manager: object) -> "Context[Any] | None":
     return found
 
 
-def _is_context(work: Work) -> "TypeGuard[Context[Any]]":
+def _is_context(work: LoopTask) -> "TypeGuard[Context[Any]]":
     return isinstance(work, Context)

@@ -37,7 +37,7 @@ from hostup_async._config import hide
 from hostup_async._http.transport import Session
 from hostup_sync._call import call, forward, same
 from hostup_sync._context import Managed, close, enter, leave
-from hostup_sync._handle import Handle, Home
+from hostup_sync._handle import ClientScope, Handle
 from hostup_sync._stream import stream
 
 
@@ -984,7 +984,7 @@ def open_store(
         ...             print(run.id, run.state, run.counts)
     """
     return Managed(
-        Home(),
+        ClientScope(),
         Store._of,
         hostup_async.open_store,
         store._async if isinstance(store, Store) else store,

@@ -5,12 +5,12 @@ from typing import Any, Generic, Self, TypeVar, cast
 from hostup_async import ClientClosed
 from hostup_sync._loop import Loops
 from hostup_sync._surroundings import warn_of_running_loop
-from hostup_sync._work import Works
+from hostup_sync._work import RunningTasks
 
 A = TypeVar("A")
 
 
-class Home:
+class ClientScope:
     """What a client shares with the handles that came from it: its process and its works.
 
     Attributes:
@@ -23,7 +23,7 @@ class Home:
     def __init__(self, owner: object = None) -> None:
         self._loops = Loops.current
         self.owner = owner
-        self.works = Works()
+        self.works = RunningTasks()
 
     def __del__(self) -> None:
         if self.is_ours:  # the last who could have closed it is gone
@@ -68,14 +68,14 @@ class Handle(Generic[A]):
 
     def __init__(self, handle: A) -> None:
         self._async = handle
-        self._home = Home(handle)
+        self._home = ClientScope(handle)
 
     @classmethod
     def _of(cls, handle: A, parent: "Handle[Any] | None" = None) -> Self:
         """The facade of something that the async package has made."""
         self = cls.__new__(cls)
         self._async = handle
-        self._home = Home(handle) if parent is None else parent._home  # noqa: SLF001 - one of us
+        self._home = ClientScope(handle) if parent is None else parent._home  # noqa: SLF001 - one of us
         return self
 
     def _shown(self) -> str:

@@ -5,8 +5,8 @@ from collections.abc import AsyncIterator, Callable, Generator
 from functools import partial
 from typing import Final, Generic, ParamSpec, TypeVar
 
-from hostup_sync._handle import Home
-from hostup_sync._work import Wake, Work, Works
+from hostup_sync._handle import ClientScope
+from hostup_sync._work import LoopTask, RunningTasks, Wake
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -17,12 +17,12 @@ R = TypeVar("R")
 LARGEST_BATCH: Final = 64
 
 
-class Pump(Work, Generic[T]):
+class Pump(LoopTask, Generic[T]):
     """Takes items off the iterator as they are wanted, and hands over what is there at once."""
 
     __slots__ = ("_items", "_make", "_parked", "_receiver", "_wanted", "batch")
 
-    def __init__(self, works: Works, make: Callable[[], AsyncIterator[T]]) -> None:
+    def __init__(self, works: RunningTasks, make: Callable[[], AsyncIterator[T]]) -> None:
         super().__init__(works)
         self.batch: list[T] = []
         self._items: list[T] = []
@@ -104,7 +104,7 @@ def _nothing() -> None:
 
 
 def stream(
-    home: Home,
+    home: ClientScope,
     shape: Callable[[T], R],
     function: Callable[P, AsyncIterator[T]],
     /,

@@ -1,7 +1,7 @@
 """What runs on the loop for a thread that waits: begun, cancelled and ended together with it.
 
-A `Work` changes on the loop's thread alone. A thread that wants something of it hands in the call
-that shall wake it, and blocks on a plain lock: no timeout, no future, hence no error of theirs.
+A `LoopTask` changes on the loop's thread alone. A thread that wants something of it hands in the
+call that shall wake it, and blocks on a plain lock: no timeout, no future, hence no error of theirs.
 """
 
 import asyncio
@@ -22,7 +22,7 @@ HASTE: Final = 0.25
 _LOOK_UP: Final = 1.0
 
 
-class Works:
+class RunningTasks:
     """What one client has running.
 
     Attributes:
@@ -34,11 +34,11 @@ class Works:
     __slots__ = ("left_behind", "running")
 
     def __init__(self) -> None:
-        self.running: set[Work] = set()
-        self.left_behind: set[Work] = set()
+        self.running: set[LoopTask] = set()
+        self.left_behind: set[LoopTask] = set()
 
 
-class Work(ABC):
+class LoopTask(ABC):
     """A task on the loop that a thread waits for.
 
     Attributes:
@@ -59,7 +59,7 @@ class Work(ABC):
     )
     task_name: ClassVar[str] = "hostup-call"
 
-    def __init__(self, works: Works) -> None:
+    def __init__(self, works: RunningTasks) -> None:
         self.error: BaseException | None = None
         self._context = contextvars.copy_context()
         self._called_off = False

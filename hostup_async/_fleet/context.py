@@ -6,33 +6,33 @@ from hostup_async._fleet.evidence import Evidence
 from hostup_async._fleet.journal import Journal
 from hostup_async._fleet.plan import Plan
 from hostup_async._fleet.policy import FleetPolicy
-from hostup_async._fleet.rollout import Brakes
-from hostup_async._http.requester import Caller
+from hostup_async._fleet.rollout import Rollout
+from hostup_async._http.requester import Requester
 from hostup_async._operation import Operation
 from hostup_async._polling.poller import Poller
 from hostup_async._ratelimit.budget import Budget
 from hostup_async._store.records import Entry
-from hostup_async._token import Ticket
+from hostup_async._token import OperationRef
 from hostup_async._vps import VpsResource
 
 
 @frozen
-class Context:
+class RunContext:
     """What every course of a run needs."""
 
     plan: Plan
     policy: FleetPolicy
-    caller: Caller
+    caller: Requester
     poller: Poller
     vps: VpsResource
     journal: Journal
-    brakes: Brakes
+    brakes: Rollout
     evidence: Evidence
 
 
-def operation_of(context: Context, entry: Entry) -> Operation:
+def operation_of(context: RunContext, entry: Entry) -> Operation:
     """The operation that an entry tells of."""
-    ticket = Ticket(
+    ticket = OperationRef(
         context.plan.origin,
         entry.vps_id,
         context.plan.action,
@@ -45,10 +45,10 @@ def operation_of(context: Context, entry: Entry) -> Operation:
 
 
 @frozen
-class Means:
+class ClientParts:
     """What the client lends to its runs."""
 
-    caller: Caller
+    caller: Requester
     poller: Poller
     vps: VpsResource
     budget: Budget

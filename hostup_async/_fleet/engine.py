@@ -7,8 +7,8 @@ from functools import partial
 from typing import Any, Final
 
 from hostup_async._errors import RateLimited
-from hostup_async._fleet.context import Context
-from hostup_async._fleet.target import Course
+from hostup_async._fleet.context import RunContext
+from hostup_async._fleet.target import Target
 from hostup_async._models import Action
 from hostup_async._outcome import OutcomeStatus
 from hostup_async._polling.poller import Sender
@@ -28,11 +28,11 @@ class Engine(Sender):
         mistake: An error that is none of ours and ended a course; there should be none.
     """
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: RunContext) -> None:
         self.mistake: BaseException | None = None
         self._context: Final = context
         self._queue: Final = deque(context.journal.positions(EntryState.PLANNED))
-        self._courses: Final[dict[asyncio.Task[None], Course]] = {}
+        self._courses: Final[dict[asyncio.Task[None], Target]] = {}
         self._over = asyncio.Event()
         self._is_paused = False
         context.brakes.on_stop = self._drain
@@ -72,7 +72,7 @@ class Engine(Sender):
     def send(self, permit: Permit) -> None:
         """Send the next one."""
         entry = self._context.journal[self._queue.popleft()]
-        course = Course(self._context, entry)
+        course = Target(self._context, entry)
         begun = course.begin(permit, self._context.poller.sent)
         self._start(course, begun, self._context.brakes.sent())
 
@@ -86,7 +86,7 @@ class Engine(Sender):
         """Send and follow everything, or what is begun when the sending is stopped."""
         journal, deadline = self._context.journal, self._context.policy.deadline
         for position in list(journal.positions(EntryState.INTENT, EntryState.ACCEPTED)):
-            course = Course(self._context, journal[position])
+            course = Target(self._context, journal[position])
             self._start(course, course.go_on(), _FROM_BEFORE)
         if deadline is not None:
             self._after(deadline, partial(self.leave, "the run's deadline has passed"))
@@ -115,7 +115,7 @@ class Engine(Sender):
         self._is_paused = on
         self._context.poller.nudge()
 
-    def _start(self, course: Course, way: Coroutine[Any, Any, None], step: int) -> None:
+    def _start(self, course: Target, way: Coroutine[Any, Any, None], step: int) -> None:
         task = asyncio.create_task(way)
         self._courses[task] = course
         task.add_done_callback(partial(self._ended, step))

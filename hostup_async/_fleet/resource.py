@@ -6,7 +6,7 @@ from enum import StrEnum
 from typing import Final, TypeVar
 
 from hostup_async._errors import ConfigurationError, NotFound
-from hostup_async._fleet.context import Means
+from hostup_async._fleet.context import ClientParts
 from hostup_async._fleet.plan import Plan, Preflight, denial, distinct
 from hostup_async._fleet.policy import FleetPolicy
 from hostup_async._fleet.report import FleetReport
@@ -22,7 +22,7 @@ _FEW: Final = 10  # so many are read one by one rather than looked for in the wh
 class FleetResource:
     """Many VPSes at once: first a plan, then a run of it, resumed if need be."""
 
-    def __init__(self, means: Means, origin: str) -> None:
+    def __init__(self, means: ClientParts, origin: str) -> None:
         self._means: Final = means
         self._origin: Final = origin
 

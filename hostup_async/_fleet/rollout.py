@@ -12,7 +12,7 @@ _FAILURES: Final = frozenset({OutcomeStatus.FAILED, OutcomeStatus.REFUSED, Outco
 _FIRST_STEP: Final = 2
 
 
-class Brakes:
+class Rollout:
     """What has been sent and what is known of it, step by step.
 
     Args:

@@ -15,16 +15,16 @@ from typing import Final, Self
 import anyio
 
 from hostup_async._errors import ConfigurationError, HostUpError
-from hostup_async._fleet.context import Context, Means
+from hostup_async._fleet.context import ClientParts, RunContext
 from hostup_async._fleet.engine import Engine
 from hostup_async._fleet.evidence import Evidence
 from hostup_async._fleet.journal import Journal
 from hostup_async._fleet.plan import Plan
 from hostup_async._fleet.policy import FleetPolicy
 from hostup_async._fleet.report import FleetReport, RunSnapshot
-from hostup_async._fleet.rollout import Brakes
+from hostup_async._fleet.rollout import Rollout
 from hostup_async._outcome import Outcome
-from hostup_async._polling.durations import Durations
+from hostup_async._polling.durations import DurationModel
 from hostup_async._store.base import Store
 from hostup_async._store.open import open_store
 from hostup_async._store.owner import whoami
@@ -48,7 +48,12 @@ class FleetRun:
     """
 
     def __init__(
-        self, means: Means, plan: Plan, policy: FleetPolicy, store: AnyStore, run_id: str | None
+        self,
+        means: ClientParts,
+        plan: Plan,
+        policy: FleetPolicy,
+        store: AnyStore,
+        run_id: str | None,
     ) -> None:
         self.id: Final[str] = run_id or new_run_id()
         self.plan: Final = plan
@@ -56,7 +61,7 @@ class FleetRun:
         self._means: Final = means
         self._where: Final = store
         self._resumes: Final = run_id is not None
-        self._brakes: Final = Brakes(policy, len(plan))
+        self._brakes: Final = Rollout(policy, len(plan))
         self._stack = AsyncExitStack()
         self._parts: tuple[Store, Journal, Engine] | None = None
         self._task: asyncio.Task[None] | None = None
@@ -183,13 +188,13 @@ class FleetRun:
     async def _relearn(self, store: Store) -> None:
         text = await store.load_durations(self.plan.origin, self.plan.action)
         if text is not None:
-            self._means.poller.relearn(self.plan.action, Durations.from_json(text))
+            self._means.poller.relearn(self.plan.action, DurationModel.from_json(text))
 
     def _begin(self, store: Store, entries: list[Entry]) -> None:
         means = self._means
         journal = Journal(store, self.id, entries, means.caller.line.on_event)
         engine = Engine(
-            Context(
+            RunContext(
                 self.plan,
                 self.policy,
                 means.caller,

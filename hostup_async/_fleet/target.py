@@ -16,11 +16,11 @@ from hostup_async._errors import (
     Unauthorized,
     UntrustedPollUrl,
 )
-from hostup_async._fleet.context import Context, operation_of
+from hostup_async._fleet.context import RunContext, operation_of
 from hostup_async._fleet.evidence import Finding
 from hostup_async._fleet.plan import Preflight, read_denial
 from hostup_async._fleet.policy import OnAmbiguous
-from hostup_async._http.attempt import Deed
+from hostup_async._http.attempt import PowerAction
 from hostup_async._models import Job, JobStatus
 from hostup_async._operation import Operation, watch
 from hostup_async._polling.watch import Watch
@@ -29,7 +29,7 @@ from hostup_async._store.records import Entry, EntryState
 from hostup_async._vps import act
 
 
-class Course:
+class Target:
     """One VPS's way through a run.
 
     Args:
@@ -40,7 +40,7 @@ class Course:
 
     __slots__ = ("_context", "_entry", "_is_unsent", "_leaves", "_since", "_task")
 
-    def __init__(self, context: Context, entry: Entry) -> None:
+    def __init__(self, context: RunContext, entry: Entry) -> None:
         self._context: Final = context
         self._entry = entry
         self._task: asyncio.Task[Any] | None = None
@@ -106,7 +106,7 @@ class Course:
     ) -> tuple[Operation | HostUpError | None, Watch | None]:
         """Record the intent, then send; the answer, if it was sent, and the watch on its job."""
         context = self._context
-        deed = Deed(context.plan.action, self._entry.vps_id)
+        deed = PowerAction(context.plan.action, self._entry.vps_id)
         self._is_unsent = True
         try:
             if not await self._intend(permit):

@@ -9,19 +9,19 @@ from attrs import field, frozen
 
 from hostup_async._errors import HostUpError, NetworkError, NotSent, UnreadableReply
 from hostup_async._events import OnEvent, Paused, RequestDone, tell
-from hostup_async._http.responses import Read, understand
-from hostup_async._http.retry import Happened, Verdict, decide
+from hostup_async._http.responses import Read, parse_response
+from hostup_async._http.retry import Decision, RequestOutcome, decide
 from hostup_async._http.transport import Exchange, Transport, Url
 from hostup_async._models import Action
 from hostup_async._ratelimit.headers import EMPTY
-from hostup_async._ratelimit.limiter import Gate
+from hostup_async._ratelimit.limiter import RateLimiter
 from hostup_async._ratelimit.limits import RequestClass
 from hostup_async._ratelimit.queue import Permit
 
 T = TypeVar("T")
 
 
-class Deed(NamedTuple):
+class PowerAction(NamedTuple):
     """What an action does, and to which VPS."""
 
     action: Action
@@ -34,7 +34,7 @@ class Request(NamedTuple):
     method: str
     url: Url
     body: bytes | None = None
-    deed: Deed | None = None
+    deed: PowerAction | None = None
     kind: RequestClass = RequestClass.PREFLIGHT
     to_the_end: bool = False
 
@@ -52,7 +52,7 @@ class Line:
     """
 
     transport: Transport
-    gate: Gate
+    gate: RateLimiter
     on_event: OnEvent | None = None
     acting: set[asyncio.Task[None]] = field(factory=set[asyncio.Task[None]])
 
@@ -65,7 +65,7 @@ class Attempt(Generic[T]):
     def __init__(self, request: Request, read: Read[T]) -> None:
         self.request = request
         self.exchange = Exchange()
-        self.happened = Happened.NEVER_SENT
+        self.happened = RequestOutcome.NEVER_SENT
         self.status: int | None = None
         self.value: T | None = None
         self.error: HostUpError | None = None
@@ -79,7 +79,7 @@ class Attempt(Generic[T]):
             await self._send(line.transport)
         except BaseException:  # cancelled, or a mistake of ours: it went out all the same
             if self.exchange.sends:
-                self.happened = Happened.IN_DOUBT
+                self.happened = RequestOutcome.IN_DOUBT
                 self.error = NetworkError("It was cut off before its answer came.")
             raise
         finally:
@@ -100,7 +100,7 @@ class Attempt(Generic[T]):
             raise
 
     @property
-    def verdict(self) -> Verdict:
+    def verdict(self) -> Decision:
         """What follows from what happened."""
         return decide(self.happened, acts=self.request.deed is not None)
 
@@ -115,21 +115,21 @@ class Attempt(Generic[T]):
                 request.method, request.url, self.exchange, body=request.body
             )
             self.status = answer.status
-            self.happened, self.value, self.error, self.reading = understand(
+            self.happened, self.value, self.error, self.reading = parse_response(
                 request.what, answer, self._read
             )
         except NetworkError as error:
             self.error = error
             if not isinstance(error, NotSent):
-                self.happened = Happened.IN_DOUBT
+                self.happened = RequestOutcome.IN_DOUBT
         except Exception as error:  # whatever it is, the request went out
             if not self.exchange.sends:
                 raise
-            self.happened = Happened.IN_DOUBT
+            self.happened = RequestOutcome.IN_DOUBT
             self.error = UnreadableReply(f"The answer could not be read ({error!r}).")
 
     def _settle(self, line: Line, permit: Permit, duration: float) -> None:
-        limited = self.verdict is Verdict.PAUSE
+        limited = self.verdict is Decision.PAUSE
         pause = line.gate.release(
             permit, sends=self.exchange.sends, limited=limited, reading=self.reading
         )

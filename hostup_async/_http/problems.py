@@ -96,7 +96,7 @@ def read_problem(status: int, body: object, retry_after: float | None = None) ->
     )
 
 
-def is_denied(body: object) -> bool:
+def is_failure_envelope(body: object) -> bool:
     """Whether a 2xx takes itself back: `success: false`, and no job in it."""
     return says_no(body) and not _is_named(find_job(body))
 
@@ -105,7 +105,7 @@ def _is_named(job: Job | None) -> bool:
     return job is not None and bool(job.id or job.poll_url or job.is_final)
 
 
-def meant_status(problem: Problem) -> int:
+def effective_status(problem: Problem) -> int:
     """The status that a problem means: its code outweighs a status that says less.
 
     A 5xx stays one whatever its code: a gateway in front of the API may have passed the action on.
@@ -117,9 +117,9 @@ def meant_status(problem: Problem) -> int:
     return problem.status
 
 
-def make_refusal(what: str, problem: Problem, *, is_html: bool = False) -> ApiError:
+def make_api_error(what: str, problem: Problem, *, is_html: bool = False) -> ApiError:
     """The error for an answer that says no; `what` names the request."""
-    status = min(meant_status(problem), _SERVER_ERROR)
+    status = min(effective_status(problem), _SERVER_ERROR)
     cls = _CLASSES.get(status, ApiError)
     otherwise = _REDIRECTED if status in _REDIRECTS else _OTHERWISE
     advice = _ADVICE_BY_CODE.get(problem.code or "") or _ADVICE.get(status, otherwise)

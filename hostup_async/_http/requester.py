@@ -13,25 +13,25 @@ import anyio
 
 from hostup_async._errors import HostUpError, OutcomeUnknown, RateLimited
 from hostup_async._events import Accepted, InDoubt, Retrying, Waiting, tell
-from hostup_async._http.attempt import Attempt, Deed, Line, Request
+from hostup_async._http.attempt import Attempt, Line, PowerAction, Request
 from hostup_async._http.jobs import read_accepted, read_job
 from hostup_async._http.problems import make_outcome_unknown
 from hostup_async._http.responses import Read
-from hostup_async._http.retry import Retries, RetryQuota, Verdict
+from hostup_async._http.retry import Decision, Retries, RetryQuota
 from hostup_async._http.transport import Url
 from hostup_async._models import Job
 from hostup_async._ratelimit.limits import RequestClass, WaitReason
 from hostup_async._ratelimit.queue import Permit
 from hostup_async._ratelimit.snapshot import BudgetSnapshot
-from hostup_async._token import Ticket, make_token
+from hostup_async._token import OperationRef, make_token
 
 T = TypeVar("T")
 _LOGGER: Final = logging.getLogger("hostup")
 _SAME_WAIT: Final = 0.05
-_ENDS: Final = frozenset({Verdict.ACCEPT, Verdict.OUTCOME_UNKNOWN, Verdict.RAISE})
+_ENDS: Final = frozenset({Decision.ACCEPT, Decision.OUTCOME_UNKNOWN, Decision.RAISE})
 
 
-class Caller:
+class Requester:
     """Makes calls on one line, by the table of the retry module.
 
     Attributes:
@@ -72,13 +72,13 @@ class Caller:
 
     async def act(
         self,
-        deed: Deed,
+        deed: PowerAction,
         url: Url,
         body: bytes | None = None,
         *,
         permit: Permit | None = None,
         to_the_end: bool = False,
-    ) -> tuple[Ticket, Job]:
+    ) -> tuple[OperationRef, Job]:
         """A power action, sent at most once as far as can be known: its job, and how to follow it.
 
         A `permit` that was taken before is spent on the first try. With `to_the_end`, a
@@ -122,11 +122,11 @@ class Caller:
                 self._quota.give()
                 return attempt
             match attempt.verdict:
-                case Verdict.PAUSE:
+                case Decision.PAUSE:
                     refusal = error
-                case Verdict.RETRY:
+                case Decision.RETRY:
                     await self._back_off(request, error, retries)
-                case Verdict.OUTCOME_UNKNOWN:
+                case Decision.OUTCOME_UNKNOWN:
                     return attempt
                 case _:
                     raise error
@@ -173,9 +173,9 @@ class Caller:
         tell(self.line.on_event, Retrying(request.method, request.url.path, delay, str(error)))
         await anyio.sleep(delay)
 
-    def _accept(self, attempt: Attempt[Job], deed: Deed) -> Ticket:
+    def _accept(self, attempt: Attempt[Job], deed: PowerAction) -> OperationRef:
         job = attempt.result()
-        ticket = Ticket(
+        ticket = OperationRef(
             base=self.line.transport.base,
             vps_id=deed.vps_id,
             action=deed.action,
@@ -189,7 +189,9 @@ class Caller:
             tell(self.line.on_event, Accepted(deed.vps_id, deed.action, job.id, token))
         return ticket
 
-    def _doubt(self, attempt: Attempt[Job], deed: Deed, error: HostUpError) -> OutcomeUnknown:
+    def _doubt(
+        self, attempt: Attempt[Job], deed: PowerAction, error: HostUpError
+    ) -> OutcomeUnknown:
         sent_at = attempt.exchange.sent_at
         tell(self.line.on_event, InDoubt(deed.vps_id, deed.action, sent_at, str(error)))
         return make_outcome_unknown(
@@ -200,17 +202,17 @@ class Caller:
             problem=error.problem,
         )
 
-    def _last_words(self, attempt: Attempt[Job], deed: Deed) -> str | None:
+    def _last_words(self, attempt: Attempt[Job], deed: PowerAction) -> str | None:
         """What whoever catches the cancellation must know of the action."""
         match attempt.verdict:
-            case Verdict.ACCEPT:
+            case Decision.ACCEPT:
                 ticket = self._accept(attempt, deed)
                 return (
                     f"The {deed.action} of {deed.vps_id} was accepted before the cancellation, as "
                     f"job {ticket.job_id!r}: "
                     f"follow it with client.operation({make_token(ticket)!r})."
                 )
-            case Verdict.OUTCOME_UNKNOWN if attempt.error is not None:
+            case Decision.OUTCOME_UNKNOWN if attempt.error is not None:
                 return str(self._doubt(attempt, deed, attempt.error))
             case _:
                 return None

@@ -5,9 +5,9 @@ from collections.abc import Callable
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from hostup_async._errors import HostUpError, UnreadableReply
-from hostup_async._http.problems import is_denied, make_refusal, read_problem
-from hostup_async._http.retry import Happened, classify
-from hostup_async._http.transport import Answer
+from hostup_async._http.problems import is_failure_envelope, make_api_error, read_problem
+from hostup_async._http.retry import RequestOutcome, classify
+from hostup_async._http.transport import Response
 from hostup_async._http.wire import SUCCESSES, looks_like_html, read_json
 from hostup_async._ratelimit.headers import RateLimitReading, read_rate_limit
 
@@ -16,16 +16,16 @@ Read = Callable[[Any], T]
 """What makes a value of an answer's JSON; it raises `UnreadableReply` and nothing else."""
 
 
-class Reply(NamedTuple, Generic[T]):
+class ParsedResponse(NamedTuple, Generic[T]):
     """An answer understood: `value` where `error` is None."""
 
-    happened: Happened
+    happened: RequestOutcome
     value: T | None
     error: HostUpError | None
     reading: RateLimitReading
 
 
-def understand(what: str, answer: Answer, read: Read[T]) -> Reply[T]:
+def parse_response(what: str, answer: Response, read: Read[T]) -> ParsedResponse[T]:
     """Tell a success from a refusal and from an answer that leaves the matter in doubt.
 
     A status that came counts, even where its body did not follow or is not JSON.
@@ -34,25 +34,25 @@ def understand(what: str, answer: Answer, read: Read[T]) -> Reply[T]:
         return _refused(what, answer, _json_or_none(answer.body))
     try:
         body = _whole_json(answer)
-        if not is_denied(body):
-            return Reply(Happened.ANSWERED, read(body), None, _read_limit(answer))
+        if not is_failure_envelope(body):
+            return ParsedResponse(RequestOutcome.ANSWERED, read(body), None, _read_limit(answer))
     except UnreadableReply as error:
-        return Reply(Happened.IN_DOUBT, None, error, _read_limit(answer))
+        return ParsedResponse(RequestOutcome.IN_DOUBT, None, error, _read_limit(answer))
     return _refused(what, answer, body)
 
 
-def _refused(what: str, answer: Answer, body: object) -> Reply[Any]:
+def _refused(what: str, answer: Response, body: object) -> ParsedResponse[Any]:
     reading = _read_limit(answer, body)
     problem = read_problem(answer.status, body, reading.retry_after)
-    error = make_refusal(what, problem, is_html=looks_like_html(answer.body))
-    return Reply(classify(problem), None, error, reading)
+    error = make_api_error(what, problem, is_html=looks_like_html(answer.body))
+    return ParsedResponse(classify(problem), None, error, reading)
 
 
-def _read_limit(answer: Answer, body: object = None) -> RateLimitReading:
+def _read_limit(answer: Response, body: object = None) -> RateLimitReading:
     return read_rate_limit(answer.headers, body, now=time.time())
 
 
-def _whole_json(answer: Answer) -> Any:  # noqa: ANN401 - JSON is anything
+def _whole_json(answer: Response) -> Any:  # noqa: ANN401 - JSON is anything
     if answer.flaw is not None:
         msg = f"The API's answer cannot be read: {answer.flaw}."
         raise UnreadableReply(msg)

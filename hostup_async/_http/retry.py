@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from enum import Enum, auto
 from typing import Final
 
-from hostup_async._http.problems import meant_status
+from hostup_async._http.problems import effective_status
 from hostup_async._http.wire import SUCCESSES
 from hostup_async._models import Problem
 
@@ -17,7 +17,7 @@ _FIRST_DELAY: Final = 0.5
 _LONGEST_DELAY: Final = 15.0
 
 
-class Happened(Enum):
+class RequestOutcome(Enum):
     """What became of one request."""
 
     ANSWERED = auto()
@@ -36,7 +36,7 @@ class Happened(Enum):
     """The API said no: 400 to 409, and the other statuses like them."""
 
 
-class Verdict(Enum):
+class Decision(Enum):
     """What to do about it."""
 
     ACCEPT = auto()
@@ -49,40 +49,41 @@ class Verdict(Enum):
 
 #                      an action that must not happen twice, a request that only reads
 _TABLE: Final = {
-    Happened.ANSWERED: (Verdict.ACCEPT, Verdict.ACCEPT),
-    Happened.NEVER_SENT: (Verdict.RETRY, Verdict.RETRY),
-    Happened.LIMITED: (Verdict.PAUSE, Verdict.PAUSE),
-    Happened.TAKEN_BACK: (Verdict.RAISE, Verdict.PAUSE),
-    Happened.IN_DOUBT: (Verdict.OUTCOME_UNKNOWN, Verdict.RETRY),
-    Happened.REDIRECTED: (Verdict.OUTCOME_UNKNOWN, Verdict.RAISE),
-    Happened.REFUSED: (Verdict.RAISE, Verdict.RAISE),
+    RequestOutcome.ANSWERED: (Decision.ACCEPT, Decision.ACCEPT),
+    RequestOutcome.NEVER_SENT: (Decision.RETRY, Decision.RETRY),
+    RequestOutcome.LIMITED: (Decision.PAUSE, Decision.PAUSE),
+    RequestOutcome.TAKEN_BACK: (Decision.RAISE, Decision.PAUSE),
+    RequestOutcome.IN_DOUBT: (Decision.OUTCOME_UNKNOWN, Decision.RETRY),
+    RequestOutcome.REDIRECTED: (Decision.OUTCOME_UNKNOWN, Decision.RAISE),
+    RequestOutcome.REFUSED: (Decision.RAISE, Decision.RAISE),
 }
 
 
 _TOO_MANY_REQUESTS: Final = 429
 _BY_STATUS: Final = {
-    408: Happened.IN_DOUBT,  # the server waited for more of the request: it may have had enough
-    _TOO_MANY_REQUESTS: Happened.LIMITED,
+    # The server waited for more of the request: it may have had enough.
+    408: RequestOutcome.IN_DOUBT,
+    _TOO_MANY_REQUESTS: RequestOutcome.LIMITED,
 }
 _BY_HUNDREDS: Final = {
-    2: Happened.REFUSED,  # a 2xx that takes itself back: `success: false`
-    3: Happened.REDIRECTED,
-    4: Happened.REFUSED,
+    2: RequestOutcome.REFUSED,  # a 2xx that takes itself back: `success: false`
+    3: RequestOutcome.REDIRECTED,
+    4: RequestOutcome.REFUSED,
 }
 
 
-def decide(happened: Happened, *, acts: bool) -> Verdict:
+def decide(happened: RequestOutcome, *, acts: bool) -> Decision:
     """Look it up; `acts` tells a power action from a request that only reads."""
     for_actions, for_reads = _TABLE[happened]
     return for_actions if acts else for_reads
 
 
-def classify(problem: Problem) -> Happened:
+def classify(problem: Problem) -> RequestOutcome:
     """What an answer that is no success means: the status, and a code that says more."""
-    status = meant_status(problem)
+    status = effective_status(problem)
     if status == _TOO_MANY_REQUESTS and problem.status in SUCCESSES:
-        return Happened.TAKEN_BACK
-    return _BY_STATUS.get(status) or _BY_HUNDREDS.get(status // 100, Happened.IN_DOUBT)
+        return RequestOutcome.TAKEN_BACK
+    return _BY_STATUS.get(status) or _BY_HUNDREDS.get(status // 100, RequestOutcome.IN_DOUBT)
 
 
 def delays() -> Iterator[float]:

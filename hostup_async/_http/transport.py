@@ -48,7 +48,7 @@ class Exchange:
         self.sent_at: float = 0.0
 
 
-class Answer(NamedTuple):
+class Response(NamedTuple):
     """An answer as it came; `flaw` says why its body is not whole, where it is not."""
 
     status: int
@@ -168,7 +168,7 @@ class Transport:
 
     async def send(
         self, method: str, url: URL, exchange: Exchange, *, body: bytes | None = None
-    ) -> Answer:
+    ) -> Response:
         """One request and its answer, whatever its status; no redirect is followed.
 
         Raises:
@@ -195,7 +195,7 @@ class Transport:
             raise self._failure(error, exchange) from self._bare(error)
         async with response:
             status, headers, body, flaw = await _read(response)
-        return Answer(status, headers, self._key.redact_bytes(body), flaw)
+        return Response(status, headers, self._key.redact_bytes(body), flaw)
 
     def _opened(self) -> Session:
         if self._session is None or self._session.closed:
@@ -253,7 +253,7 @@ def _origin_of(url: URL) -> tuple[str, str | None, int | None]:
     return url.scheme, url.host, url.port  # a port that is left out is the scheme's own
 
 
-async def _read(response: aiohttp.ClientResponse) -> Answer:
+async def _read(response: aiohttp.ClientResponse) -> Response:
     """The body, up to a bound. A status that came counts even if the body did not follow."""
     flaw = None
     body = b""
@@ -266,4 +266,4 @@ async def _read(response: aiohttp.ClientResponse) -> Answer:
                 break
     except (aiohttp.ClientError, TimeoutError, OSError) as error:
         flaw = f"it broke off after {len(body)} bytes, {type(error).__name__}"
-    return Answer(response.status, response.headers, body, flaw)
+    return Response(response.status, response.headers, body, flaw)

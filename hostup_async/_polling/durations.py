@@ -54,7 +54,7 @@ def _prior(edge: float, length: float) -> float:
 _PRIOR: Final = [_prior(edge, length) for edge, length in zip(EDGES, LENGTHS, strict=True)]
 
 
-class Durations:
+class DurationModel:
     """The learnt distribution of how long the jobs of one action take, in seconds.
 
     Attributes:
@@ -140,7 +140,7 @@ class Durations:
         )
 
     @classmethod
-    def from_json(cls, text: str | None) -> "Durations":
+    def from_json(cls, text: str | None) -> "DurationModel":
         """What was learnt before; a text that makes no sense teaches nothing."""
         durations = cls()
         try:

@@ -11,10 +11,10 @@ from typing import Final
 
 from hostup_async._errors import ClientClosed, RateLimited
 from hostup_async._models import Action, Job
-from hostup_async._polling.durations import Durations
-from hostup_async._polling.scheduler import Look, Pilot, Rest, Send, Window
+from hostup_async._polling.durations import DurationModel
+from hostup_async._polling.scheduler import ConcurrencyLimit, Poll, PollScheduler, Rest, Send
 from hostup_async._polling.watch import LookAt, Watch
-from hostup_async._ratelimit.limiter import Gate
+from hostup_async._ratelimit.limiter import RateLimiter
 from hostup_async._ratelimit.limits import RequestClass
 from hostup_async._ratelimit.queue import Permit
 
@@ -62,26 +62,26 @@ class Poller:
         gate: Whose permits it spends.
     """
 
-    def __init__(self, gate: Gate) -> None:
+    def __init__(self, gate: RateLimiter) -> None:
         self._gate: Final = gate
-        self._pilot: Final = Pilot[Watch]()
-        self._durations: defaultdict[Action, Durations] = defaultdict(Durations)
+        self._pilot: Final = PollScheduler[Watch]()
+        self._durations: defaultdict[Action, DurationModel] = defaultdict(DurationModel)
         self._senders: list[Sender] = []
         self._watches: set[Watch] = set()
         self._looks: set[asyncio.Task[None]] = set()
         self._task: asyncio.Task[None] | None = None
         self._wake: asyncio.Event = asyncio.Event()
 
-    def durations(self, action: Action | None) -> Durations:
+    def durations(self, action: Action | None) -> DurationModel:
         """What is known of how long the jobs of an action take; it goes on learning."""
         return self._durations[action or Action.RESET]
 
-    def relearn(self, action: Action, durations: Durations) -> None:
+    def relearn(self, action: Action, durations: DurationModel) -> None:
         """Begin with what was learnt before, where nothing was learnt here yet."""
         if not self.durations(action).certainty():
             self._durations[action] = durations
 
-    def window(self) -> Window:
+    def window(self) -> ConcurrencyLimit:
         """How many actions may be in flight."""
         return self._pilot.window(self._gate.rate())
 
@@ -173,15 +173,15 @@ class Poller:
                 sender.fail(error)
             raise
 
-    async def _carry_out(self, decision: Look[Watch] | Send | Rest) -> None:
+    async def _carry_out(self, decision: Poll[Watch] | Send | Rest) -> None:
         if isinstance(decision, Rest):
             await self._rest(decision.until)
-        elif isinstance(decision, Look):
+        elif isinstance(decision, Poll):
             await self._look(decision.key)
         else:
             await self._send()
 
-    def _decide(self) -> Look[Watch] | Send | Rest:
+    def _decide(self) -> Poll[Watch] | Send | Rest:
         senders = self._senders
         limits = [sender.limit for sender in senders]
         self._pilot.limit = None if None in limits or not limits else sum(filter(None, limits))

@@ -5,7 +5,7 @@ from heapq import heapify, heappop, heappush
 from math import inf
 from typing import Final, Generic, TypeVar
 
-from hostup_async._polling.durations import Durations
+from hostup_async._polling.durations import DurationModel
 
 K = TypeVar("K", bound=Hashable)
 
@@ -25,7 +25,7 @@ _SCOUTS_PRICE: Final = 0.5
 _GOLDEN: Final = 0.618033988749895
 
 
-class Watched(Generic[K]):
+class PolledJob(Generic[K]):
     """One job. Its ages count from `began`; all is in seconds.
 
     Attributes:
@@ -52,7 +52,7 @@ class Watched(Generic[K]):
         "turn",
     )
 
-    def __init__(self, key: K, durations: Durations, began: float, deadline: float) -> None:
+    def __init__(self, key: K, durations: DurationModel, began: float, deadline: float) -> None:
         self.key: Final = key
         self.durations: Final = durations
         self.began: Final = began
@@ -71,7 +71,7 @@ class Watched(Generic[K]):
         return max(self.not_before, min(self.began + age, self.deadline))
 
 
-class Watchlist(Generic[K]):
+class PollQueue(Generic[K]):
     """A heap of the jobs that wait for a look, by the moment when it is worth its price.
 
     Attributes:
@@ -79,20 +79,20 @@ class Watchlist(Generic[K]):
     """
 
     def __init__(self) -> None:
-        self.jobs: Final[dict[K, Watched[K]]] = {}
-        self._heap: list[tuple[float, int, Watched[K]]] = []
+        self.jobs: Final[dict[K, PolledJob[K]]] = {}
+        self._heap: list[tuple[float, int, PolledJob[K]]] = []
         self._price = 1.0
         self._outdated = False
-        self._late: list[Watched[K]] = []  # their due times are yet to be set anew
+        self._late: list[PolledJob[K]] = []  # their due times are yet to be set anew
         self._looks = self._turn = self._steps = 0
 
-    def put(self, job: Watched[K]) -> None:
+    def put(self, job: PolledJob[K]) -> None:
         """From now on a look at the job can become due."""
         self._looks += 1
         job.looks = self._looks
         self._push(job)
 
-    def take(self) -> Watched[K]:
+    def take(self) -> PolledJob[K]:
         """Remove the job that `first` returned, to look at it."""
         job = heappop(self._heap)[2]
         job.turn = 0
@@ -104,7 +104,7 @@ class Watchlist(Generic[K]):
         if job:
             job.turn = 0
 
-    def first(self, price: float) -> tuple[float, Watched[K] | None]:
+    def first(self, price: float) -> tuple[float, PolledJob[K] | None]:
         """The job at which a look is due first, and when; infinitely late where there is none."""
         self._steps += 1
         if not self._late and self._steps > len(self.jobs) - _FEW:
@@ -112,7 +112,7 @@ class Watchlist(Generic[K]):
         self._go_on(_FEW)
         return self._top()
 
-    def first_of_all(self, price: float) -> tuple[float, Watched[K] | None]:
+    def first_of_all(self, price: float) -> tuple[float, PolledJob[K] | None]:
         """The same, for when there is time to spare; `is_late` says whether it was not enough."""
         if not self._late:
             self._begin_anew(price)
@@ -128,12 +128,12 @@ class Watchlist(Generic[K]):
         """What is known of durations has changed."""
         self._outdated = True
 
-    def _push(self, job: Watched[K]) -> None:
+    def _push(self, job: PolledJob[K]) -> None:
         self._turn += 1
         job.turn = self._turn
         heappush(self._heap, (job.due(self._price), job.turn, job))
 
-    def _top(self) -> tuple[float, Watched[K] | None]:
+    def _top(self) -> tuple[float, PolledJob[K] | None]:
         heap = self._heap
         while heap and heap[0][1] != heap[0][2].turn:
             heappop(heap)

@@ -1,7 +1,7 @@
 """What to spend the next request on: a look at a job, or one more action.
 
 Pure logic on a clock that is passed in. A look is worth the time for which its job has probably
-been over without our knowing (`Durations.undetected`). Its price, also in seconds, rises while
+been over without our knowing (`DurationModel.undetected`). Its price, also in seconds, rises while
 actions wait for requests and falls while requests are left over.
 """
 
@@ -10,8 +10,8 @@ from typing import Final, Generic
 
 from attrs import frozen
 
-from hostup_async._polling.durations import Durations
-from hostup_async._polling.queue import K, Watched, Watchlist
+from hostup_async._polling.durations import DurationModel
+from hostup_async._polling.queue import K, PolledJob, PollQueue
 
 # The price of a look, in seconds undetected. At the lowest one, requests cost nothing.
 LOWEST_PRICE: Final = 0.22
@@ -37,15 +37,15 @@ _GETS_USED: Final = 1 + 1 / 300
 
 
 @frozen
-class Look(Generic[K]):
-    """Look at this job, then call `Pilot.looked`."""
+class Poll(Generic[K]):
+    """Look at this job, then call `PollScheduler.looked`."""
 
     key: K
 
 
 @frozen
 class Send:
-    """Send the next action, then call `Pilot.sent`."""
+    """Send the next action, then call `PollScheduler.sent`."""
 
 
 @frozen
@@ -62,7 +62,7 @@ class Rest:
 
 
 @frozen
-class Window:
+class ConcurrencyLimit:
     """How many actions may be in flight.
 
     Attributes:
@@ -77,7 +77,7 @@ class Window:
 _SEND: Final = Send()
 
 
-class Pilot(Generic[K]):
+class PollScheduler(Generic[K]):
     """Decides, for each request that may be sent, what it is best spent on.
 
     Args:
@@ -88,11 +88,11 @@ class Pilot(Generic[K]):
         held_back: For how long, in seconds, requests were left unused because of the limit.
     """
 
-    def __init__(self, durations: Durations | None = None, *, limit: int | None = None) -> None:
-        self.durations = durations or Durations()
+    def __init__(self, durations: DurationModel | None = None, *, limit: int | None = None) -> None:
+        self.durations = durations or DurationModel()
         self.limit = limit
         self.held_back = 0.0
-        self._list: Watchlist[K] = Watchlist()
+        self._list: PollQueue[K] = PollQueue()
         self._sending = 0
         self._price = LOWEST_PRICE
         self._then = inf
@@ -113,7 +113,7 @@ class Pilot(Generic[K]):
         """Actions that are being sent, and jobs whose end is not known."""
         return self._sending + len(self._list.jobs)
 
-    def plan_for(self, durations: Durations) -> None:
+    def plan_for(self, durations: DurationModel) -> None:
         """Let the actions to be sent be ones of which this is known."""
         if durations is not self.durations:
             self.durations, self._usual_mean = durations, durations.mean()
@@ -125,7 +125,7 @@ class Pilot(Generic[K]):
         *,
         began_at: float | None = None,
         deadline: float = inf,
-        durations: Durations | None = None,
+        durations: DurationModel | None = None,
     ) -> None:
         """Begin to watch a job, or begin anew.
 
@@ -138,7 +138,7 @@ class Pilot(Generic[K]):
         """
         self._list.drop(key)
         began = now if began_at is None else min(began_at, now)
-        job = Watched(key, durations or self.durations, began, deadline)
+        job = PolledJob(key, durations or self.durations, began, deadline)
         self._list.jobs[key] = job
         self._list.put(job)
 
@@ -187,7 +187,7 @@ class Pilot(Generic[K]):
         tokens_idle: float,
         sends_waiting: int,
         may_send: bool = True,
-    ) -> Look[K] | Send | Rest:
+    ) -> Poll[K] | Send | Rest:
         """What to do with the request that may be sent now.
 
         Args:
@@ -217,7 +217,7 @@ class Pilot(Generic[K]):
             return Rest(min(due, now + _LONGEST_STEP) if job else due)
         return self._idle(now, window, sends_waiting)
 
-    def window(self, rate: float | None) -> Window:
+    def window(self, rate: float | None) -> ConcurrencyLimit:
         """How many actions may be in flight at this rate, by Little's law.
 
         Args:
@@ -226,21 +226,21 @@ class Pilot(Generic[K]):
         wanted = DEFAULT_WINDOW
         if rate is not None and rate < inf:
             wanted = max(1, ceil(_AMPLE * rate / 2 * (self._bearable_mean() + self._price)))
-        return Window(wanted if self.limit is None else min(wanted, self.limit), wanted)
+        return ConcurrencyLimit(wanted if self.limit is None else min(wanted, self.limit), wanted)
 
     def _bearable_mean(self) -> float:
         """The mean duration, or less where it grew so much that our own rate may be the cause."""
         mean, bearable = self.durations.mean(), _SLOWER * self._usual_mean
         return mean if mean <= bearable else bearable * max(_LEAST_SHARE, bearable / mean)
 
-    def _look(self, now: float) -> Look[K]:
+    def _look(self, now: float) -> Poll[K]:
         job = self._list.take()
         job.asked_age = max(job.asked_age, now - job.began)
         if now >= job.deadline:
             job.deadline = inf
-        return Look(job.key)
+        return Poll(job.key)
 
-    def _idle(self, now: float, window: Window, sends_waiting: int) -> Look[K] | Rest:
+    def _idle(self, now: float, window: ConcurrencyLimit, sends_waiting: int) -> Poll[K] | Rest:
         """No look is worth its price and nothing may be sent: there are requests to spare."""
         due, job = self._list.first_of_all(self._price)
         if job and sends_waiting:  # for the window
@@ -269,7 +269,7 @@ class Pilot(Generic[K]):
         """The price from which on looks are rarely in vain; low while there is much to learn."""
         return _DEAREST * self._bearable_mean() * self.durations.certainty()
 
-    def _learn(self, job: Watched[K], age: float, *, ended: bool, exact: float | None) -> None:
+    def _learn(self, job: PolledJob[K], age: float, *, ended: bool, exact: float | None) -> None:
         durations, seen = job.durations, job.seen_age
         version = durations.version
         durations.check(seen, job.asked_age, ended=ended)

@@ -8,7 +8,7 @@ from typing import ClassVar, Final
 from weakref import WeakValueDictionary
 
 from hostup_async._config import Seconds, seconds
-from hostup_async._ratelimit.limiter import Gate
+from hostup_async._ratelimit.limiter import RateLimiter
 from hostup_async._ratelimit.limits import RateLimit
 from hostup_async._ratelimit.snapshot import BudgetSnapshot
 
@@ -48,7 +48,9 @@ class Budget:
         max_wait: Seconds = DEFAULT_MAX_WAIT,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.gate: Final[Gate] = Gate(limit, seconds(max_wait, name="max_wait"), clock)
+        self.gate: Final[RateLimiter] = RateLimiter(
+            limit, seconds(max_wait, name="max_wait"), clock
+        )
 
     @classmethod
     def shared(cls, origin: str, fingerprint: str) -> "Budget":

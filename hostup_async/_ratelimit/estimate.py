@@ -28,7 +28,7 @@ _LONGEST_CALM: Final = 3600.0
 
 
 @frozen(kw_only=True)
-class Evidence:
+class Observation:
     """What the books say when an answer comes.
 
     Attributes:
@@ -54,7 +54,7 @@ class Evidence:
     told_left: float
 
 
-class Belief:
+class LimitEstimate:
     """A limit, as far as it is known.
 
     Attributes:
@@ -114,7 +114,7 @@ class Belief:
             self._grown_from = self._grown_from or self.cap
             self.cap, self._step = more, 2 * self._step
 
-    def heard(self, reading: RateLimitReading, seen: Evidence, *, news: bool) -> None:
+    def heard(self, reading: RateLimitReading, seen: Observation, *, news: bool) -> None:
         """An answer that was no refusal names the limit; only `news` may raise a belief."""
         limit = reading.limit
         if self.given or not limit or reading.reset_after is None:
@@ -124,7 +124,7 @@ class Belief:
         elif limit < self.limit or (news and limit > self.limit):
             self._believe(limit, self.window)
 
-    def limited(self, reading: RateLimitReading, seen: Evidence) -> None:
+    def limited(self, reading: RateLimitReading, seen: Observation) -> None:
         """Learn from a refusal that came although we kept to what was believed."""
         limit = reading.limit or (self.limit if self.is_known else len(seen.spent))
         if self.given or not limit or reading.wait is None:
@@ -172,14 +172,14 @@ class Belief:
             self.window = max(window if window > self.window else next_whole, self.window)
             self.confirmed = False
 
-    def _came_early(self, window: float, seen: Evidence) -> None:
+    def _came_early(self, window: float, seen: Observation) -> None:
         """Others take a part, or it is a bucket: then what was accepted tells the true rate."""
         if self.confirmed or seen.since_429 < _ENOUGH:
             self._shrink(_SHRINK, seen)
         elif seen.elapsed < inf:
             self._keep_to(window, seen.elapsed, seen.since_429)
 
-    def _shrink(self, factor: float, seen: Evidence) -> None:
+    def _shrink(self, factor: float, seen: Observation) -> None:
         """Allow ourselves less, but no less than what went well since the refusal before."""
         went_well = _SAFE * self.window * seen.since_429 / seen.elapsed
         self.cap = max(1, floor(max(factor * self.cap, min(went_well, self.cap - 1))))
@@ -192,7 +192,7 @@ class Belief:
         self.window = window * self.cap / allowed
 
 
-def _measure(reading: RateLimitReading, seen: Evidence, limit: float) -> float:
+def _measure(reading: RateLimitReading, seen: Observation, limit: float) -> float:
     """The length of the window: from its first request to its announced end.
 
     Announced moments are rounded up, mostly to a second, and most windows are whole seconds
@@ -204,7 +204,7 @@ def _measure(reading: RateLimitReading, seen: Evidence, limit: float) -> float:
     return floor(length) if length >= 1 else max(length, _SHORTEST_WINDOW)
 
 
-def _opened_at(seen: Evidence, limit: float) -> float:
+def _opened_at(seen: Observation, limit: float) -> float:
     """When the window opened: it holds no more requests than its limit."""
     opened_at = seen.sent_at if seen.opened_at is None else seen.opened_at
     return max(opened_at, seen.spent[-int(limit)]) if len(seen.spent) >= limit else opened_at

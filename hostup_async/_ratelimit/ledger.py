@@ -8,7 +8,7 @@ from collections import deque
 from math import inf
 from typing import Final
 
-from hostup_async._ratelimit.estimate import Belief, Evidence
+from hostup_async._ratelimit.estimate import LimitEstimate, Observation
 from hostup_async._ratelimit.headers import EMPTY, RateLimitReading
 from hostup_async._ratelimit.limits import RateLimit
 
@@ -41,7 +41,7 @@ class Ledger:
     """
 
     def __init__(self, given: RateLimit | None = None) -> None:
-        self.belief: Final = Belief(given)
+        self.belief: Final = LimitEstimate(given)
         self.in_flight = 0
         self.limited_count = 0
         self.paused_until = -inf
@@ -211,9 +211,9 @@ class Ledger:
         if self.belief.confirmed and self._spent:
             self._told_until = min(self._told_until, self._spent[0] + self.belief.span)
 
-    def _evidence(self, now: float, granted_at: float) -> Evidence:
+    def _evidence(self, now: float, granted_at: float) -> Observation:
         self._expire(now)
-        return Evidence(
+        return Observation(
             now=now,
             sent_at=granted_at,
             opened_at=self._opened_at,

@@ -13,15 +13,15 @@ from hostup_async._errors import RateLimited
 from hostup_async._ratelimit.headers import EMPTY, RateLimitReading
 from hostup_async._ratelimit.ledger import Ledger
 from hostup_async._ratelimit.limits import RateLimit, RequestClass
-from hostup_async._ratelimit.queue import Lane, Permit, Waiter
+from hostup_async._ratelimit.queue import Permit, Waiter, WaitQueue
 from hostup_async._ratelimit.snapshot import BudgetSnapshot, take_snapshot
-from hostup_async._ratelimit.timer import Alarm, Deadlines
+from hostup_async._ratelimit.timer import Deadlines, LoopTimer
 from hostup_async._ratelimit.trial import SHORTEST_TRIED, TRIED_FOR, Trial, kinds_on
 
 OnWait = Callable[[BudgetSnapshot], None]
 
 
-class Gate:
+class RateLimiter:
     """Permits, queues, and one timer.
 
     Args:
@@ -36,10 +36,10 @@ class Gate:
         self.max_wait: Final = max_wait
         self._clock = clock
         self._lock = threading.RLock()
-        lane = Lane(Ledger(limit))
+        lane = WaitQueue(Ledger(limit))
         self._lanes = dict.fromkeys(RequestClass, lane)
         self._deadlines: Final = Deadlines()
-        self._alarm: Alarm | None = None
+        self._alarm: LoopTimer | None = None
         self._trial: Trial | None = None
         self._try_from = -inf if limit is None else inf
 
@@ -127,12 +127,12 @@ class Gate:
                 lane.settle()
             return take_snapshot(lanes, self._clock())
 
-    def _every_lane(self) -> list[Lane]:
+    def _every_lane(self) -> list[WaitQueue]:
         return list(dict.fromkeys(self._lanes.values()))
 
     def _queue(
         self,
-        lane: Lane,
+        lane: WaitQueue,
         kind: RequestClass,
         now: float,
         since: float | None,
@@ -194,7 +194,7 @@ class Gate:
         self._pump(now)
         return pause
 
-    def _hear(self, trial: Trial, lane: Lane, now: float, *, passed: bool, sent: bool) -> None:
+    def _hear(self, trial: Trial, lane: WaitQueue, now: float, *, passed: bool, sent: bool) -> None:
         trial.hear(passed=passed, sent=sent)
         if trial.is_over:
             self._trial, self._try_from = None, inf if trial.splits else now + TRIED_FOR
@@ -216,7 +216,7 @@ class Gate:
             self._try_one(self._trial, now)
         self._set_timer(now)
 
-    def _grant(self, lane: Lane, waiter: Waiter, now: float) -> Permit | None:
+    def _grant(self, lane: WaitQueue, waiter: Waiter, now: float) -> Permit | None:
         self._leave(waiter)
         if not waiter.call(waiter.wake):
             return None
@@ -244,7 +244,7 @@ class Gate:
         self._leave(waiter)
         waiter.call(waiter.wake)
 
-    def _fail_hopeless(self, lane: Lane, now: float) -> None:
+    def _fail_hopeless(self, lane: WaitQueue, now: float) -> None:
         opens_at = max(lane.ledger.opens_at(now), lane.ledger.paused_until)
         if opens_at < inf:
             for waiter in lane.everyone():
@@ -268,10 +268,10 @@ class Gate:
         """Whether the host's loop still runs, and so will call."""
         if self._alarm is not None:
             self._alarm.stop()
-        self._alarm = Alarm(host, due)
+        self._alarm = LoopTimer(host, due)
         return self._alarm.start(max(0.0, due - now), self._on_alarm)
 
-    def _on_alarm(self, alarm: Alarm) -> None:
+    def _on_alarm(self, alarm: LoopTimer) -> None:
         with self._lock:
             if alarm is not self._alarm:
                 return

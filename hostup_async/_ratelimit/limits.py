@@ -49,7 +49,7 @@ class RequestClass(StrEnum):
     PREFLIGHT = "preflight"
 
 
-HEAD_START: Final = {
+AGING_SECONDS: Final = {
     RequestClass.CONTROL: 0.0,
     RequestClass.ACTION: 5.0,
     RequestClass.POLL: 10.0,

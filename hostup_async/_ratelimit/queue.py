@@ -8,7 +8,7 @@ from itertools import count
 from typing import Final
 
 from hostup_async._ratelimit.ledger import Ledger
-from hostup_async._ratelimit.limits import HEAD_START, RequestClass
+from hostup_async._ratelimit.limits import AGING_SECONDS, RequestClass
 
 _NUMBERS: Final = count()
 _IN_ADVANCE: Final = 64
@@ -26,7 +26,7 @@ class Waiter:
         self.future: asyncio.Future[None] = self.loop.create_future()
         self.permit: Permit | None = None
         self.waits = True
-        self._order = (since + HEAD_START[kind], next(_NUMBERS))
+        self._order = (since + AGING_SECONDS[kind], next(_NUMBERS))
 
     def __lt__(self, other: "Waiter") -> bool:
         return self._order < other._order
@@ -48,11 +48,11 @@ class Waiter:
             self.future.set_result(None)
 
 
-Permit = tuple["Lane", float, RequestClass]
+Permit = tuple["WaitQueue", float, RequestClass]
 """The right to send one request: from which lane, since when by the budget's clock, for what."""
 
 
-class Lane:
+class WaitQueue:
     """The requests that wait for one ledger.
 
     Taking a lock costs more than all the rest of a permit. So some permits are granted in
@@ -136,12 +136,12 @@ class Lane:
 
     def ahead_of(self, kind: RequestClass) -> int:
         """About how many would go before a request that queued now."""
-        start = HEAD_START[kind]
-        return sum(n for other, n in self._waiting_by.items() if HEAD_START[other] <= start)
+        start = AGING_SECONDS[kind]
+        return sum(n for other, n in self._waiting_by.items() if AGING_SECONDS[other] <= start)
 
-    def split(self, kinds: Sequence[RequestClass]) -> "Lane":
+    def split(self, kinds: Sequence[RequestClass]) -> "WaitQueue":
         """A lane with a ledger of its own, for those of some classes that wait here."""
-        other, everyone = Lane(Ledger()), self.everyone()
+        other, everyone = WaitQueue(Ledger()), self.everyone()
         self._heap, self.waiting = [], 0
         self._waiting_by = dict.fromkeys(RequestClass, 0)
         for waiter in everyone:

@@ -6,7 +6,7 @@ from math import inf
 from attrs import frozen
 
 from hostup_async._ratelimit.limits import WaitReason
-from hostup_async._ratelimit.queue import Lane
+from hostup_async._ratelimit.queue import WaitQueue
 
 
 @frozen(kw_only=True)
@@ -64,7 +64,7 @@ class BudgetSnapshot:
         return f"{self.limit} requests in {self.window:g} s are"
 
 
-def take_snapshot(lanes: Sequence[Lane], now: float) -> BudgetSnapshot:
+def take_snapshot(lanes: Sequence[WaitQueue], now: float) -> BudgetSnapshot:
     """What the lanes show, the slowest one's limit in front."""
     lane = max(lanes, key=lambda one: (one.waiting > 0, one.ledger.wait_behind(0, now)))
     ledger, belief = lane.ledger, lane.ledger.belief
@@ -84,7 +84,7 @@ def take_snapshot(lanes: Sequence[Lane], now: float) -> BudgetSnapshot:
     )
 
 
-def _reason(lane: Lane, now: float, free: float) -> WaitReason:
+def _reason(lane: WaitQueue, now: float, free: float) -> WaitReason:
     if now < lane.ledger.paused_until:
         return WaitReason.LIMITED
     if free >= 1:

@@ -39,7 +39,7 @@ class Deadlines:
             yield heappop(self._heap)[2]
 
 
-class Alarm:
+class LoopTimer:
     """Calls back after a delay, on a waiter's loop; stopped from any thread.
 
     Args:
@@ -55,7 +55,7 @@ class Alarm:
         self._handle: asyncio.TimerHandle | None = None
         self._stopped = False
 
-    def start(self, delay: float, callback: Callable[["Alarm"], object]) -> bool:
+    def start(self, delay: float, callback: Callable[["LoopTimer"], object]) -> bool:
         """Set it; False where the host's loop is closed, and will never call."""
 
         def start() -> None:

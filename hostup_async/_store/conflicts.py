@@ -8,7 +8,7 @@ from hostup_async._errors import ConfigurationError
 from hostup_async._store.records import UNSETTLED, UNTOUCHED, Entry, EntryState
 
 
-class Obstacles:
+class Conflicts:
     """Gathers what stands against the entries of a new run.
 
     Args:

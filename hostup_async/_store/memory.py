@@ -20,7 +20,7 @@ from hostup_async._store.base import (
     refuse_unknown,
     taken,
 )
-from hostup_async._store.conflicts import Obstacles
+from hostup_async._store.conflicts import Conflicts
 from hostup_async._store.records import AuditRecord, Entry, RunRecord, RunState
 
 
@@ -75,7 +75,7 @@ class MemoryStore(Store):
         self, run: RunRecord, entries: Sequence[Entry], *, cooldown: float
     ) -> list[Entry]:
         self._check_open()
-        obstacles = Obstacles(entries, cooldown=cooldown, now=self._clock())
+        obstacles = Conflicts(entries, cooldown=cooldown, now=self._clock())
         if run.id in self._runs:
             raise taken(run.id)
         for other in self._runs.values():
@@ -88,7 +88,7 @@ class MemoryStore(Store):
         return stored
 
     @staticmethod
-    def _meet(obstacles: Obstacles, other: _Run) -> None:
+    def _meet(obstacles: Conflicts, other: _Run) -> None:
         for entry in other.entries.values():
             obstacles.meet(entry, run_id=other.record.id, is_open=other.record.state.is_open)
 

@@ -13,7 +13,7 @@ Run = Annotated[str, typer.Argument(metavar="RUN", help="The run's id; 'last' is
 
 
 @frozen
-class Connection:
+class AccountOptions:
     """Whose VPSes: flags, then the environment, then the configuration, then the keyring."""
 
     profile: Annotated[
@@ -62,7 +62,7 @@ class Output:
 
 
 @frozen
-class Stored:
+class StoreOptions:
     """Where runs are recorded."""
 
     store: Annotated[
@@ -106,7 +106,7 @@ class Selection:
 
 
 @frozen
-class Bounds:
+class PolicyOptions:
     """How a run behaves."""
 
     canary: Annotated[
@@ -160,7 +160,7 @@ class Bounds:
 
 
 @frozen
-class Consent:
+class Confirmation:
     """Whether it is really meant."""
 
     dry_run: Annotated[

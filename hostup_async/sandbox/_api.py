@@ -7,20 +7,20 @@ from typing import Any
 from attrs import evolve, frozen
 
 from ._bodies import JobBodies, VpsBodies
-from ._books import Books, Ledger
+from ._books import BookKeeper, Books
 from ._clock import Clock
 from ._config import SandboxConfig
-from ._effects import Scene, distort
+from ._effects import FaultContext, distort
 from ._faults import FaultBox, FaultRule
-from ._limiters import Gatekeeper, Limit, Verdict
-from ._machines import Fleet, Job, Machine
+from ._limiters import Limit, LimitCheck, Limiters
+from ._machines import Fleet, Machine, SandboxJob
 from ._pages import include, page
-from ._replies import Code, ErrorWriter, Flaw, Refusal, Reply, rate_headers
+from ._replies import Code, ErrorReply, ErrorWriter, Flaw, Reply, rate_headers
 from ._routes import Route, Router
 
 
 @frozen
-class Call:
+class IncomingCall:
     """A request as it came in.
 
     Attributes:
@@ -49,10 +49,10 @@ class Api:
     def __init__(self, config: SandboxConfig, clock: Clock) -> None:
         self.config = config
         self.clock = clock
-        self.ledger = Ledger(config.log_cap)
+        self.ledger = BookKeeper(config.log_cap)
         self.faults = FaultBox(config.faults, config.seed)
         self._fleet = Fleet(config)
-        self._limits = Gatekeeper.of(config.limit, config.action_limit)
+        self._limits = Limiters.of(config.limit, config.action_limit)
         self._errors = ErrorWriter(config, clock)
         self._vps = VpsBodies(config, clock, self._fleet)
         self._jobs = JobBodies(config, clock)
@@ -73,7 +73,7 @@ class Api:
         scheme, _, key = (authorization or "").partition(" ")
         return scheme.lower() == "bearer" and key.strip() == self.config.api_key
 
-    def answer(self, call: Call) -> Reply:
+    def answer(self, call: IncomingCall) -> Reply:
         """Do what a call asks for, and what the configuration makes of it."""
         now = self.clock.now()
         self._settle(now)
@@ -86,10 +86,10 @@ class Api:
         for job in self._fleet.settle(now):
             self.ledger.perform(job)
 
-    def _limited(self, call: Call, route: Route, now: float) -> Reply:
+    def _limited(self, call: IncomingCall, route: Route, now: float) -> Reply:
         if not self.is_keyed(call.authorization):
             self.ledger.foreign += 1
-            return self._errors.write(Refusal(Code.UNAUTHORIZED), call.path, now)
+            return self._errors.write(ErrorReply(Code.UNAUTHORIZED), call.path, now)
         wall = self.clock.wall(now)
         verdict = self._limits.take(wall, action=route.is_action)
         if verdict is None:
@@ -97,12 +97,12 @@ class Api:
         reply = self._judged(verdict, call, route, now)
         return evolve(reply, headers={**rate_headers(self.config, verdict, wall), **reply.headers})
 
-    def _judged(self, verdict: Verdict, call: Call, route: Route, now: float) -> Reply:
+    def _judged(self, verdict: LimitCheck, call: IncomingCall, route: Route, now: float) -> Reply:
         if verdict.allowed:
             return self._disturbed(call, route, now)
         return self._errors.too_many(verdict, call.path, now)
 
-    def _disturbed(self, call: Call, route: Route, now: float) -> Reply:
+    def _disturbed(self, call: IncomingCall, route: Route, now: float) -> Reply:
         rule = self.faults.pick(route.kind, self._subject(route))
         if rule is None:
             return self._worked(call, route, now)
@@ -111,24 +111,26 @@ class Api:
             reply = self._worked(call, route, now)
         return reply if _is_error(reply) else self._struck(rule, reply, call, route, now)
 
-    def _struck(self, rule: FaultRule, reply: Reply, call: Call, route: Route, now: float) -> Reply:
+    def _struck(
+        self, rule: FaultRule, reply: Reply, call: IncomingCall, route: Route, now: float
+    ) -> Reply:
         self.ledger.strike(rule.fault.value)
-        scene = Scene(self.config, self._errors, self._fleet, call.path, route.job_id, now)
+        scene = FaultContext(self.config, self._errors, self._fleet, call.path, route.job_id, now)
         return distort(rule, reply, scene)
 
     def _subject(self, route: Route) -> str | None:
         job = self._fleet.jobs.get(route.job_id) if route.job_id else None
         return job.vps_id if job else route.vps_id
 
-    def _worked(self, call: Call, route: Route, now: float) -> Reply:
+    def _worked(self, call: IncomingCall, route: Route, now: float) -> Reply:
         try:
             return self._work(call, route, now)
-        except Refusal as refusal:
+        except ErrorReply as refusal:
             return self._errors.write(refusal, call.path, now)
 
-    def _work(self, call: Call, route: Route, now: float) -> Reply:
+    def _work(self, call: IncomingCall, route: Route, now: float) -> Reply:
         if route.scope and route.scope not in self.config.scopes:
-            raise Refusal(Code.FORBIDDEN)
+            raise ErrorReply(Code.FORBIDDEN)
         if route.kind == "list":
             return self._list(call, now)
         if route.kind == "poll":
@@ -139,35 +141,35 @@ class Api:
         write = {"get": self._vps.summary, "details": self._vps.details}
         return Reply(200, write.get(route.kind, self._vps.status)(machine, now))
 
-    def _list(self, call: Call, now: float) -> Reply:
+    def _list(self, call: IncomingCall, now: float) -> Reply:
         extra: dict[str, Any] = {"pendingMaintenance": None} if include(call.query) else {}
         found = page(self._fleet, self.config, call.query)
         rows = [self._vps.summary(machine, now) | extra for machine in found.rows]
         return Reply(200, {"data": rows, **found.more})
 
-    def _act(self, call: Call, action: str, machine: Machine, now: float) -> Reply:
+    def _act(self, call: IncomingCall, action: str, machine: Machine, now: float) -> Reply:
         flaws = _flaws(call.content, {"force"} if action == "restart" else set())
         if flaws:
-            raise Refusal(Code.INVALID_REQUEST, flaws=flaws)
+            raise ErrorReply(Code.INVALID_REQUEST, flaws=flaws)
         gate = self._fleet.gate(machine, action, now)
         if gate.code is not None:
-            raise Refusal(Code(gate.code), gate.reason)
+            raise ErrorReply(Code(gate.code), gate.reason)
         job = self._fleet.accept(machine, action, now)
         self.ledger.accept(job)
         return Reply(202, self._jobs.accepted(job, now))
 
     def _machine(self, route: Route) -> Machine:
         if route.vps_id is None:
-            raise Refusal(Code.NOT_FOUND)
+            raise ErrorReply(Code.NOT_FOUND)
         machine = self._fleet.machines.get(route.vps_id)
         if machine is None:
-            raise Refusal(Code.VPS_NOT_FOUND)
+            raise ErrorReply(Code.VPS_NOT_FOUND)
         return machine
 
-    def _job(self, route: Route, now: float) -> Job:
+    def _job(self, route: Route, now: float) -> SandboxJob:
         job = self._fleet.job(route.job_id or "", now)
         if job is None:
-            raise Refusal(Code.NOT_FOUND)
+            raise ErrorReply(Code.NOT_FOUND)
         return job
 
 

@@ -6,7 +6,7 @@ from attrs import asdict, define
 
 from ._clock import Clock
 from ._config import SandboxConfig
-from ._machines import Fleet, Job, Machine
+from ._machines import Fleet, Machine, SandboxJob
 from ._replies import Json
 
 _SYSTEM: Final = {
@@ -103,14 +103,14 @@ class JobBodies:
     config: SandboxConfig
     clock: Clock
 
-    def accepted(self, job: Job, now: float) -> Json:
+    def accepted(self, job: SandboxJob, now: float) -> Json:
         """The 202: the documented envelope."""
         operation: Json = {"status": job.status(now), "jobId": job.id, "pollUrl": self.url(job)}
         if job.is_over(now):
             operation["result"] = self._result(job, now)
         return {"operation": operation}
 
-    def polled(self, job: Job, now: float) -> Json:
+    def polled(self, job: SandboxJob, now: float) -> Json:
         """What a poll finds, in the configured shape."""
         if self.config.poll_shape == "operation":
             return {"operation": self._operation(job, now)}
@@ -123,11 +123,11 @@ class JobBodies:
             "data": self._old(job, now),
         }
 
-    def url(self, job: Job) -> str:
+    def url(self, job: SandboxJob) -> str:
         """The job's `pollUrl`."""
         return self.config.poll_path.replace("{job_id}", job.id)
 
-    def _operation(self, job: Job, now: float) -> Json:
+    def _operation(self, job: SandboxJob, now: float) -> Json:
         return {
             "status": self._word(job, now),
             "jobId": job.id,
@@ -135,7 +135,7 @@ class JobBodies:
             "result": self._result(job, now),
         }
 
-    def _facts(self, job: Job, now: float) -> Json:
+    def _facts(self, job: SandboxJob, now: float) -> Json:
         facts: Json = {
             "jobId": job.id,
             "progress": job.progress(now),
@@ -146,7 +146,7 @@ class JobBodies:
             facts |= {"createdAt": self.clock.stamp(job.created), "finishedAt": finished}
         return facts | self._failure(job, now)
 
-    def _old(self, job: Job, now: float) -> Json:
+    def _old(self, job: SandboxJob, now: float) -> Json:
         word, status, progress = self._word(job, now), job.status(now), job.progress(now)
         body: Json = {
             "queueType": "vps",
@@ -169,12 +169,12 @@ class JobBodies:
         }
         return body | self._facts(job, now)
 
-    def _word(self, job: Job, now: float) -> str:
+    def _word(self, job: SandboxJob, now: float) -> str:
         status = job.status(now)
         words = _QUEUE_WORDS.get(status, (status,))
         return status if self.config.words == "documented" else words[job.number % len(words)]
 
-    def _result(self, job: Job, now: float) -> dict[str, Any] | None:
+    def _result(self, job: SandboxJob, now: float) -> dict[str, Any] | None:
         if not job.is_over(now):
             return None
         if job.end == "done":
@@ -185,10 +185,10 @@ class JobBodies:
             return {"success": False, "error": _why(job)}
         return None
 
-    def _failure(self, job: Job, now: float) -> Json:
+    def _failure(self, job: SandboxJob, now: float) -> Json:
         failed = job.status(now) == "failed" and self.config.failure_text != "result"
         return {self.config.failure_text: _why(job)} if failed else {}
 
 
-def _why(job: Job) -> str:
+def _why(job: SandboxJob) -> str:
     return f"The hypervisor could not {job.action} the VPS."

@@ -6,7 +6,7 @@ from typing import Any
 
 from attrs import asdict, field, frozen
 
-from ._machines import Job
+from ._machines import SandboxJob
 
 
 @frozen
@@ -122,7 +122,7 @@ class Books:
         return cls(**told)
 
 
-class Ledger:
+class BookKeeper:
     """Counts while the server works; a snapshot of it is the books."""
 
     def __init__(self, cap: int) -> None:
@@ -133,7 +133,7 @@ class Ledger:
         """Begin new books; jobs accepted before are left out of them."""
         self._accepted: Counter[tuple[str, str]] = Counter()
         self._performed: Counter[tuple[str, str]] = Counter()
-        self._jobs: dict[str, Job] = {}
+        self._jobs: dict[str, SandboxJob] = {}
         self._requests: Counter[tuple[str, int]] = Counter()
         self._faults: Counter[str] = Counter()
         self._times: deque[tuple[float, str, int]] = deque(maxlen=self._cap)
@@ -145,12 +145,12 @@ class Ledger:
         self._requests[kind, status] += 1
         self._times.append((at, kind, status))
 
-    def accept(self, job: Job) -> None:
+    def accept(self, job: SandboxJob) -> None:
         """An action created its job."""
         self._jobs[job.id] = job
         self._accepted[job.vps_id, job.action] += 1
 
-    def perform(self, job: Job) -> None:
+    def perform(self, job: SandboxJob) -> None:
         """An action really took place."""
         if job.id in self._jobs:
             self._performed[job.vps_id, job.action] += 1
@@ -180,7 +180,7 @@ class Ledger:
         )
 
 
-def _booked(job: Job, now: float) -> BookedJob:
+def _booked(job: SandboxJob, now: float) -> BookedJob:
     over = job.is_over(now)
     finished = job.finished if over else None
     performed = over and job.performs

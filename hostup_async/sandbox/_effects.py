@@ -8,14 +8,14 @@ from attrs import evolve, frozen
 from ._config import SandboxConfig
 from ._faults import Fault, FaultRule
 from ._machines import Fleet
-from ._replies import Code, Delivery, ErrorWriter, Json, Refusal, Reply
+from ._replies import Code, Delivery, ErrorReply, ErrorWriter, Json, Reply
 
 _HUGE: Final = 10_000_000
 _PAGE: Final = b"<!doctype html><html><head><title>%b</title></head><body><h1>%b</h1></body></html>"
 
 
 @frozen
-class Scene:
+class FaultContext:
     """What a fault may need to know of the request it strikes."""
 
     config: SandboxConfig
@@ -26,10 +26,10 @@ class Scene:
     now: float
 
 
-Effect: TypeAlias = Callable[[Reply, Scene], Reply]
+Effect: TypeAlias = Callable[[Reply, FaultContext], Reply]
 
 
-def distort(rule: FaultRule, reply: Reply, scene: Scene) -> Reply:
+def distort(rule: FaultRule, reply: Reply, scene: FaultContext) -> Reply:
     """The answer that a fault leaves."""
     struck = _EFFECTS[rule.fault](reply, scene)
     if rule.retry_after is None:
@@ -38,60 +38,60 @@ def distort(rule: FaultRule, reply: Reply, scene: Scene) -> Reply:
 
 
 def _delivered(delivery: Delivery) -> Effect:
-    def effect(reply: Reply, _scene: Scene) -> Reply:
+    def effect(reply: Reply, _scene: FaultContext) -> Reply:
         return evolve(reply, delivery=delivery)
 
     return effect
 
 
 def _refused(code: Code) -> Effect:
-    def effect(_reply: Reply, scene: Scene) -> Reply:
-        return scene.errors.write(Refusal(code), scene.path, scene.now)
+    def effect(_reply: Reply, scene: FaultContext) -> Reply:
+        return scene.errors.write(ErrorReply(code), scene.path, scene.now)
 
     return effect
 
 
 def _html(title: bytes, status: int | None = None) -> Effect:
-    def effect(reply: Reply, _scene: Scene) -> Reply:
+    def effect(reply: Reply, _scene: FaultContext) -> Reply:
         return Reply(status or reply.status, _PAGE % (title, title), "text/html")
 
     return effect
 
 
 def _body(data: Json | bytes, status: int | None = None) -> Effect:
-    def effect(reply: Reply, _scene: Scene) -> Reply:
+    def effect(reply: Reply, _scene: FaultContext) -> Reply:
         return Reply(status or reply.status, data)
 
     return effect
 
 
-def _cut(reply: Reply, _scene: Scene) -> Reply:
+def _cut(reply: Reply, _scene: FaultContext) -> Reply:
     return evolve(reply, data=reply.body[: len(reply.body) // 2])
 
 
-def _huge(reply: Reply, _scene: Scene) -> Reply:
+def _huge(reply: Reply, _scene: FaultContext) -> Reply:
     return Reply(reply.status, {"padding": "x" * _HUGE})
 
 
-def _redirected(_reply: Reply, scene: Scene) -> Reply:
+def _redirected(_reply: Reply, scene: FaultContext) -> Reply:
     return Reply(307, headers={"Location": scene.config.foreign_origin + scene.path})
 
 
-def _unsuccessful(_reply: Reply, scene: Scene) -> Reply:
-    error = scene.errors.write(Refusal(Code.INTERNAL_ERROR), scene.path, scene.now).data
+def _unsuccessful(_reply: Reply, scene: FaultContext) -> Reply:
+    error = scene.errors.write(ErrorReply(Code.INTERNAL_ERROR), scene.path, scene.now).data
     told = {} if isinstance(error, bytes) else {k: error[k] for k in ("timestamp", "requestId")}
     return Reply(200, {"success": False, "error": "The action could not be performed.", **told})
 
 
-def _forgotten(reply: Reply, scene: Scene) -> Reply:
+def _forgotten(reply: Reply, scene: FaultContext) -> Reply:
     if scene.job_id is not None:
         scene.fleet.forget(scene.job_id)
-        return scene.errors.write(Refusal(Code.NOT_FOUND), scene.path, scene.now)
+        return scene.errors.write(ErrorReply(Code.NOT_FOUND), scene.path, scene.now)
     scene.fleet.forget(_operation(reply).get("jobId", ""))
     return reply
 
 
-def _foreign(reply: Reply, scene: Scene) -> Reply:
+def _foreign(reply: Reply, scene: FaultContext) -> Reply:
     operation = _operation(reply)
     if "pollUrl" not in operation:
         return reply

@@ -41,7 +41,7 @@ def as_limit(value: Limit | Mapping[str, Any] | None) -> Limit | None:
 
 
 @frozen
-class Verdict:
+class LimitCheck:
     """What a limiter says of one request, on the clock it was asked with.
 
     Attributes:
@@ -62,7 +62,7 @@ class Verdict:
 class Limiter(Protocol):
     """Something that allows or refuses requests."""
 
-    def take(self, now: float) -> Verdict:
+    def take(self, now: float) -> LimitCheck:
         """Ask for one request at `now`, in seconds that never fall."""
         ...
 
@@ -75,13 +75,15 @@ class FixedWindow:
     _opened: float | None = None
     _used: int = 0
 
-    def take(self, now: float) -> Verdict:
+    def take(self, now: float) -> LimitCheck:
         """Allow `limit.requests` in each window."""
         end = self._open(now) + self.limit.seconds
         allowed = self._used < self.limit.requests
         self._used += allowed
         remaining = self.limit.requests - self._used
-        return Verdict(allowed, self.limit.requests, remaining, end, 0 if remaining else end - now)
+        return LimitCheck(
+            allowed, self.limit.requests, remaining, end, 0 if remaining else end - now
+        )
 
     def _open(self, now: float) -> float:
         if self._opened is None or now - self._opened >= self.limit.seconds:
@@ -98,7 +100,7 @@ class SlidingWindow:
     limit: Limit
     _times: deque[float] = field(factory=deque[float])
 
-    def take(self, now: float) -> Verdict:
+    def take(self, now: float) -> LimitCheck:
         """Allow a request when fewer than `limit.requests` were allowed in the last window."""
         self._forget(now)
         allowed = len(self._times) < self.limit.requests
@@ -106,7 +108,7 @@ class SlidingWindow:
             self._times.append(now)
         remaining = self.limit.requests - len(self._times)
         reset = self._times[0] + self.limit.seconds
-        return Verdict(
+        return LimitCheck(
             allowed, self.limit.requests, remaining, reset, 0 if remaining else reset - now
         )
 
@@ -126,7 +128,7 @@ class Bucket:
     def __attrs_post_init__(self) -> None:
         self._tokens = self.limit.requests
 
-    def take(self, now: float) -> Verdict:
+    def take(self, now: float) -> LimitCheck:
         """Allow a request when a whole token is there."""
         self._fill(now)
         allowed = self._tokens >= 1
@@ -134,7 +136,7 @@ class Bucket:
         missing = 1 - self._tokens % 1 if self._tokens < self.limit.requests else 0
         reset = now + missing * self.limit.seconds / self.limit.requests
         wait = 0 if self._tokens >= 1 else reset - now
-        return Verdict(allowed, self.limit.requests, int(self._tokens), reset, wait)
+        return LimitCheck(allowed, self.limit.requests, int(self._tokens), reset, wait)
 
     def _fill(self, now: float) -> None:
         since = now - (now if self._filled is None else self._filled)
@@ -153,14 +155,14 @@ def limiter(limit: Limit | None) -> Limiter | None:
 
 
 @define(eq=False)
-class Gatekeeper:
+class Limiters:
     """One limiter for everything, or one for actions and one for the rest."""
 
     _general: Limiter | None
     _actions: Limiter | None
 
     @classmethod
-    def of(cls, limit: Limit | None, action_limit: Limit | None) -> "Gatekeeper":
+    def of(cls, limit: Limit | None, action_limit: Limit | None) -> "Limiters":
         """The limiters for two configured limits."""
         return cls(limiter(limit), limiter(action_limit))
 
@@ -168,7 +170,7 @@ class Gatekeeper:
         """Replace the general limit; counting starts again."""
         self._general = limiter(limit)
 
-    def take(self, now: float, *, action: bool) -> Verdict | None:
+    def take(self, now: float, *, action: bool) -> LimitCheck | None:
         """Ask for one request; None where nothing limits it."""
         chosen = self._actions if action and self._actions else self._general
         return None if chosen is None else chosen.take(now)

@@ -16,7 +16,7 @@ _DAY = 86_400.0
 
 
 @frozen
-class Job:
+class SandboxJob:
     """One accepted action. Times are in seconds since the server started.
 
     Attributes:
@@ -124,11 +124,11 @@ class Fleet:
             )
             for n, id_ in enumerate(config.vps_ids)
         }
-        self.jobs: dict[str, Job] = {}
-        self._due: list[tuple[float, int, Job]] = []
+        self.jobs: dict[str, SandboxJob] = {}
+        self._due: list[tuple[float, int, SandboxJob]] = []
         self._numbers = count()
 
-    def settle(self, now: float) -> Iterator[Job]:
+    def settle(self, now: float) -> Iterator[SandboxJob]:
         """Let jobs that have ended take effect; those that performed their action."""
         while self._due and self._due[0][0] <= now:
             job = heappop(self._due)[2]
@@ -154,7 +154,7 @@ class Fleet:
         """The gates of all actions."""
         return {action: self.gate(machine, action, now) for action in ACTIONS}
 
-    def accept(self, machine: Machine, action: str, now: float) -> Job:
+    def accept(self, machine: Machine, action: str, now: float) -> SandboxJob:
         """Create the job of an action that is allowed."""
         job = self._draw(machine, action, now)
         machine.actions += 1
@@ -164,14 +164,14 @@ class Fleet:
         heappush(self._due, (job.finished, job.number, job))
         return job
 
-    def _draw(self, machine: Machine, action: str, now: float) -> Job:
+    def _draw(self, machine: Machine, action: str, now: float) -> SandboxJob:
         # Drawn for the VPS and not in order of arrival: a client's timing must not change the lot.
         rng = dice(self._config.seed, machine.id, machine.actions)
         prefix = rng.choice(self._config.job_prefixes).replace("{action}", action)
         took = self._config.jobs.draw(rng)
         waits = took * self._config.jobs.queued
         id_, number, end = prefix + ulid(rng), next(self._numbers), self._end(rng.random())
-        return Job(id_, number, machine.id, action, now, now + waits, now + took, end)
+        return SandboxJob(id_, number, machine.id, action, now, now + waits, now + took, end)
 
     def _end(self, lot: float) -> End:
         if lot < self._config.job_failure_rate:
@@ -183,7 +183,7 @@ class Fleet:
         """Answer polls of this job with 404 from now on; it runs nevertheless."""
         self.jobs.pop(job_id, None)
 
-    def job(self, job_id: str, now: float) -> Job | None:
+    def job(self, job_id: str, now: float) -> SandboxJob | None:
         """The job, unless it is unknown or forgotten."""
         job = self.jobs.get(job_id)
         keep = self._config.forget_after

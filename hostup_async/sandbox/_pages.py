@@ -9,7 +9,7 @@ from attrs import frozen
 
 from ._config import SandboxConfig
 from ._machines import Fleet, Machine
-from ._replies import Code, Flaw, Json, Refusal
+from ._replies import Code, ErrorReply, Flaw, Json
 
 _LIMITS: Final = range(1, 101)
 _DIGITS: Final = 10
@@ -101,5 +101,5 @@ def _read(cursor: str) -> str:
         return ""
 
 
-def _refused(flaw: Flaw) -> Refusal:
-    return Refusal(Code.INVALID_REQUEST, "The query failed validation.", (flaw,))
+def _refused(flaw: Flaw) -> ErrorReply:
+    return ErrorReply(Code.INVALID_REQUEST, "The query failed validation.", (flaw,))

@@ -13,7 +13,7 @@ from attrs import define, field, frozen
 from ._clock import Clock, iso
 from ._config import SandboxConfig
 from ._ids import dice, ulid
-from ._limiters import Verdict
+from ._limiters import LimitCheck
 
 Json: TypeAlias = dict[str, Any]
 
@@ -119,7 +119,7 @@ class Flaw:
         return {"pointer": self.pointer, "detail": self.detail, "code": "invalid_request"}
 
 
-class Refusal(Exception):
+class ErrorReply(Exception):
     """The API says no, with one of its codes."""
 
     def __init__(self, code: Code, detail: str | None = None, flaws: tuple[Flaw, ...] = ()) -> None:
@@ -140,7 +140,7 @@ class ErrorWriter:
     def __attrs_post_init__(self) -> None:
         self._rng = dice(self.config.seed, "requests")
 
-    def write(self, refusal: Refusal, path: str, now: float) -> Reply:
+    def write(self, refusal: ErrorReply, path: str, now: float) -> Reply:
         """The answer to a refused request."""
         status, title, detail = _ERRORS[refusal.code]
         detail = refusal.detail or detail
@@ -161,16 +161,16 @@ class ErrorWriter:
             problem["errors"] = [flaw.to_dict() for flaw in refusal.flaws]
         return Reply(status, problem, "application/problem+json")
 
-    def too_many(self, verdict: Verdict, path: str, now: float) -> Reply:
+    def too_many(self, verdict: LimitCheck, path: str, now: float) -> Reply:
         """The 429, without its headers."""
-        reply = self.write(Refusal(Code(self.config.rate_limit_code)), path, now)
+        reply = self.write(ErrorReply(Code(self.config.rate_limit_code)), path, now)
         if self.config.error_shape == "problem" or isinstance(reply.data, bytes):
             return reply
         body = {key: value for key, value in reply.data.items() if key != "code"}
         return Reply(reply.status, {**body, "retryAfter": iso(verdict.reset)})
 
 
-def rate_headers(config: SandboxConfig, verdict: Verdict, wall: float) -> dict[str, str]:
+def rate_headers(config: SandboxConfig, verdict: LimitCheck, wall: float) -> dict[str, str]:
     """The headers that tell of a limit, where the configuration has them sent."""
     headers: dict[str, str] = {}
     if config.headers_on == "always" or (config.headers_on == "429" and not verdict.allowed):
@@ -182,7 +182,7 @@ def rate_headers(config: SandboxConfig, verdict: Verdict, wall: float) -> dict[s
     return headers
 
 
-def _reset(config: SandboxConfig, verdict: Verdict, wall: float) -> str:
+def _reset(config: SandboxConfig, verdict: LimitCheck, wall: float) -> str:
     if config.reset_format == "iso":
         return iso(verdict.reset)
     if config.reset_format == "delta":

@@ -6,7 +6,7 @@ from typing import Any, Final, Self
 
 from aiohttp import web
 
-from ._api import Api, Call
+from ._api import Api, IncomingCall
 from ._clock import Clock
 from ._config import SandboxConfig
 from ._control import CONTROL, SandboxHandle, execute
@@ -92,7 +92,7 @@ class _Front:
         if request.path.startswith(CONTROL):
             return self._control(request, content)
         authorization = request.headers.get("Authorization")
-        call = Call(
+        call = IncomingCall(
             request.method, request.rel_url.raw_path_qs, request.query, authorization, content
         )
         reply = self._api.answer(call)

@@ -1,7 +1,7 @@
 """Writes the sync facade: from the text of `hostup_async` to the text of `hostup_sync`.
 
 The source is parsed and sliced, never imported and never printed from its syntax tree, so that the
-result is the same whichever Python writes it. Where no rule fits, it raises `Refusal`.
+result is the same whichever Python writes it. Where no rule fits, it raises `Unsupported`.
 """
 
 from pathlib import Path
@@ -12,9 +12,9 @@ from hostup_sync._generate._facade import Facade
 from hostup_sync._generate._front import MARK
 from hostup_sync._generate._members import RENAMED
 from hostup_sync._generate._signature import GUARDS
-from hostup_sync._generate._source import Package, Refusal
+from hostup_sync._generate._source import Package, Unsupported
 
-__all__ = ["PACKAGES", "RULES", "Refusal", "check", "generate", "unused", "write"]
+__all__ = ["PACKAGES", "RULES", "Unsupported", "check", "generate", "unused", "write"]
 
 PACKAGES: Final = {"hostup_async": "hostup_sync", "hostup_async.sandbox": "hostup_sync.sandbox"}
 
@@ -23,7 +23,7 @@ def generate(root: Path, packages: dict[str, str]) -> tuple[dict[Path, str], set
     """The text of each file, by its path below `root`, and the rules that made it.
 
     Raises:
-        Refusal: Something in the source has no rule.
+        Unsupported: Something in the source has no rule.
     """
     docs = Docs()
     texts: dict[Path, str] = {}

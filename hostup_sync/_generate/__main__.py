@@ -5,7 +5,7 @@ from argparse import ArgumentParser
 from collections.abc import Sequence
 from pathlib import Path
 
-from hostup_sync._generate import PACKAGES, Refusal, check, generate, unused, write
+from hostup_sync._generate import PACKAGES, Unsupported, check, generate, unused, write
 
 ROOT = Path(__file__).parents[2]
 
@@ -18,7 +18,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         texts, used = generate(options.root, PACKAGES)
-    except Refusal as refusal:
+    except Unsupported as refusal:
         return _complain([str(refusal)])
     wrong = [f"the rule {rule!r} is not needed: remove it" for rule in unused(used)]
     if options.check:

@@ -7,10 +7,10 @@ from typing import Final
 from hostup_sync._generate._docs import Docs, described, summary
 from hostup_sync._generate._front import MARK, front_text, import_block
 from hostup_sync._generate._members import Members
-from hostup_sync._generate._scope import Handle, Scope
+from hostup_sync._generate._scope import HandleClass, Scope
 from hostup_sync._generate._shapes import Shapes
 from hostup_sync._generate._signature import HELPERS
-from hostup_sync._generate._source import Function, Module, Origin, Package, Refusal
+from hostup_sync._generate._source import Function, Module, Origin, Package, Unsupported
 
 # Special methods with a rule; `__init__` and the two of `async with` have their own.
 _SPECIAL: Final = {"__init__", "__aenter__", "__aexit__", "__repr__"}
@@ -63,9 +63,11 @@ class Facade:
             for member in node.body:
                 if isinstance(member, ast.AnnAssign):
                     for handle in self._scope.mentioned(module, member.annotation):
-                        raise Refusal(module, member, f"the model {name} holds the handle {handle}")
+                        raise Unsupported(
+                            module, member, f"the model {name} holds the handle {handle}"
+                        )
 
-    def _class(self, handle: Handle) -> str:
+    def _class(self, handle: HandleClass) -> str:
         module, node = handle.module, handle.node
         bases = [base.name for base in self._scope.bases(handle)]
         bases = bases or [f"Handle[{self._package.name}.{handle.name}]"]
@@ -74,7 +76,7 @@ class Facade:
         head = f"class {handle.name}({', '.join(bases)}):\n    {doc}\n"
         return "\n".join([head, *parts])
 
-    def _parts(self, handle: Handle) -> Iterator[str]:
+    def _parts(self, handle: HandleClass) -> Iterator[str]:
         module = handle.module
         own = self._scope.bases(handle)
         if own:
@@ -90,7 +92,7 @@ class Facade:
             if isinstance(member, Function):
                 yield from self._member(module, member, handle.name)
             elif isinstance(member, ast.AnnAssign) and not _is_private(module, member.target):
-                raise Refusal(module, member, f"{handle.name} has a public class attribute")
+                raise Unsupported(module, member, f"{handle.name} has a public class attribute")
 
     def _member(self, module: Module, node: Function, owner: str) -> Iterator[str]:
         name = node.name
@@ -101,11 +103,11 @@ class Facade:
         elif name == "__repr__":
             yield "    def __repr__(self) -> str:\n        return self._shown()\n"
         elif name.startswith("__") and name not in _SPECIAL:
-            raise Refusal(module, node, f"no rule for {name} of {owner}")
+            raise Unsupported(module, node, f"no rule for {name} of {owner}")
         elif not name.startswith("_"):
             yield self._members.method(module, node, owner)
 
-    def _constructor(self, handle: Handle) -> tuple[Module, Function] | None:
+    def _constructor(self, handle: HandleClass) -> tuple[Module, Function] | None:
         """The `__init__` that users call; none where only the package itself makes them."""
         if self._is_abstract(handle):
             return None
@@ -120,16 +122,16 @@ class Facade:
         return None
 
     @staticmethod
-    def _is_abstract(handle: Handle) -> bool:
+    def _is_abstract(handle: HandleClass) -> bool:
         functions = [one for one in handle.node.body if isinstance(one, Function)]
         marks = [mark for one in functions for mark in one.decorator_list]
         return any(handle.module.segment(mark).endswith("abstractmethod") for mark in marks)
 
-    def _narrowed(self, handle: Handle) -> str:
+    def _narrowed(self, handle: HandleClass) -> str:
         name = f"{self._package.name}.{handle.name}"
         return f"    _async: {name}\n"
 
-    def _attributes(self, handle: Handle) -> Iterator[str]:
+    def _attributes(self, handle: HandleClass) -> Iterator[str]:
         """The public attributes that `__init__` sets, as properties."""
         init = _init_of(handle.node)
         for node in ast.walk(init) if init else ():
@@ -140,7 +142,7 @@ class Facade:
                     yield self._attribute(handle, node, name, self._hint(handle, node, init))
 
     def _attribute(
-        self, handle: Handle, node: ast.AST, name: str, hint: tuple[Module, ast.expr]
+        self, handle: HandleClass, node: ast.AST, name: str, hint: tuple[Module, ast.expr]
     ) -> str:
         module, annotation = hint
         self._scope.need(module, annotation)
@@ -149,7 +151,7 @@ class Facade:
             kind = self._scope.handle_of(module, annotation.id)
             doc = summary(ast.get_docstring(kind.node)) if kind else None
         if doc is None:
-            raise Refusal(
+            raise Unsupported(
                 handle.module, node, f"`Attributes:` of {handle.name} does not describe {name}"
             )
         value = f"self._async.{name}"
@@ -158,7 +160,7 @@ class Facade:
         return f'{head}        """{doc}"""\n        return {value}\n'
 
     def _hint(
-        self, handle: Handle, node: ast.Assign | ast.AnnAssign, init: Function | None
+        self, handle: HandleClass, node: ast.Assign | ast.AnnAssign, init: Function | None
     ) -> tuple[Module, ast.expr]:
         """Its annotation; or that of the argument, or of the result, which it is given."""
         module = handle.module
@@ -170,7 +172,7 @@ class Facade:
             case _:
                 found = self._hint_of_value(module, node.value, init)
         if found is None:
-            raise Refusal(module, node, f"an attribute of {handle.name} does not say its type")
+            raise Unsupported(module, node, f"an attribute of {handle.name} does not say its type")
         return found
 
     def _hint_of_value(

@@ -7,7 +7,7 @@ from hostup_sync._generate._docs import Docs
 from hostup_sync._generate._scope import MANAGERS, STREAMS, Scope, returned
 from hostup_sync._generate._shapes import Shapes
 from hostup_sync._generate._signature import GUARDS, Signature, exploded
-from hostup_sync._generate._source import Function, Module, Origin, Refusal
+from hostup_sync._generate._source import Function, Module, Origin, Unsupported
 
 RENAMED: Final = {"aclose": "close"}
 # What a stream or a context manager is called without `async`, and where that comes from.
@@ -135,14 +135,14 @@ class Members:
         if outer in STREAMS and is_async == _yields(node):
             return "stream", *self._inner(module, node, outer)
         if outer in STREAMS | MANAGERS or (_yields(node) and is_async):
-            raise Refusal(module, node, f"no rule for {node.name}, which returns {outer}")
+            raise Unsupported(module, node, f"no rule for {node.name}, which returns {outer}")
         helper = "call" if is_async else "forward"
         return helper, module.segment(annotation), annotation
 
     def _inner(self, module: Module, node: Function, kind: str) -> tuple[str, ast.expr]:
         annotation = self._returns(module, node)
         if not isinstance(annotation, ast.Subscript):
-            raise Refusal(module, node, f"{node.name} does not say what it yields, unquoted")
+            raise Unsupported(module, node, f"{node.name} does not say what it yields, unquoted")
         inner = annotation.slice
         if isinstance(inner, ast.Tuple) and (kind == "manager" or "Generator" in returned(node)):
             inner = inner.elts[0]
@@ -159,7 +159,7 @@ class Members:
 
     def _classmethod(self, module: Module, node: Function, owner: str) -> str:
         if isinstance(node, ast.AsyncFunctionDef):
-            raise Refusal(module, node, f"no rule for the async classmethod {node.name}")
+            raise Unsupported(module, node, f"no rule for the async classmethod {node.name}")
         annotation = self._returns(module, node)
         signature = Signature(self._scope, module, node, bound=True)
         passed = signature.passed(Shapes(self._scope))
@@ -194,19 +194,19 @@ class Members:
         """The docstring's text, in sync form.
 
         Raises:
-            Refusal: There is none, or an example in it has no sync form.
+            Unsupported: There is none, or an example in it has no sync form.
         """
         text = module.docstring(node)
         if text is None:
-            raise Refusal(module, node, f"{node.name} has no docstring")
+            raise Unsupported(module, node, f"{node.name} has no docstring")
         try:
             return self._docs.rewrite(text)
         except ValueError as error:
-            raise Refusal(module, node, str(error)) from None
+            raise Unsupported(module, node, str(error)) from None
 
     def _returns(self, module: Module, node: Function) -> ast.expr:
         if node.returns is None:
-            raise Refusal(module, node, f"{node.name} does not say what it returns")
+            raise Unsupported(module, node, f"{node.name} does not say what it returns")
         self._scope.need(module, _without_shape(node))
         return node.returns
 
@@ -215,11 +215,11 @@ def decorators(module: Module, node: Function) -> set[str]:
     """The names of a function's decorators, each of which has a rule.
 
     Raises:
-        Refusal: One has none.
+        Unsupported: One has none.
     """
     found = {module.segment(one).rpartition(".")[2] for one in node.decorator_list}
     if unknown := found - _DECORATORS:
-        raise Refusal(module, node, f"no rule for the decorator {min(unknown)} of {node.name}")
+        raise Unsupported(module, node, f"no rule for the decorator {min(unknown)} of {node.name}")
     return found
 
 

@@ -5,13 +5,13 @@ import builtins
 from collections.abc import Iterator
 from typing import Final, NamedTuple
 
-from hostup_sync._generate._source import Function, Module, Origin, Package, Refusal
+from hostup_sync._generate._source import Function, Module, Origin, Package, Unsupported
 
 STREAMS: Final = frozenset({"AsyncIterator", "AsyncGenerator"})
 MANAGERS: Final = frozenset({"AbstractAsyncContextManager"})
 
 
-class Handle(NamedTuple):
+class HandleClass(NamedTuple):
     """A public class that has behaviour, and so gets a facade."""
 
     name: str
@@ -32,13 +32,13 @@ class Scope:
         self.package = package
         self.imports: dict[str, Origin] = {}
         found = [handle for handle in self._public_classes() if self._has_behaviour(handle.node)]
-        self.handles: dict[str, Handle] = {}
+        self.handles: dict[str, HandleClass] = {}
         self._places: dict[Origin, str] = {}
         self._add(found)
         while more := [one for one in self._public_classes() if self._derives(one)]:
             self._add(more)  # what derives from a handle is one
 
-    def handle_of(self, module: Module, name: str) -> Handle | None:
+    def handle_of(self, module: Module, name: str) -> HandleClass | None:
         """The handle that a name means in a module, if it means one."""
         origin = self._follow(module.names.get(name))
         return self.handles.get(self._places.get(origin, "")) if origin else None
@@ -47,14 +47,14 @@ class Scope:
         """Import whatever an annotation or a default names.
 
         Raises:
-            Refusal: It cannot be known where a name comes from, or two names clash.
+            Unsupported: It cannot be known where a name comes from, or two names clash.
         """
         named = ((part.id, part) for part in ast.walk(node) if isinstance(part, ast.Name))
         for name, where in named if is_default else names(node):
             if self.handle_of(module, name) is None and not hasattr(builtins, name):
                 origin = self._follow(module.names.get(name))
                 if origin is None:
-                    raise Refusal(module, where, f"nothing says where {name!r} comes from")
+                    raise Unsupported(module, where, f"nothing says where {name!r} comes from")
                 self.add(module, where, name, origin)
 
     def add(self, module: Module, node: ast.AST, name: str, origin: Origin) -> None:
@@ -63,7 +63,7 @@ class Scope:
             origin = Origin(self.package.name, origin.name)
         known = self.imports.setdefault(name, origin)
         if known[:2] != origin[:2] or name in self.handles:
-            raise Refusal(module, node, f"{name!r} already means {known.module}.{known.name}")
+            raise Unsupported(module, node, f"{name!r} already means {known.module}.{known.name}")
 
     def is_unmade(self, module: Module, node: ast.AST) -> str | None:
         """The private class that an annotation names, if it does: users cannot make one."""
@@ -90,41 +90,43 @@ class Scope:
         function = home.functions.get(origin.name)
         return (home, function.returns) if function and function.returns else None
 
-    def bases(self, handle: Handle) -> list[Handle]:
+    def bases(self, handle: HandleClass) -> list[HandleClass]:
         """The handles that a handle derives from; others must be mere marks.
 
         Raises:
-            Refusal: Another class would bring along members that nobody has looked at.
+            Unsupported: Another class would bring along members that nobody has looked at.
         """
-        found: list[Handle] = []
+        found: list[HandleClass] = []
         for base in handle.node.bases:
             name = handle.module.segment(base)
             known = self.handle_of(handle.module, name)
             if known is not None:
                 found.append(known)
             elif name not in {"ABC", "Protocol", "Generic"} and not name.startswith("Generic["):
-                raise Refusal(handle.module, base, f"{handle.name} derives from {name}, no handle")
+                raise Unsupported(
+                    handle.module, base, f"{handle.name} derives from {name}, no handle"
+                )
         return found
 
-    def _public_classes(self) -> Iterator[Handle]:
+    def _public_classes(self) -> Iterator[HandleClass]:
         for name in self.package.public:
             module = self.package.home(name)
             if module is not None and name in module.classes:
-                yield Handle(name, module, module.classes[name])
+                yield HandleClass(name, module, module.classes[name])
 
-    def _add(self, found: list[Handle]) -> None:
+    def _add(self, found: list[HandleClass]) -> None:
         self.handles.update({handle.name: handle for handle in found})
         self.handles = {one.name: one for one in self._in_order()}
         self._places = {
             Origin(one.module.name, one.name): one.name for one in self.handles.values()
         }
 
-    def _derives(self, one: Handle) -> bool:
+    def _derives(self, one: HandleClass) -> bool:
         names = [one.module.segment(base) for base in one.node.bases]
         known = any(self.handle_of(one.module, name) for name in names)
         return known and one.name not in self.handles
 
-    def _in_order(self) -> list[Handle]:
+    def _in_order(self) -> list[HandleClass]:
         """What a module imports comes before what it defines, as when it runs."""
         order: dict[str, None] = {}
         begun = {self.package.name}

@@ -4,7 +4,7 @@ import ast
 from typing import Final
 
 from hostup_sync._generate._scope import Scope
-from hostup_sync._generate._source import Module, Refusal
+from hostup_sync._generate._source import Module, Unsupported
 
 _MANY: Final = frozenset({"Iterable", "Sequence", "Collection", "list"})
 
@@ -23,7 +23,7 @@ class Shapes:
         """The expression that turns `value` into what the facade returns; None: as it is.
 
         Raises:
-            Refusal: There is a handle in it, in a place that no rule covers.
+            Unsupported: There is a handle in it, in a place that no rule covers.
         """
         node = unquoted(node)
         if not self._scope.mentioned(module, node):
@@ -44,7 +44,7 @@ class Shapes:
         """The expression that turns an argument into what the async package takes.
 
         Raises:
-            Refusal: There is a handle in it, in a place that no rule covers.
+            Unsupported: There is a handle in it, in a place that no rule covers.
         """
         node = unquoted(node)
         if not self._scope.mentioned(module, node):
@@ -78,8 +78,8 @@ class Shapes:
         return f"{name}._async if isinstance({name}, {handles[0].id}) else {name}"
 
     @staticmethod
-    def _refusal(module: Module, node: ast.expr, what: str) -> Refusal:
-        return Refusal(module, node, f"no rule for a handle in {what}: {ast.unparse(node)}")
+    def _refusal(module: Module, node: ast.expr, what: str) -> Unsupported:
+        return Unsupported(module, node, f"no rule for a handle in {what}: {ast.unparse(node)}")
 
 
 def unquoted(node: ast.expr) -> ast.expr:

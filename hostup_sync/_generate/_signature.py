@@ -6,7 +6,7 @@ from typing import Final, NamedTuple
 
 from hostup_sync._generate._scope import Scope
 from hostup_sync._generate._shapes import Shapes
-from hostup_sync._generate._source import Function, Module, Origin, Refusal
+from hostup_sync._generate._source import Function, Module, Origin, Unsupported
 
 # What a facade does with an argument first, so that no traceback's locals show it.
 GUARDS: Final = {"api_key": Origin("hostup_async._config", "hide")}
@@ -50,7 +50,7 @@ class Signature:
         arguments = function.args
         for star in (arguments.vararg, arguments.kwarg):
             if star is not None:
-                raise Refusal(module, star, f"{function.name} takes *args or **kwargs")
+                raise Unsupported(module, star, f"{function.name} takes *args or **kwargs")
         self.parameters = list(self._read(arguments))[len(self._first) :]
         if bound:
             self._first = [(arguments.posonlyargs + arguments.args)[0].arg]
@@ -73,9 +73,11 @@ class Signature:
         if is_first and self._first:
             return Parameter(one.arg, kind, ast.Name("Self"), None)
         if one.arg in HELPERS:
-            raise Refusal(self._module, one, f"the parameter {one.arg!r} hides the runtime's own")
+            raise Unsupported(
+                self._module, one, f"the parameter {one.arg!r} hides the runtime's own"
+            )
         if one.annotation is None:
-            raise Refusal(self._module, one, f"the parameter {one.arg!r} has no annotation")
+            raise Unsupported(self._module, one, f"the parameter {one.arg!r} has no annotation")
         self._scope.need(self._module, one.annotation)
         if default is not None:
             self._scope.need(self._module, default, is_default=True)

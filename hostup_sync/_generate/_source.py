@@ -9,7 +9,7 @@ from typing import NamedTuple, TypeAlias
 Function: TypeAlias = ast.FunctionDef | ast.AsyncFunctionDef
 
 
-class Refusal(Exception):
+class Unsupported(Exception):
     """The generator has no rule for something, and does not guess: it says where that is."""
 
     def __init__(self, module: "Module", node: ast.AST, why: str) -> None:
@@ -142,4 +142,4 @@ def _names_in_all(front: Module) -> list[str]:
         if isinstance(node, ast.Assign) and front.segment(node.targets[0]) == "__all__":
             names: list[str] = ast.literal_eval(node.value)
             return names
-    raise Refusal(front, front.tree, "there is no __all__, a list of the public names")
+    raise Unsupported(front, front.tree, "there is no __all__, a list of the public names")

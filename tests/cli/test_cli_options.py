@@ -10,11 +10,11 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from hostup_async.cli._commands.option_groups import spread
+from hostup_async.cli._commands.option_groups import expand_option_groups
 from hostup_async.cli._exits import CommandFailed, ExitCode
 from hostup_async.cli._inputs.policy import bound, duration, make_policy
 from hostup_async.cli._inputs.targets import given_ids, selector
-from hostup_async.cli._options import Bounds, Selection
+from hostup_async.cli._options import PolicyOptions, Selection
 
 
 @pytest.mark.parametrize(
@@ -108,7 +108,7 @@ def test_no_failure_budgets(text: str) -> None:
 
 
 def test_the_policy() -> None:
-    policy = make_policy(Bounds(max_failures="5%", cooldown="0", verify=True, reason="why"))
+    policy = make_policy(PolicyOptions(max_failures="5%", cooldown="0", verify=True, reason="why"))
     assert (policy.canary, policy.max_failures, policy.cooldown) == (1, 0.05, 0)
     assert (policy.verify, policy.reason) == (True, "why")
 
@@ -126,6 +126,6 @@ def test_groups_of_options_are_spread_into_a_commands_own() -> None:
         seen.extend((name, size))
 
     app = typer.Typer()
-    app.command()(spread(draw))
+    app.command()(expand_option_groups(draw))
     assert CliRunner().invoke(app, ["box", "--width", "132", "--loud"]).exit_code == 0
     assert seen == ["box", Size(132, loud=True)]

@@ -4,7 +4,7 @@ import pytest
 from rich.console import Console
 
 from hostup_async import Outcome, OutcomeStatus
-from hostup_async.cli._demo.comparison import Fate, Report
+from hostup_async.cli._demo.comparison import ActualResult, Report
 from hostup_async.cli._demo.summary import print_summary
 from hostup_async.sandbox import BookedJob, Books
 
@@ -86,6 +86,6 @@ def test_an_interruption_is_no_failure() -> None:
 
 
 def test_what_sending_again_would_have_done() -> None:
-    assert report(OutcomeStatus.COMPLETED, DONE, UPTIME).unanswered == {Fate.DONE: 1}
-    assert report(OutcomeStatus.AMBIGUOUS, RUNNING).unanswered == {Fate.RUNNING: 1}
+    assert report(OutcomeStatus.COMPLETED, DONE, UPTIME).unanswered == {ActualResult.DONE: 1}
+    assert report(OutcomeStatus.AMBIGUOUS, RUNNING).unanswered == {ActualResult.RUNNING: 1}
     assert report(OutcomeStatus.COMPLETED, DONE).unanswered == {}

@@ -25,14 +25,16 @@ from hostup_async import (
 from hostup_async.cli._exits import ExitCode
 from hostup_async.cli._output import json_lines
 from hostup_async.cli._output.pace import Pace
-from hostup_async.cli._work.run import Ended
+from hostup_async.cli._work.run import FinishedRun
 from hostup_async.cli._work.verdict import exit_code
 
 DOCUMENTED = (Path(__file__).parents[2] / "docs" / "json.md").read_text()
 S = OutcomeStatus
 
 
-def ended(*statuses: OutcomeStatus, stopped: str | None = None, interrupted: bool = False) -> Ended:
+def ended(
+    *statuses: OutcomeStatus, stopped: str | None = None, interrupted: bool = False
+) -> FinishedRun:
     outcomes = tuple(
         Outcome(f"vps_{n}", status, sent_at=None if status is S.NOT_SENT else float(n))
         for n, status in enumerate(statuses)
@@ -40,10 +42,10 @@ def ended(*statuses: OutcomeStatus, stopped: str | None = None, interrupted: boo
     report = FleetReport(
         run_id="r", action=Action.RESET, outcomes=outcomes, seconds=1.0, stopped=stopped
     )
-    return Ended(report, interrupted)
+    return FinishedRun(report, interrupted)
 
 
-def code(run: Ended, policy: FleetPolicy | None = None, **facts: bool) -> ExitCode:
+def code(run: FinishedRun, policy: FleetPolicy | None = None, **facts: bool) -> ExitCode:
     settings = {"key_refused": False, "left_out": False, **facts}
     return exit_code(run, policy or FleetPolicy(), **settings)
 

@@ -21,10 +21,10 @@ from hostup_async import (
 )
 from hostup_async._config import find_base, seconds
 from hostup_async._http.jobs import read_job
-from hostup_async._http.problems import is_denied, read_problem
-from hostup_async._http.responses import understand
-from hostup_async._http.retry import Happened
-from hostup_async._http.transport import Answer
+from hostup_async._http.problems import is_failure_envelope, read_problem
+from hostup_async._http.responses import parse_response
+from hostup_async._http.retry import RequestOutcome
+from hostup_async._http.transport import Response
 from hostup_async._http.wire import read_object, read_page
 from hostup_async._token import read_token
 
@@ -59,10 +59,10 @@ def test_an_id_that_is_none_is_empty(value: object) -> None:
     ],
 )
 def test_success_false_is_a_refusal_unless_a_job_failed(body: dict[str, Any]) -> None:
-    assert is_denied(body)
-    answer = Answer(200, {}, json.dumps(body).encode())
-    reply = understand("GET /vps/x", answer, lambda json: read_object(Vps, json))
-    assert reply.happened is Happened.REFUSED
+    assert is_failure_envelope(body)
+    answer = Response(200, {}, json.dumps(body).encode())
+    reply = parse_response("GET /vps/x", answer, lambda json: read_object(Vps, json))
+    assert reply.happened is RequestOutcome.REFUSED
 
 
 @pytest.mark.parametrize("data", [{"status": "completed"}, {"id": "j", "status": "completed"}])

@@ -7,11 +7,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hostup_async import Action, Client, ConfigurationError, UntrustedPollUrl
-from hostup_async._token import Ticket, make_token, read_token
+from hostup_async._token import OperationRef, make_token, read_token
 
 BASE = "https://cloud.hostup.se"
 KEY = "sk_test_9f8e7d6c5b4a"
-TICKET = Ticket(
+TICKET = OperationRef(
     BASE,
     "vps_01hxa3b4c5d6e7f8g9h0j1k2m3",
     Action.RESET,
@@ -25,7 +25,7 @@ TOKEN = make_token(TICKET)
 TEXTS = st.none() | st.text()
 MOMENTS = st.none() | st.floats(allow_nan=False)
 TICKETS = st.builds(
-    Ticket,
+    OperationRef,
     base=st.text(),
     vps_id=TEXTS,
     action=st.none() | st.sampled_from(Action),
@@ -60,7 +60,7 @@ def reads_or_is_refused(token: str) -> None:
 
 
 @given(TICKETS)
-def test_a_ticket_survives_its_token(ticket: Ticket) -> None:
+def test_a_ticket_survives_its_token(ticket: OperationRef) -> None:
     token = make_token(ticket)
     assert re.fullmatch(r"[A-Za-z0-9_-]+", token)
     assert read_token(token, ticket.base) == ticket
@@ -70,8 +70,8 @@ def test_an_action_comes_back_as_a_member() -> None:
     assert READ(TOKEN).action is Action.RESET
 
 
-@pytest.mark.parametrize("ticket", [TICKET, Ticket(BASE)])
-def test_a_token_is_short(ticket: Ticket) -> None:
+@pytest.mark.parametrize("ticket", [TICKET, OperationRef(BASE)])
+def test_a_token_is_short(ticket: OperationRef) -> None:
     assert len(make_token(ticket)) < 300
 
 
@@ -79,7 +79,7 @@ def test_a_token_is_short(ticket: Ticket) -> None:
     "url", ["/api/jobs/j", "https://cloud.hostup.se/api/jobs/j", "http://localhost/api/jobs/j"]
 )
 def test_a_poll_url_is_a_ticket_of_its_own(url: str) -> None:
-    assert READ(url) == Ticket(BASE, poll_url=url)
+    assert READ(url) == OperationRef(BASE, poll_url=url)
 
 
 @pytest.mark.parametrize("text", ["", "job_1", "hostup2_abc", "api/jobs/j", "ftp://x", "\x1b[31m"])
@@ -171,7 +171,7 @@ def test_a_client_reads_its_own_token_and_no_others() -> None:
 
 
 def test_a_token_that_leads_away_from_the_api_is_refused() -> None:
-    token = make_token(Ticket(BASE, poll_url="https://evil.example.com/api/jobs/j"))
+    token = make_token(OperationRef(BASE, poll_url="https://evil.example.com/api/jobs/j"))
     with pytest.raises(UntrustedPollUrl):
         Client(KEY, base_url=BASE).operation(token)
 

@@ -6,22 +6,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hostup_async import FleetPolicy, OutcomeStatus
-from hostup_async._fleet.rollout import Brakes
+from hostup_async._fleet.rollout import Rollout
 
 DONE, FAILED, AMBIGUOUS = OutcomeStatus.COMPLETED, OutcomeStatus.FAILED, OutcomeStatus.AMBIGUOUS
 FAILURES = [FAILED, OutcomeStatus.REFUSED, OutcomeStatus.TIMED_OUT]
 ENDS = [DONE, AMBIGUOUS, *FAILURES]
 
 
-def brakes(total: int = 1000, **policy: Any) -> Brakes:
-    return Brakes(FleetPolicy(**policy), total)
+def brakes(total: int = 1000, **policy: Any) -> Rollout:
+    return Rollout(FleetPolicy(**policy), total)
 
 
-def send(brakes: Brakes, count: int) -> list[int]:
+def send(brakes: Rollout, count: int) -> list[int]:
     return [brakes.sent() for _ in range(count)]
 
 
-def end(brakes: Brakes, steps: list[int], status: OutcomeStatus = DONE) -> None:
+def end(brakes: Rollout, steps: list[int], status: OutcomeStatus = DONE) -> None:
     for step in steps:
         brakes.known(step, "vps_1", status)
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from hostup_async import Job, JobStatus, UnreadableReply
 from hostup_async._http.jobs import find_job, read_job
-from hostup_async._http.problems import is_denied
+from hostup_async._http.problems import is_failure_envelope
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
@@ -284,4 +284,4 @@ def test_any_json_has_a_job_or_none(body: object) -> None:
     ],
 )
 def test_an_answer_takes_itself_back_unless_it_tells_of_a_job(body: object, denied: bool) -> None:  # noqa: FBT001 - the expected value
-    assert is_denied(body) is denied
+    assert is_failure_envelope(body) is denied

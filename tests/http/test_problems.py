@@ -17,7 +17,7 @@ from hostup_async import (
     ServerError,
     Unauthorized,
 )
-from hostup_async._http.problems import describe, make_refusal, meant_status, read_problem
+from hostup_async._http.problems import describe, effective_status, make_api_error, read_problem
 from hostup_async._text import clean
 
 JSON = st.recursive(
@@ -118,7 +118,7 @@ PUBLISHED: list[tuple[str, type[ApiError]]] = [
 @pytest.mark.parametrize(("text", "cls"), PUBLISHED)
 def test_the_published_examples_are_read_whole(text: str, cls: type[ApiError]) -> None:
     body = json.loads(text)
-    error = make_refusal("POST /reset", read_problem(body["status"], body, 2.5))
+    error = make_api_error("POST /reset", read_problem(body["status"], body, 2.5))
     assert type(error) is cls
     for name in ("status", "code", "title", "detail", "instance"):
         assert getattr(error, name) == body[name]
@@ -200,7 +200,7 @@ def test_a_problem_is_read_from_any_json(status: int, body: object) -> None:
 def test_a_code_outweighs_a_status_that_says_less(
     status: int, code: str | None, meant: int
 ) -> None:
-    assert meant_status(Problem(status=status, code=code)) == meant
+    assert effective_status(Problem(status=status, code=code)) == meant
 
 
 @pytest.mark.parametrize(
@@ -227,7 +227,7 @@ def test_a_code_outweighs_a_status_that_says_less(
     ],
 )
 def test_each_answer_has_its_class(status: int, code: str | None, cls: type[ApiError]) -> None:
-    error = make_refusal("GET /x", Problem(status=status, code=code))
+    error = make_api_error("GET /x", Problem(status=status, code=code))
     assert type(error) is cls
     assert error.status == status
 
@@ -248,11 +248,11 @@ def test_each_answer_has_its_class(status: int, code: str | None, cls: type[ApiE
     ],
 )
 def test_each_message_says_what_to_do(status: int, code: str | None, advice: str) -> None:
-    assert advice in str(make_refusal("GET /x", Problem(status=status, code=code)))
+    assert advice in str(make_api_error("GET /x", Problem(status=status, code=code)))
 
 
 def test_a_filters_page_is_not_reported_as_a_missing_scope() -> None:
-    error = make_refusal("GET /x", Problem(status=403), is_html=True)
+    error = make_api_error("GET /x", Problem(status=403), is_html=True)
     assert type(error) is Forbidden
     assert "filter" in str(error)
     assert "read:vm" not in str(error)
@@ -260,7 +260,7 @@ def test_a_filters_page_is_not_reported_as_a_missing_scope() -> None:
 
 def test_a_page_changes_no_other_advice() -> None:
     problem = Problem(status=502)
-    plain, page = (make_refusal("GET /x", problem, is_html=html) for html in (False, True))
+    plain, page = (make_api_error("GET /x", problem, is_html=html) for html in (False, True))
     assert str(plain) == str(page)
 
 
@@ -287,7 +287,7 @@ NASTY = "\x1b]0;owned\x07\r\n\u202eevil\ud800\x00"
 @pytest.mark.parametrize("name", ["title", "detail", "code", "requestId", "error", "message"])
 def test_control_characters_never_reach_a_message(name: str) -> None:
     problem = read_problem(400, {name: NASTY})
-    text = str(make_refusal("GET /x", problem))
+    text = str(make_api_error("GET /x", problem))
     assert "evil?" in text
     assert text.isprintable()
     assert text.encode()

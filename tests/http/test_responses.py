@@ -16,9 +16,9 @@ from hostup_async import (
     Vps,
 )
 from hostup_async._http.jobs import read_job
-from hostup_async._http.responses import Reply, understand
-from hostup_async._http.retry import Happened
-from hostup_async._http.transport import Answer
+from hostup_async._http.responses import ParsedResponse, parse_response
+from hostup_async._http.retry import RequestOutcome
+from hostup_async._http.transport import Response
 from hostup_async._http.wire import read_object, read_page
 
 JSON = st.recursive(
@@ -38,40 +38,40 @@ VALUES = st.text(max_size=40) | st.sampled_from(
 )
 HEADERS = st.dictionaries(NAMES | st.text(max_size=10), VALUES, max_size=6)
 FLAWS = st.none() | st.just("it broke off after 3 bytes")
-ANSWERS = st.builds(Answer, st.integers(100, 599), HEADERS, BODIES, FLAWS)
+ANSWERS = st.builds(Response, st.integers(100, 599), HEADERS, BODIES, FLAWS)
 
 
 def read_vps(body: object) -> Vps:
     return read_object(Vps, body)
 
 
-def reply_to(status: int, body: object = None, flaw: str | None = None) -> Reply[Job]:
+def reply_to(status: int, body: object = None, flaw: str | None = None) -> ParsedResponse[Job]:
     raw = body if isinstance(body, bytes) else json.dumps(body).encode()
-    return understand("GET /jobs/j", Answer(status, {}, raw, flaw), read_job)
+    return parse_response("GET /jobs/j", Response(status, {}, raw, flaw), read_job)
 
 
 @given(ANSWERS, st.sampled_from([read_job, read_page, read_vps]))
 @settings(max_examples=300, deadline=None)
-def test_no_answer_whatsoever_raises(answer: Answer, read: Any) -> None:
-    reply = understand("GET /x", answer, read)
-    assert (reply.happened is Happened.ANSWERED) == (reply.error is None)
+def test_no_answer_whatsoever_raises(answer: Response, read: Any) -> None:
+    reply = parse_response("GET /x", answer, read)
+    assert (reply.happened is RequestOutcome.ANSWERED) == (reply.error is None)
     assert reply.error is None or isinstance(reply.error, HostUpError)
     assert str(reply.error).isprintable()
 
 
 @given(ANSWERS)
 @settings(max_examples=300, deadline=None)
-def test_only_a_whole_2xx_is_an_answer(answer: Answer) -> None:
-    reply = understand("GET /x", answer, read_job)
+def test_only_a_whole_2xx_is_an_answer(answer: Response) -> None:
+    reply = parse_response("GET /x", answer, read_job)
     if answer.flaw is not None or not 200 <= answer.status < 300:
-        assert reply.happened is not Happened.ANSWERED
+        assert reply.happened is not RequestOutcome.ANSWERED
         assert reply.value is None
 
 
 @pytest.mark.parametrize("status", [200, 201, 202, 299])
 def test_a_success_has_its_value(status: int) -> None:
     reply = reply_to(status, {"operation": {"jobId": "j", "status": "queued"}})
-    assert reply.happened is Happened.ANSWERED
+    assert reply.happened is RequestOutcome.ANSWERED
     assert reply.value is not None
     assert reply.value.id == "j"
     assert reply.error is None
@@ -81,17 +81,17 @@ def test_a_success_has_its_value(status: int) -> None:
 @pytest.mark.parametrize(
     ("statuses", "happened"),
     [
-        (range(100, 200), Happened.IN_DOUBT),
-        (range(300, 400), Happened.REDIRECTED),
-        ({*range(400, 500)} - {408, 429}, Happened.REFUSED),
-        ({408}, Happened.IN_DOUBT),
-        ({429}, Happened.LIMITED),
-        (range(500, 600), Happened.IN_DOUBT),
+        (range(100, 200), RequestOutcome.IN_DOUBT),
+        (range(300, 400), RequestOutcome.REDIRECTED),
+        ({*range(400, 500)} - {408, 429}, RequestOutcome.REFUSED),
+        ({408}, RequestOutcome.IN_DOUBT),
+        ({429}, RequestOutcome.LIMITED),
+        (range(500, 600), RequestOutcome.IN_DOUBT),
     ],
     ids=["1xx", "3xx", "4xx", "408", "429", "5xx"],
 )
 def test_each_class_of_statuses_is_told_apart(
-    statuses: set[int], happened: Happened, body: object
+    statuses: set[int], happened: RequestOutcome, body: object
 ) -> None:
     assert {reply_to(status, body).happened for status in statuses} == {happened}
 
@@ -99,23 +99,23 @@ def test_each_class_of_statuses_is_told_apart(
 @pytest.mark.parametrize("body", [b"", b"<html>", b"{", {}, [], None, {"id": "x"}], ids=str)
 def test_a_2xx_that_cannot_be_read_leaves_the_matter_in_doubt(body: object) -> None:
     reply = reply_to(200, body)
-    assert reply.happened is Happened.IN_DOUBT
+    assert reply.happened is RequestOutcome.IN_DOUBT
     assert type(reply.error) is UnreadableReply
 
 
 def test_a_2xx_with_a_flaw_leaves_the_matter_in_doubt_though_it_reads() -> None:
     reply = reply_to(202, {"operation": {"status": "queued"}}, flaw="it broke off")
-    assert reply.happened is Happened.IN_DOUBT
+    assert reply.happened is RequestOutcome.IN_DOUBT
     assert "it broke off" in str(reply.error)
 
 
 @pytest.mark.parametrize(
     ("status", "happened"),
-    [(403, Happened.REFUSED), (429, Happened.LIMITED), (502, Happened.IN_DOUBT)],
+    [(403, RequestOutcome.REFUSED), (429, RequestOutcome.LIMITED), (502, RequestOutcome.IN_DOUBT)],
 )
 @pytest.mark.parametrize("body", [b"", b'{"code": "forb'])
 def test_a_status_that_came_counts_even_if_its_body_did_not(
-    status: int, happened: Happened, body: bytes
+    status: int, happened: RequestOutcome, body: bytes
 ) -> None:
     assert reply_to(status, body, flaw="it broke off").happened is happened
 
@@ -123,14 +123,14 @@ def test_a_status_that_came_counts_even_if_its_body_did_not(
 @pytest.mark.parametrize(
     ("code", "happened", "cls"),
     [
-        ("COOLDOWN_ACTIVE", Happened.REFUSED, Conflict),
-        ("forbidden", Happened.REFUSED, Forbidden),
-        ("rate_limited", Happened.TAKEN_BACK, RateLimited),
-        ("upstream_failed", Happened.IN_DOUBT, ServerError),
+        ("COOLDOWN_ACTIVE", RequestOutcome.REFUSED, Conflict),
+        ("forbidden", RequestOutcome.REFUSED, Forbidden),
+        ("rate_limited", RequestOutcome.TAKEN_BACK, RateLimited),
+        ("upstream_failed", RequestOutcome.IN_DOUBT, ServerError),
     ],
 )
 def test_a_2xx_that_takes_itself_back_is_no_success(
-    code: str, happened: Happened, cls: type[HostUpError]
+    code: str, happened: RequestOutcome, cls: type[HostUpError]
 ) -> None:
     reply = reply_to(200, {"success": False, "error": "No.", "code": code})
     assert reply.happened is happened
@@ -139,7 +139,7 @@ def test_a_2xx_that_takes_itself_back_is_no_success(
 
 def test_a_failed_job_is_an_answer_and_no_refusal() -> None:
     reply = reply_to(200, {"success": False, "data": {"jobId": "j", "status": "failed"}})
-    assert reply.happened is Happened.ANSWERED
+    assert reply.happened is RequestOutcome.ANSWERED
     assert reply.value is not None
     assert reply.value.status == "failed"
 
@@ -152,13 +152,13 @@ def test_a_filters_403_says_so() -> None:
 @pytest.mark.parametrize("status", [200, 403, 429])
 def test_the_headers_are_read_whatever_the_status(status: int) -> None:
     headers = {"Retry-After": "7", "X-RateLimit-Limit": "600", "X-RateLimit-Remaining": "0"}
-    reading = understand("GET /x", Answer(status, headers, b"{}"), read_vps).reading
+    reading = parse_response("GET /x", Response(status, headers, b"{}"), read_vps).reading
     assert (reading.retry_after, reading.limit, reading.remaining) == (7.0, 600, 0)
 
 
 def test_a_refusal_carries_its_wait() -> None:
-    answer = Answer(429, {"Retry-After": "7"}, b"")
-    error = understand("GET /x", answer, read_vps).error
+    answer = Response(429, {"Retry-After": "7"}, b"")
+    error = parse_response("GET /x", answer, read_vps).error
     assert error is not None
     assert error.retry_after == 7.0
 
@@ -166,6 +166,6 @@ def test_a_refusal_carries_its_wait() -> None:
 def test_an_old_routes_refusal_names_its_wait_in_the_body() -> None:
     headers = {"Date": "Mon, 27 Apr 2026 12:34:56 GMT"}
     body = b'{"error": "Too many requests", "retryAfter": "2026-04-27T12:35:26.000Z"}'
-    reply = understand("GET /x", Answer(429, headers, body), read_vps)
-    assert reply.happened is Happened.LIMITED
+    reply = parse_response("GET /x", Response(429, headers, body), read_vps)
+    assert reply.happened is RequestOutcome.LIMITED
     assert reply.reading.retry_after == 30.0

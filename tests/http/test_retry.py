@@ -6,10 +6,10 @@ import pytest
 from hostup_async import Problem
 from hostup_async._http import retry
 from hostup_async._http.retry import (
-    Happened,
+    Decision,
+    RequestOutcome,
     Retries,
     RetryQuota,
-    Verdict,
     classify,
     decide,
     delays,
@@ -41,16 +41,16 @@ def _longest_delays(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("happened", "action", "read"),
     [
-        (Happened.ANSWERED, Verdict.ACCEPT, Verdict.ACCEPT),
-        (Happened.NEVER_SENT, Verdict.RETRY, Verdict.RETRY),
-        (Happened.LIMITED, Verdict.PAUSE, Verdict.PAUSE),
-        (Happened.TAKEN_BACK, Verdict.RAISE, Verdict.PAUSE),
-        (Happened.IN_DOUBT, Verdict.OUTCOME_UNKNOWN, Verdict.RETRY),
-        (Happened.REDIRECTED, Verdict.OUTCOME_UNKNOWN, Verdict.RAISE),
-        (Happened.REFUSED, Verdict.RAISE, Verdict.RAISE),
+        (RequestOutcome.ANSWERED, Decision.ACCEPT, Decision.ACCEPT),
+        (RequestOutcome.NEVER_SENT, Decision.RETRY, Decision.RETRY),
+        (RequestOutcome.LIMITED, Decision.PAUSE, Decision.PAUSE),
+        (RequestOutcome.TAKEN_BACK, Decision.RAISE, Decision.PAUSE),
+        (RequestOutcome.IN_DOUBT, Decision.OUTCOME_UNKNOWN, Decision.RETRY),
+        (RequestOutcome.REDIRECTED, Decision.OUTCOME_UNKNOWN, Decision.RAISE),
+        (RequestOutcome.REFUSED, Decision.RAISE, Decision.RAISE),
     ],
 )
-def test_the_table_row_by_row(happened: Happened, action: Verdict, read: Verdict) -> None:
+def test_the_table_row_by_row(happened: RequestOutcome, action: Decision, read: Decision) -> None:
     assert decide(happened, acts=True) is action
     assert decide(happened, acts=False) is read
 
@@ -58,23 +58,29 @@ def test_the_table_row_by_row(happened: Happened, action: Verdict, read: Verdict
 def test_an_action_is_repeated_only_where_nothing_took_place() -> None:
     repeated = {
         happened
-        for happened in Happened
-        if decide(happened, acts=True) in {Verdict.RETRY, Verdict.PAUSE}
+        for happened in RequestOutcome
+        if decide(happened, acts=True) in {Decision.RETRY, Decision.PAUSE}
     }
-    assert repeated == {Happened.NEVER_SENT, Happened.LIMITED}
+    assert repeated == {RequestOutcome.NEVER_SENT, RequestOutcome.LIMITED}
 
 
 @pytest.mark.parametrize(
     ("status", "action", "read"),
     [
-        (429, Verdict.PAUSE, Verdict.PAUSE),
-        *((status, Verdict.OUTCOME_UNKNOWN, Verdict.RETRY) for status in (408, 500, 502, 503, 504)),
-        *((status, Verdict.RAISE, Verdict.RAISE) for status in (400, 401, 403, 404, 409, 418)),
-        *((status, Verdict.OUTCOME_UNKNOWN, Verdict.RAISE) for status in (301, 302, 303, 307, 308)),
-        (200, Verdict.RAISE, Verdict.RAISE),
+        (429, Decision.PAUSE, Decision.PAUSE),
+        *(
+            (status, Decision.OUTCOME_UNKNOWN, Decision.RETRY)
+            for status in (408, 500, 502, 503, 504)
+        ),
+        *((status, Decision.RAISE, Decision.RAISE) for status in (400, 401, 403, 404, 409, 418)),
+        *(
+            (status, Decision.OUTCOME_UNKNOWN, Decision.RAISE)
+            for status in (301, 302, 303, 307, 308)
+        ),
+        (200, Decision.RAISE, Decision.RAISE),
     ],
 )
-def test_what_each_status_leads_to(status: int, action: Verdict, read: Verdict) -> None:
+def test_what_each_status_leads_to(status: int, action: Decision, read: Decision) -> None:
     happened = classify(Problem(status=status))
     assert (decide(happened, acts=True), decide(happened, acts=False)) == (action, read)
 
@@ -82,15 +88,15 @@ def test_what_each_status_leads_to(status: int, action: Verdict, read: Verdict) 
 @pytest.mark.parametrize(
     ("status", "code", "happened"),
     [
-        (403, "rate_limited", Happened.LIMITED),
-        (200, "rate_limit_exceeded", Happened.TAKEN_BACK),
-        (503, "rate_limit_exceeded", Happened.IN_DOUBT),
-        (200, "upstream_failed", Happened.IN_DOUBT),
-        (409, "upstream_failed", Happened.REFUSED),
-        (200, "vps_not_ready", Happened.REFUSED),
+        (403, "rate_limited", RequestOutcome.LIMITED),
+        (200, "rate_limit_exceeded", RequestOutcome.TAKEN_BACK),
+        (503, "rate_limit_exceeded", RequestOutcome.IN_DOUBT),
+        (200, "upstream_failed", RequestOutcome.IN_DOUBT),
+        (409, "upstream_failed", RequestOutcome.REFUSED),
+        (200, "vps_not_ready", RequestOutcome.REFUSED),
     ],
 )
-def test_a_code_goes_before_the_status(status: int, code: str, happened: Happened) -> None:
+def test_a_code_goes_before_the_status(status: int, code: str, happened: RequestOutcome) -> None:
     assert classify(Problem(status=status, code=code)) is happened
 
 

@@ -9,16 +9,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hostup_async._polling.durations import Durations
+from hostup_async._polling.durations import DurationModel
 
 AGES = st.floats(0, 20_000) | st.floats(0, 20)
 BOUNDS = st.floats(0.01, 300)
 
 
 @st.composite
-def tables(draw: st.DrawFn) -> Durations:
+def tables(draw: st.DrawFn) -> DurationModel:
     """Whatever can be learnt."""
-    durations = Durations()
+    durations = DurationModel()
     for after, took, exact in draw(
         st.lists(st.tuples(AGES, st.floats(0, 5000), st.booleans()), max_size=40)
     ):
@@ -28,7 +28,7 @@ def tables(draw: st.DrawFn) -> Durations:
 
 
 @given(tables(), AGES, AGES)
-def test_ever_fewer_jobs_survive(durations: Durations, one: float, other: float) -> None:
+def test_ever_fewer_jobs_survive(durations: DurationModel, one: float, other: float) -> None:
     first, last = sorted((one, other))
     assert 1 >= durations.survival(first) >= durations.survival(last) >= 0
     assert durations.survival(0) == 1
@@ -36,7 +36,7 @@ def test_ever_fewer_jobs_survive(durations: Durations, one: float, other: float)
 
 @given(tables(), st.lists(AGES, min_size=3, max_size=3))
 def test_what_goes_undetected_grows_and_is_no_longer_than_the_gap(
-    durations: Durations, ages: list[float]
+    durations: DurationModel, ages: list[float]
 ) -> None:
     look, early, late = sorted(ages)
     less, more = durations.undetected(look, early), durations.undetected(look, late)
@@ -47,7 +47,7 @@ def test_what_goes_undetected_grows_and_is_no_longer_than_the_gap(
 
 @given(tables(), AGES, BOUNDS)
 def test_the_due_age_is_when_so_much_has_gone_undetected(
-    durations: Durations, look: float, bound: float
+    durations: DurationModel, look: float, bound: float
 ) -> None:
     due = durations.due_age(look, bound)
     assert due >= look
@@ -56,13 +56,13 @@ def test_the_due_age_is_when_so_much_has_gone_undetected(
 
 @given(tables(), st.floats(0, 0.999))
 def test_a_quantile_is_the_age_that_such_a_share_does_not_survive(
-    durations: Durations, share: float
+    durations: DurationModel, share: float
 ) -> None:
     assert durations.survival(durations.quantile(share)) == pytest.approx(1 - share, abs=1e-6)
 
 
 @given(tables())
-def test_the_mean_is_the_area_under_the_survivors(durations: Durations) -> None:
+def test_the_mean_is_the_area_under_the_survivors(durations: DurationModel) -> None:
     # What is alive at a bin's end is undetected no more: from birth to then, time less the mean
     # of what is lived of it.
     far = durations.quantile(1 - 1e-12)
@@ -72,9 +72,9 @@ def test_the_mean_is_the_area_under_the_survivors(durations: Durations) -> None:
 
 @given(tables(), AGES, BOUNDS)
 def test_what_was_learnt_outlives_its_process(
-    durations: Durations, look: float, bound: float
+    durations: DurationModel, look: float, bound: float
 ) -> None:
-    again = Durations.from_json(durations.to_json())
+    again = DurationModel.from_json(durations.to_json())
     assert again.mean() == pytest.approx(durations.mean(), rel=0.05, abs=0.01)
     assert again.due_age(look, bound) - look == pytest.approx(
         durations.due_age(look, bound) - look, rel=0.05, abs=0.01
@@ -82,7 +82,7 @@ def test_what_was_learnt_outlives_its_process(
     assert again.certainty() == pytest.approx(durations.certainty(), abs=0.03)
 
 
-BINS = len(json.loads(Durations().to_json())["ends"])
+BINS = len(json.loads(DurationModel().to_json())["ends"])
 JUNK = [
     None,
     "",
@@ -106,8 +106,8 @@ JUNK = [
 
 @pytest.mark.parametrize("text", JUNK)
 def test_junk_teaches_nothing(text: str | None) -> None:
-    durations = Durations.from_json(text)
-    assert durations.to_json() == Durations().to_json()
+    durations = DurationModel.from_json(text)
+    assert durations.to_json() == DurationModel().to_json()
     assert durations.quantile(0.5) == pytest.approx(30, rel=0.01)
     assert durations.certainty() == 0
 
@@ -119,7 +119,7 @@ NUMBERS = st.lists(st.floats(0, 1e308), min_size=BINS, max_size=BINS)
 def test_no_text_breaks_the_arithmetic(
     ends: list[float], seconds: list[float], look: float, bound: float
 ) -> None:
-    durations = Durations.from_json(json.dumps({"ends": ends, "seconds": seconds}))
+    durations = DurationModel.from_json(json.dumps({"ends": ends, "seconds": seconds}))
     due = durations.due_age(look, bound)
     assert isfinite(due)
     assert due >= look
@@ -135,7 +135,7 @@ GAPS: dict[str, Gap] = {
 }
 
 
-def follow(durations: Durations, took: float, gap: Callable[[float], float]) -> None:
+def follow(durations: DurationModel, took: float, gap: Callable[[float], float]) -> None:
     seen = 0.0
     while (age := seen + gap(seen)) < took:
         durations.ran(seen, age)
@@ -145,7 +145,7 @@ def follow(durations: Durations, took: float, gap: Callable[[float], float]) -> 
 
 @pytest.mark.parametrize("gap", GAPS.values(), ids=GAPS)
 def test_looks_alone_teach_the_distribution(gap: Gap) -> None:
-    chance, durations = random.Random(3), Durations()
+    chance, durations = random.Random(3), DurationModel()
     for _ in range(3000):
         follow(durations, 8 * exp(0.35 * chance.gauss(0, 1)), lambda age: gap(age, chance.random()))
     assert durations.quantile(0.25) == pytest.approx(6.3, rel=0.2)
@@ -156,7 +156,7 @@ def test_looks_alone_teach_the_distribution(gap: Gap) -> None:
 
 def test_slow_jobs_count_before_they_end() -> None:
     # Half of the jobs take about 5 s, half 100 s; so far the fast ones alone have ended.
-    chance, durations = random.Random(4), Durations()
+    chance, durations = random.Random(4), DurationModel()
     for _ in range(200):
         took = chance.uniform(3, 7)
         durations.ran(0, took)
@@ -168,7 +168,7 @@ def test_slow_jobs_count_before_they_end() -> None:
 
 
 def test_exact_times_teach_the_distribution() -> None:
-    chance, durations = random.Random(5), Durations()
+    chance, durations = random.Random(5), DurationModel()
     for _ in range(2000):
         took = 40 * exp(0.2 * chance.gauss(0, 1))
         durations.ran(0, took)
@@ -180,7 +180,7 @@ def test_exact_times_teach_the_distribution() -> None:
 
 @pytest.mark.parametrize(("before", "after"), [(8.0, 40.0), (40.0, 8.0)])
 def test_a_shift_is_followed(before: float, after: float) -> None:
-    chance, durations = random.Random(7), Durations()
+    chance, durations = random.Random(7), DurationModel()
     for median in (before, after):
         for _ in range(1000):
             follow(durations, median * chance.uniform(0.8, 1.2), lambda _: chance.uniform(1, 5))
@@ -188,7 +188,7 @@ def test_a_shift_is_followed(before: float, after: float) -> None:
 
 
 def test_the_version_changes_with_what_is_news_alone() -> None:
-    chance, durations = random.Random(9), Durations()
+    chance, durations = random.Random(9), DurationModel()
     versions = []
     for _ in range(4):
         before = durations.version
@@ -202,7 +202,7 @@ def test_the_version_changes_with_what_is_news_alone() -> None:
 
 
 def test_memory_of_many_jobs_neither_overflows_nor_slows_learning() -> None:
-    durations = Durations()
+    durations = DurationModel()
     for _ in range(12_000):  # the weights pass their bound twice
         durations.ran(0, 8)
         durations.ended(8, 9)
@@ -214,7 +214,7 @@ def test_memory_of_many_jobs_neither_overflows_nor_slows_learning() -> None:
 
 
 def test_instant_jobs_leave_room_for_a_slow_one() -> None:
-    durations = Durations()
+    durations = DurationModel()
     for _ in range(500):
         durations.ended(0, 0)
     assert durations.due_age(0, 0.2) < 0.3

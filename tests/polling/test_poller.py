@@ -22,7 +22,7 @@ from hostup_async import (
 )
 from hostup_async._polling.poller import Poller, Sender
 from hostup_async._polling.watch import Watch
-from hostup_async._ratelimit.limiter import Gate
+from hostup_async._ratelimit.limiter import RateLimiter
 from hostup_async._ratelimit.queue import Permit
 from hostup_async.sandbox import Durations, Limit, Sandbox, SandboxConfig
 
@@ -33,7 +33,7 @@ class Bench:
     """A poller, jobs that end when they are told to, and the moments of the looks."""
 
     def __init__(self, limit: RateLimit | None = RateLimit.UNLIMITED) -> None:
-        self.gate = Gate(limit, 900, now)
+        self.gate = RateLimiter(limit, 900, now)
         self.poller = Poller(self.gate)
         self.looks: list[float] = []
 

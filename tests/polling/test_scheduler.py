@@ -14,13 +14,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hostup_async._polling.durations import Durations
+from hostup_async._polling.durations import DurationModel
 from hostup_async._polling.scheduler import (
     DEFAULT_WINDOW,
     HIGHEST_PRICE,
     LOWEST_PRICE,
-    Look,
-    Pilot,
+    Poll,
+    PollScheduler,
     Rest,
     Send,
 )
@@ -35,29 +35,29 @@ def model(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     sys.modules.pop("model")
 
 
-def taught(*, took: float = 8.0, jobs: int = 300) -> Durations:
-    chance, durations = random.Random(1), Durations()
+def taught(*, took: float = 8.0, jobs: int = 300) -> DurationModel:
+    chance, durations = random.Random(1), DurationModel()
     teach(durations, took, jobs, chance)
     return durations
 
 
-def teach(durations: Durations, took: float, jobs: int, chance: random.Random) -> None:
+def teach(durations: DurationModel, took: float, jobs: int, chance: random.Random) -> None:
     for _ in range(jobs):
         each = took * chance.uniform(0.7, 1.3)
         durations.ran(0, each)
         durations.ended(each, each)
 
 
-def decide(pilot: Pilot[int], now: float, **given: Any) -> Look[int] | Send | Rest:
+def decide(pilot: PollScheduler[int], now: float, **given: Any) -> Poll[int] | Send | Rest:
     return pilot.decide(now, **{"rate": inf, "tokens_idle": inf, "sends_waiting": 0, **given})
 
 
 def test_with_nothing_to_do_it_rests_for_ever() -> None:
-    assert decide(Pilot(), 5) == Rest(inf)
+    assert decide(PollScheduler(), 5) == Rest(inf)
 
 
 def test_it_sends_up_to_the_window_and_on_as_results_come_in() -> None:
-    pilot: Pilot[int] = Pilot(limit=2)
+    pilot: PollScheduler[int] = PollScheduler(limit=2)
     assert [decide(pilot, 0, sends_waiting=9) for _ in range(2)] == [Send(), Send()]
     assert isinstance(decide(pilot, 0, sends_waiting=9), Rest)
     pilot.sent()  # and refused: it has no job
@@ -70,33 +70,33 @@ def test_it_sends_up_to_the_window_and_on_as_results_come_in() -> None:
 
 
 def test_a_draining_pilot_sends_nothing_and_still_looks() -> None:
-    pilot: Pilot[int] = Pilot()
+    pilot: PollScheduler[int] = PollScheduler()
     pilot.watch(1, 0)
     rest = decide(pilot, 0)
     assert isinstance(rest, Rest)
-    assert decide(pilot, rest.until) == Look(1)
+    assert decide(pilot, rest.until) == Poll(1)
     assert decide(pilot, rest.until) == Rest(inf)
 
 
 def test_a_look_is_due_when_it_was_said_to_be() -> None:
-    pilot: Pilot[int] = Pilot(taught())
+    pilot: PollScheduler[int] = PollScheduler(taught())
     pilot.watch(1, 100)
     rest = decide(pilot, 100)
     assert isinstance(rest, Rest)
     assert 104 < rest.until < 109  # jobs of 8 s: not long before they end
     assert decide(pilot, rest.until - 0.01) == rest
-    assert decide(pilot, rest.until) == Look(1)
+    assert decide(pilot, rest.until) == Poll(1)
 
 
 def test_a_job_that_began_long_ago_is_looked_at_now() -> None:
-    pilot: Pilot[int] = Pilot()
+    pilot: PollScheduler[int] = PollScheduler()
     pilot.watch(1, 1000, began_at=0)
-    assert decide(pilot, 1000) == Look(1)
+    assert decide(pilot, 1000) == Poll(1)
 
 
 @pytest.mark.parametrize(("took", "late"), [(0.0, 1.0), (2.0, 3.0), (8.0, 7.0), (40.0, 12.0)])
 def test_a_single_job_of_an_unknown_kind_is_found_soon(took: float, late: float) -> None:
-    pilot: Pilot[int] = Pilot()
+    pilot: PollScheduler[int] = PollScheduler()
     pilot.watch(1, 0)
     now, looks = 0.0, 0
     while len(pilot):
@@ -111,19 +111,19 @@ def test_a_single_job_of_an_unknown_kind_is_found_soon(took: float, late: float)
 
 
 def test_a_look_is_not_due_before_the_api_wants_one() -> None:
-    pilot: Pilot[int] = Pilot(taught())
+    pilot: PollScheduler[int] = PollScheduler(taught())
     pilot.watch(1, 0)
-    assert decide(pilot, 50) == Look(1)
+    assert decide(pilot, 50) == Poll(1)
     pilot.looked(1, 50, ended=False, not_before=75)
     assert decide(pilot, 51) == Rest(75)
-    assert decide(pilot, 75) == Look(1)
+    assert decide(pilot, 75) == Poll(1)
 
 
 def test_a_look_is_due_at_the_deadline_of_a_job_and_then_as_for_any_other() -> None:
-    pilot: Pilot[int] = Pilot(taught(took=60))
+    pilot: PollScheduler[int] = PollScheduler(taught(took=60))
     pilot.watch(1, 0, deadline=10)
     assert decide(pilot, 0) == Rest(10)
-    assert decide(pilot, 10) == Look(1)
+    assert decide(pilot, 10) == Poll(1)
     pilot.looked(1, 10, ended=False)
     rest = decide(pilot, 10)
     assert isinstance(rest, Rest)
@@ -133,9 +133,9 @@ def test_a_look_is_due_at_the_deadline_of_a_job_and_then_as_for_any_other() -> N
 def test_a_look_without_an_answer_teaches_nothing_and_is_repeated_later() -> None:
     durations = taught()
     before = durations.to_json()
-    pilot: Pilot[int] = Pilot(durations)
+    pilot: PollScheduler[int] = PollScheduler(durations)
     pilot.watch(1, 0)
-    assert decide(pilot, 30) == Look(1)
+    assert decide(pilot, 30) == Poll(1)
     pilot.looked(1, 60, ended=None)
     assert durations.to_json() == before
     rest = decide(pilot, 30)
@@ -144,7 +144,7 @@ def test_a_look_without_an_answer_teaches_nothing_and_is_repeated_later() -> Non
 
 
 def test_jobs_of_another_kind_are_timed_and_learnt_by_their_own_durations() -> None:
-    pilot: Pilot[int] = Pilot(taught(took=8))
+    pilot: PollScheduler[int] = PollScheduler(taught(took=8))
     slow = taught(took=300)
     pilot.watch(1, 0, durations=slow)
     rest = decide(pilot, 0)
@@ -158,7 +158,7 @@ def test_jobs_of_another_kind_are_timed_and_learnt_by_their_own_durations() -> N
 
 @pytest.mark.parametrize("exact", [-5.0, 0.0, 7.0, 1e9, float("nan"), inf])
 def test_an_exact_duration_counts_within_what_was_seen(exact: float) -> None:
-    pilot: Pilot[int] = Pilot()
+    pilot: PollScheduler[int] = PollScheduler()
     for key in range(200):
         pilot.watch(key, 0)
         pilot.looked(key, 10, ended=True, exact_duration=exact)
@@ -166,7 +166,7 @@ def test_an_exact_duration_counts_within_what_was_seen(exact: float) -> None:
 
 
 def test_forgotten_jobs_are_not_looked_at_and_leave_nothing_behind() -> None:
-    pilot: Pilot[int] = Pilot()
+    pilot: PollScheduler[int] = PollScheduler()
     for key in range(10_000):
         pilot.watch(key, 0, deadline=1e6)
         pilot.forget(key)
@@ -178,16 +178,16 @@ def test_forgotten_jobs_are_not_looked_at_and_leave_nothing_behind() -> None:
 
 
 def test_a_job_watched_anew_counts_once() -> None:
-    pilot: Pilot[int] = Pilot()
+    pilot: PollScheduler[int] = PollScheduler()
     pilot.watch(1, 0)
     pilot.watch(1, 5)
     assert pilot.in_flight == 1
-    assert decide(pilot, 100) == Look(1)
+    assert decide(pilot, 100) == Poll(1)
     assert decide(pilot, 100) == Rest(inf)
 
 
 def test_the_window_follows_littles_law_within_the_operators_bound() -> None:
-    pilot: Pilot[int] = Pilot(taught(took=8))
+    pilot: PollScheduler[int] = PollScheduler(taught(took=8))
     assert 1.25 * 5 * 7.5 < pilot.window(10).size < 1.25 * 5 * 9.5
     assert pilot.window(20).size == pytest.approx(2 * pilot.window(10).size, abs=1)
     assert pilot.window(0.001).size == 1
@@ -201,7 +201,7 @@ def test_the_window_follows_littles_law_within_the_operators_bound() -> None:
 
 
 def test_it_says_when_the_operators_bound_is_what_costs_time() -> None:
-    pilot: Pilot[int] = Pilot(taught(took=8), limit=1)
+    pilot: PollScheduler[int] = PollScheduler(taught(took=8), limit=1)
     assert decide(pilot, 0, rate=10, sends_waiting=5) == Send()
     pilot.sent()
     pilot.watch(1, 0)
@@ -216,21 +216,21 @@ def test_it_says_when_the_operators_bound_is_what_costs_time() -> None:
 
 
 def test_what_is_sent_last_goes_before_the_looks_where_requests_are_scarce() -> None:
-    pilot: Pilot[int] = Pilot(taught(took=8))
+    pilot: PollScheduler[int] = PollScheduler(taught(took=8))
     for key in range(10):
         pilot.watch(key, 0)
     room = pilot.window(10).size - 10
     scarce = {"rate": 10, "tokens_idle": 0}
-    assert isinstance(decide(pilot, 60, **scarce, sends_waiting=room + 1), Look)
+    assert isinstance(decide(pilot, 60, **scarce, sends_waiting=room + 1), Poll)
     assert decide(pilot, 60, **scarce, sends_waiting=room) == Send()
-    assert isinstance(decide(pilot, 60, **scarce, sends_waiting=1, may_send=False), Look)
-    assert isinstance(decide(pilot, 60, rate=10, tokens_idle=5, sends_waiting=1), Look)
+    assert isinstance(decide(pilot, 60, **scarce, sends_waiting=1, may_send=False), Poll)
+    assert isinstance(decide(pilot, 60, rate=10, tokens_idle=5, sends_waiting=1), Poll)
 
 
 def test_requests_that_will_be_missing_are_saved_while_the_window_is_full() -> None:
     looks: dict[float, int] = {}
     for idle in (0, -5):
-        pilot: Pilot[int] = Pilot(taught(took=8), limit=1)
+        pilot: PollScheduler[int] = PollScheduler(taught(took=8), limit=1)
         pilot.watch(1, 0)
         now, looks[idle] = 0.0, 0
         while now < 7:
@@ -246,7 +246,7 @@ def test_requests_that_will_be_missing_are_saved_while_the_window_is_full() -> N
 
 
 def test_a_look_grows_dear_while_actions_wait_and_cheap_while_requests_are_left() -> None:
-    pilot: Pilot[int] = Pilot(taught(took=100))
+    pilot: PollScheduler[int] = PollScheduler(taught(took=100))
     for tick in range(600):
         if decide(pilot, tick / 10, rate=10, tokens_idle=0, sends_waiting=9) == Send():
             pilot.sent()
@@ -258,13 +258,13 @@ def test_a_look_grows_dear_while_actions_wait_and_cheap_while_requests_are_left(
         if isinstance(decision, Rest):
             now = min(decision.until, now + 0.5)
         else:
-            assert isinstance(decision, Look)
+            assert isinstance(decision, Poll)
             pilot.looked(decision.key, now, ended=False)
     assert pilot.price == LOWEST_PRICE
 
 
 def test_a_mean_that_grows_narrows_the_window_until_it_is_usual() -> None:
-    pilot: Pilot[int] = Pilot(taught(took=8))
+    pilot: PollScheduler[int] = PollScheduler(taught(took=8))
     chance = random.Random(2)
 
     def end(took: float, jobs: int) -> None:
@@ -283,7 +283,7 @@ def test_a_mean_that_grows_narrows_the_window_until_it_is_usual() -> None:
 
 
 def test_a_watched_job_costs_hundreds_of_bytes() -> None:
-    pilot: Pilot[int] = Pilot()
+    pilot: PollScheduler[int] = PollScheduler()
     tracemalloc.start()
     for key in range(5000):
         pilot.watch(key, float(key))
@@ -306,7 +306,7 @@ STEPS = st.lists(
 def test_whatever_happens_the_rules_hold(
     steps: list[tuple[str, int]], limit: int | None, rate: float | None
 ) -> None:
-    flight = Flight(Pilot(limit=limit), rate)
+    flight = Flight(PollScheduler(limit=limit), rate)
     for step, number in steps:
         flight.do(step, number)
     flight.land()
@@ -315,7 +315,7 @@ def test_whatever_happens_the_rules_hold(
 class Flight:
     """Plays an engine that answers in any order, and checks each decision."""
 
-    def __init__(self, pilot: Pilot[int], rate: float | None) -> None:
+    def __init__(self, pilot: PollScheduler[int], rate: float | None) -> None:
         self.pilot = pilot
         self.rate = rate
         self.now = 0.0
@@ -350,12 +350,12 @@ class Flight:
         if not ended:
             self.resting.add(key)
 
-    def decide(self, *, sends_waiting: int) -> Look[int] | Send | Rest:
+    def decide(self, *, sends_waiting: int) -> Poll[int] | Send | Rest:
         window = self.pilot.window(self.rate).size
         decision = self.pilot.decide(
             self.now, rate=self.rate, tokens_idle=self.made % 2, sends_waiting=sends_waiting
         )
-        if isinstance(decision, Look):
+        if isinstance(decision, Poll):
             self.resting.remove(decision.key)  # a second look at once would find it gone
             self.looking.append(decision.key)
         elif isinstance(decision, Send):
@@ -374,7 +374,7 @@ class Flight:
             self.answer("answer", 0)
         for _ in range(10 * len(self.resting) + 10):
             decision = self.decide(sends_waiting=0)
-            if isinstance(decision, Look):
+            if isinstance(decision, Poll):
                 self.answer("end", 0)
             elif isinstance(decision, Rest):
                 if decision.until == inf:

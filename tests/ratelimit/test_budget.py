@@ -10,7 +10,7 @@ from virtual_time import VIRTUAL, now
 
 from hostup_async import Budget, Client, ConfigurationError, RateLimit, RateLimited, WaitReason
 from hostup_async._ratelimit.headers import RateLimitReading
-from hostup_async._ratelimit.limiter import Gate
+from hostup_async._ratelimit.limiter import RateLimiter
 from hostup_async._ratelimit.limits import RequestClass
 
 CONTROL, ACTION, POLL, PREFLIGHT = RequestClass
@@ -21,7 +21,7 @@ def anyio_backend() -> tuple[str, dict[str, Any]]:
     return VIRTUAL
 
 
-def make_gate(limit: RateLimit | None = None, **options: Any) -> Gate:
+def make_gate(limit: RateLimit | None = None, **options: Any) -> RateLimiter:
     return Budget(limit, clock=lambda: asyncio.get_running_loop().time(), **options).gate
 
 
@@ -30,7 +30,7 @@ def named(limit: int, wait: float) -> RateLimitReading:
 
 
 async def take(
-    gate: Gate, order: list[Any], number: Any, kind: RequestClass = ACTION, **options: Any
+    gate: RateLimiter, order: list[Any], number: Any, kind: RequestClass = ACTION, **options: Any
 ) -> float:
     permit = await gate.acquire(kind, **options)
     order.append(number)
@@ -38,7 +38,7 @@ async def take(
     return now()
 
 
-async def be_limited(gate: Gate, wait: float, limit: int = 10) -> float | None:
+async def be_limited(gate: RateLimiter, wait: float, limit: int = 10) -> float | None:
     return gate.release(await gate.acquire(), limited=True, reading=named(limit, wait))
 
 

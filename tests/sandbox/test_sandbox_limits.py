@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hostup_async.sandbox import Limit
-from hostup_async.sandbox._limiters import Gatekeeper, Limiter, Verdict, limiter
+from hostup_async.sandbox._limiters import LimitCheck, Limiter, Limiters, limiter
 
 GAPS = st.lists(st.floats(0, 5, allow_nan=False), min_size=1, max_size=120)
 LIMITS = st.builds(Limit, requests=st.integers(1, 8), seconds=st.floats(0.5, 10))
@@ -17,7 +17,7 @@ def kept(limit: Limit) -> Limiter:
     return found
 
 
-def replay(limit: Limit, gaps: list[float]) -> list[tuple[float, Verdict]]:
+def replay(limit: Limit, gaps: list[float]) -> list[tuple[float, LimitCheck]]:
     keeper, now, told = kept(limit), 1000.0, []
     for gap in gaps:
         now += gap
@@ -96,13 +96,13 @@ def test_a_bucket_waits_for_one_token() -> None:
 
 
 def test_actions_have_a_limit_of_their_own() -> None:
-    keeper = Gatekeeper.of(Limit(requests=1, seconds=9), Limit(requests=1, seconds=9))
+    keeper = Limiters.of(Limit(requests=1, seconds=9), Limit(requests=1, seconds=9))
     told = [keeper.take(0, action=action) for action in (True, False, True, False)]
     assert [verdict and verdict.allowed for verdict in told] == [True, True, False, False]
 
 
 def test_a_changed_limit_counts_anew() -> None:
-    keeper = Gatekeeper.of(Limit(requests=1, seconds=9), None)
+    keeper = Limiters.of(Limit(requests=1, seconds=9), None)
     keeper.take(0, action=True)
     keeper.change(Limit(requests=2, seconds=9))
     verdict = keeper.take(0, action=True)

@@ -33,9 +33,7 @@ WHOLE = {
 }
 TORN = [fault for fault in Fault if fault not in WHOLE]
 CLOSING = [
-    fault
-    for fault in TORN
-    if fault not in {Fault.TRUNCATED_BODY, Fault.STALL, Fault.STALL_BEFORE}
+    fault for fault in TORN if fault not in {Fault.TRUNCATED_BODY, Fault.STALL, Fault.STALL_BEFORE}
 ]
 
 

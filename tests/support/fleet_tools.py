@@ -15,7 +15,7 @@ from hostup_async import (
     OutcomeStatus,
     StoreError,
 )
-from hostup_async._polling.durations import Durations as Learnt
+from hostup_async._polling.durations import DurationModel as Learnt
 from hostup_async._store.memory import MemoryStore
 from hostup_async.sandbox import Books, SandboxHandle
 from hostup_async.sandbox import Durations as Takes

@@ -14,7 +14,7 @@ from hostup_async import Budget, BudgetSnapshot
 from hostup_async._ratelimit.headers import EMPTY, RateLimitReading, read_rate_limit
 from hostup_async._ratelimit.limits import RequestClass
 from hostup_async.sandbox import Limit
-from hostup_async.sandbox._limiters import Limiter, LimitKind, Verdict, limiter
+from hostup_async.sandbox._limiters import LimitCheck, Limiter, LimitKind, limiter
 
 ResetFormat = Literal["iso", "epoch", "epoch_ms", "delta"]
 SERVER_EPOCH = 1_790_000_000.4
@@ -81,7 +81,7 @@ class Server:
             await asyncio.sleep(draw.expovariate(self.scenario.others))
             self._take()
 
-    def _take(self) -> Verdict:
+    def _take(self) -> LimitCheck:
         now = self._now()
         while self._changes and self._changes[0][0] <= now - self._began:
             self._limiter = self._make(self._changes.pop(0)[1])
@@ -93,7 +93,7 @@ class Server:
         assert made is not None
         return made
 
-    def _headers(self, verdict: Verdict, now: float) -> dict[str, str]:
+    def _headers(self, verdict: LimitCheck, now: float) -> dict[str, str]:
         reset = SERVER_EPOCH + verdict.reset - self.scenario.phase
         headers = {
             "Date": http_date(SERVER_EPOCH + now),

@@ -11,7 +11,7 @@ from attrs import Factory, field, frozen
 from yarl import URL
 
 from hostup_async.sandbox import Fault, Sandbox, SandboxConfig, SandboxHandle
-from hostup_async.sandbox._api import Api, Call
+from hostup_async.sandbox._api import Api, IncomingCall
 from hostup_async.sandbox._clock import Clock
 from hostup_async.sandbox._replies import Reply
 
@@ -44,7 +44,7 @@ class Desk:
     ) -> Reply:
         authorization = None if key is None else f"Bearer {key}"
         query = dict(URL(target).query)
-        return self.api.answer(Call(method, target, query, authorization, content))
+        return self.api.answer(IncomingCall(method, target, query, authorization, content))
 
     def get(self, target: str) -> Json:
         return json.loads(self.call("GET", target).body)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from sync_tools import FOLDER, ROOT, made_up
 
-from hostup_sync._generate import PACKAGES, RULES, Refusal, check, generate, unused
+from hostup_sync._generate import PACKAGES, RULES, Unsupported, check, generate, unused
 from hostup_sync._generate.__main__ import main
 
 HANDLE = '''class Thing:
@@ -285,7 +285,7 @@ REFUSED = {
 @pytest.mark.parametrize("why", REFUSED)
 def test_what_has_no_rule_is_refused_with_its_place(tmp_path: Path, why: str) -> None:
     source = method(REFUSED[why], STREAMS)
-    with pytest.raises(Refusal, match=re.escape(why)) as refused:
+    with pytest.raises(Unsupported, match=re.escape(why)) as refused:
         generated(tmp_path, source)
     path, line, _ = str(refused.value).split(":", 2)
     assert path == str(tmp_path / "pack" / "_one.py")
@@ -300,7 +300,7 @@ def test_what_has_no_rule_is_refused_with_its_place(tmp_path: Path, why: str) ->
     ],
 )
 def test_what_else_is_refused(tmp_path: Path, why: str, source: str, public: str) -> None:
-    with pytest.raises(Refusal, match=why):
+    with pytest.raises(Unsupported, match=why):
         generated(tmp_path, source, public=public)
 
 
@@ -313,14 +313,14 @@ def test_one_name_that_means_two_things_is_refused(tmp_path: Path) -> None:
     (package / "_one.py").write_text(text)
     front = "from pack._one import Thing\nfrom pack._two import Two\n__all__ = ['Thing', 'Two']\n"
     (package / "__init__.py").write_text(front)
-    with pytest.raises(Refusal, match=r"'Other' already means there\.Other"):
+    with pytest.raises(Unsupported, match=r"'Other' already means there\.Other"):
         generate(tmp_path, {"pack": "pack_sync"})
 
 
 def test_a_package_without_public_names_is_refused(tmp_path: Path) -> None:
     (tmp_path / "pack").mkdir()
     (tmp_path / "pack" / "__init__.py").write_text("")
-    with pytest.raises(Refusal, match="no __all__"):
+    with pytest.raises(Unsupported, match="no __all__"):
         generate(tmp_path, {"pack": "pack_sync"})
     with pytest.raises(FileNotFoundError):
         generate(tmp_path, {"other": "other_sync"})

@@ -21,7 +21,7 @@ from sqlalchemy import (
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from hostup_async._store.base import not_here, refuse_unknown, taken
-from hostup_async._store.conflicts import Obstacles
+from hostup_async._store.conflicts import Conflicts
 from hostup_async._store.records import (
     OPEN,
     UNSETTLED,
@@ -64,7 +64,7 @@ async def renew(connection: AsyncConnection, run_id: str, owner: str, until: flo
     return (await connection.execute(_RENEW, key)).rowcount == 1
 
 
-async def find_obstacles(connection: AsyncConnection, origin: str, obstacles: Obstacles) -> None:
+async def find_obstacles(connection: AsyncConnection, origin: str, obstacles: Conflicts) -> None:
     """Meet what other runs hold, and what they acted on just now."""
     recent = runs.c.last_sent_at > obstacles.since
     query = (

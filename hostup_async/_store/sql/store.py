@@ -23,7 +23,7 @@ from hostup_async._store.base import (
     not_ours,
     refuse_ended,
 )
-from hostup_async._store.conflicts import Obstacles
+from hostup_async._store.conflicts import Conflicts
 from hostup_async._store.owner import Owner
 from hostup_async._store.records import AuditRecord, Entry, RunRecord, RunState
 from hostup_async._store.sql import queries
@@ -92,7 +92,7 @@ class SqlStore(Store):
     async def create(
         self, run: RunRecord, entries: Sequence[Entry], *, cooldown: float
     ) -> list[Entry]:
-        obstacles = Obstacles(entries, cooldown=cooldown, now=self._clock())
+        obstacles = Conflicts(entries, cooldown=cooldown, now=self._clock())
         new = evolve(run, state=RunState.RUNNING, finished_at=None)
 
         async def work(connection: AsyncConnection) -> list[Entry]:

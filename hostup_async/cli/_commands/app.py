@@ -7,7 +7,7 @@ import typer
 
 from hostup_async._version import __version__
 from hostup_async.cli._commands.fleet import fleet
-from hostup_async.cli._commands.option_groups import spread
+from hostup_async.cli._commands.option_groups import expand_option_groups
 from hostup_async.cli._commands.power import POWER
 from hostup_async.cli._commands.read import auth, vps
 from hostup_async.cli._exits import guarded
@@ -79,7 +79,7 @@ def hostup(
 
 @app.command()
 @guarded
-@spread
+@expand_option_groups
 def demo(  # noqa: PLR0913 - each is one option
     *,
     vps: Annotated[int, typer.Option(min=1, max=10_000, help="How many VPSes to reset.")] = 200,

@@ -5,18 +5,18 @@ from typing import Annotated, Literal
 
 import typer
 
-from hostup_async.cli._commands.option_groups import spread
+from hostup_async.cli._commands.option_groups import expand_option_groups
 from hostup_async.cli._commands.power import RESET
 from hostup_async.cli._exits import guarded
 from hostup_async.cli._options import (
-    Bounds,
-    Connection,
-    Consent,
+    AccountOptions,
+    Confirmation,
     Ids,
     Output,
+    PolicyOptions,
     Run,
     Selection,
-    Stored,
+    StoreOptions,
 )
 
 fleet = typer.Typer(
@@ -29,7 +29,7 @@ fleet.command(no_args_is_help=True)(RESET)
 
 @fleet.command(no_args_is_help=True)
 @guarded
-@spread
+@expand_option_groups
 def plan(
     *,
     ids: Ids = None,
@@ -38,24 +38,29 @@ def plan(
         typer.Option(help="What is done to each VPS."),
     ] = "reset",
     selection: Selection,
-    bounds: Bounds,
+    bounds: PolicyOptions,
     output: Output,
-    connection: Connection,
+    connection: AccountOptions,
 ) -> None:
     """Show what a run would do, and send nothing but reads.
 
     What cannot be acted on is left out, and the reason is shown.
     """
-    from hostup_async.cli._work.fleet import Request, act  # noqa: PLC0415 - --help need not wait
+    from hostup_async.cli._work.fleet import FleetCommand, act  # noqa: PLC0415 - --help need not wait
 
-    consent = Consent(dry_run=True)
-    act(Request(action, ids or [], selection, connection, Stored(), consent, output), bounds)
+    consent = Confirmation(dry_run=True)
+    act(
+        FleetCommand(action, ids or [], selection, connection, StoreOptions(), consent, output),
+        bounds,
+    )
 
 
 @fleet.command()
 @guarded
-@spread
-def resume(*, run_id: Run, stored: Stored, output: Output, connection: Connection) -> None:
+@expand_option_groups
+def resume(
+    *, run_id: Run, stored: StoreOptions, output: Output, connection: AccountOptions
+) -> None:
     """Go on with a run that was interrupted, killed, or stopped.
 
     What was accepted is followed, what was being sent is settled by the VPS's own uptime, what
@@ -68,8 +73,10 @@ def resume(*, run_id: Run, stored: Stored, output: Output, connection: Connectio
 
 @fleet.command()
 @guarded
-@spread
-def status(*, run_id: Run = "last", stored: Stored, output: Output, connection: Connection) -> None:
+@expand_option_groups
+def status(
+    *, run_id: Run = "last", stored: StoreOptions, output: Output, connection: AccountOptions
+) -> None:
     """Show a run: how many ended how, what did not complete and why, and who did what."""
     from hostup_async.cli._work.history import show_run  # noqa: PLC0415 - likewise
 
@@ -78,13 +85,13 @@ def status(*, run_id: Run = "last", stored: Stored, output: Output, connection: 
 
 @fleet.command()
 @guarded
-@spread
+@expand_option_groups
 def runs(
     *,
     limit: Annotated[int, typer.Option(min=1, help="How many, newest first.")] = 20,
-    stored: Stored,
+    stored: StoreOptions,
     output: Output,
-    connection: Connection,
+    connection: AccountOptions,
 ) -> None:
     """List the runs of the store, newest first."""
     from hostup_async.cli._work.history import list_runs  # noqa: PLC0415 - likewise
@@ -94,15 +101,15 @@ def runs(
 
 @fleet.command()
 @guarded
-@spread
+@expand_option_groups
 def report(
     *,
     run_id: Run = "last",
     file: Annotated[
         Path | None, typer.Option("--output", "-o", metavar="FILE", help="Where to write it.")
     ] = None,
-    stored: Stored,
-    connection: Connection,
+    stored: StoreOptions,
+    connection: AccountOptions,
 ) -> None:
     """Draw a run: one HTML file with its timeline, its waits and every outcome."""
     from hostup_async.cli._work.history import draw_run  # noqa: PLC0415 - likewise
@@ -112,15 +119,15 @@ def report(
 
 @fleet.command()
 @guarded
-@spread
+@expand_option_groups
 def abandon(
     *,
     run_id: Run,
     reason: Annotated[
         str | None, typer.Option(metavar="TEXT", help="Why; kept in the store's audit trail.")
     ] = None,
-    stored: Stored,
-    connection: Connection,
+    stored: StoreOptions,
+    connection: AccountOptions,
 ) -> None:
     """Give a stopped run up for good, and free its VPSes for other runs."""
     from hostup_async.cli._work.history import abandon_run  # noqa: PLC0415 - likewise

@@ -8,7 +8,7 @@ from typing import Any, get_type_hints
 import attrs
 
 
-def spread(command: Callable[..., None]) -> Callable[..., None]:
+def expand_option_groups(command: Callable[..., None]) -> Callable[..., None]:
     """The command as typer reads it: a parameter that is an attrs class becomes its fields.
 
     Example:

@@ -3,9 +3,17 @@
 from collections.abc import Callable
 from typing import Final
 
-from hostup_async.cli._commands.option_groups import spread
+from hostup_async.cli._commands.option_groups import expand_option_groups
 from hostup_async.cli._exits import guarded
-from hostup_async.cli._options import Bounds, Connection, Consent, Ids, Output, Selection, Stored
+from hostup_async.cli._options import (
+    AccountOptions,
+    Confirmation,
+    Ids,
+    Output,
+    PolicyOptions,
+    Selection,
+    StoreOptions,
+)
 
 _MANNER: Final = """
 
@@ -34,20 +42,20 @@ def _acting(action: str, does: str) -> Callable[..., None]:
         *,
         ids: Ids = None,
         selection: Selection,
-        bounds: Bounds,
-        consent: Consent,
+        bounds: PolicyOptions,
+        consent: Confirmation,
         output: Output,
-        stored: Stored,
-        connection: Connection,
+        stored: StoreOptions,
+        connection: AccountOptions,
     ) -> None:
-        from hostup_async.cli._work.fleet import Request, act  # noqa: PLC0415 - --help need not wait
+        from hostup_async.cli._work.fleet import FleetCommand, act  # noqa: PLC0415 - --help need not wait
 
-        request = Request(action, ids or [], selection, connection, stored, consent, output)
+        request = FleetCommand(action, ids or [], selection, connection, stored, consent, output)
         act(request, bounds)
 
     command.__name__ = action
     command.__doc__ = does + _MANNER
-    return guarded(spread(command))
+    return guarded(expand_option_groups(command))
 
 
 POWER: Final = tuple(_acting(action, does) for action, does in _DOES.items())

@@ -4,9 +4,9 @@ from typing import Annotated
 
 import typer
 
-from hostup_async.cli._commands.option_groups import spread
+from hostup_async.cli._commands.option_groups import expand_option_groups
 from hostup_async.cli._exits import guarded
-from hostup_async.cli._options import Connection, Output
+from hostup_async.cli._options import AccountOptions, Output
 
 vps = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Look at VPSes.")
 auth = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="The API key.")
@@ -16,12 +16,12 @@ _Id = Annotated[str, typer.Argument(metavar="ID", help="The id of a VPS.")]
 
 @vps.command("list")
 @guarded
-@spread
+@expand_option_groups
 def list_(
     *,
     name: Annotated[str | None, typer.Option(help="Only those of exactly this name.")] = None,
     output: Output,
-    connection: Connection,
+    connection: AccountOptions,
 ) -> None:
     """List the VPSes of the account."""
     from hostup_async.cli._work.inventory import list_vpses  # noqa: PLC0415 - --help need not wait
@@ -31,8 +31,8 @@ def list_(
 
 @vps.command()
 @guarded
-@spread
-def show(*, vps_id: _Id, output: Output, connection: Connection) -> None:
+@expand_option_groups
+def show(*, vps_id: _Id, output: Output, connection: AccountOptions) -> None:
     """Show one VPS, and which actions are allowed on it now."""
     from hostup_async.cli._work.inventory import show_vps  # noqa: PLC0415 - likewise
 
@@ -41,8 +41,8 @@ def show(*, vps_id: _Id, output: Output, connection: Connection) -> None:
 
 @vps.command()
 @guarded
-@spread
-def status(*, vps_id: _Id, output: Output, connection: Connection) -> None:
+@expand_option_groups
+def status(*, vps_id: _Id, output: Output, connection: AccountOptions) -> None:
     """Show the live state of one VPS; its uptime tells when it last booted."""
     from hostup_async.cli._work.inventory import show_status  # noqa: PLC0415 - likewise
 
@@ -51,8 +51,8 @@ def status(*, vps_id: _Id, output: Output, connection: Connection) -> None:
 
 @auth.command()
 @guarded
-@spread
-def check(*, output: Output, connection: Connection) -> None:
+@expand_option_groups
+def check(*, output: Output, connection: AccountOptions) -> None:
     """Say which key is used (its fingerprint), from where, and whether it works.
 
     Sends a few reads and no action, so whether the key may act can only be guessed.

@@ -13,7 +13,7 @@ from hostup_async.cli._exits import ExitCode
 from hostup_async.sandbox import Books
 
 
-class Fate(StrEnum):
+class ActualResult(StrEnum):
     """What really happened to a VPS, by the sandbox's books."""
 
     DONE = "done"
@@ -47,26 +47,26 @@ class Report:
     interrupted: bool
 
     @cached_property
-    def fates(self) -> Mapping[str, Fate]:
+    def fates(self) -> Mapping[str, ActualResult]:
         """What the sandbox says, by VPS id."""
         jobs = self.books.jobs.values()
-        running = {job.vps_id: Fate.RUNNING for job in jobs if job.finished is None}
-        done = dict.fromkeys(self.books.resets, Fate.DONE)
-        return {o.vps_id: Fate.NOT_DONE for o in self.outcomes} | running | done
+        running = {job.vps_id: ActualResult.RUNNING for job in jobs if job.finished is None}
+        done = dict.fromkeys(self.books.resets, ActualResult.DONE)
+        return {o.vps_id: ActualResult.NOT_DONE for o in self.outcomes} | running | done
 
     @cached_property
-    def told(self) -> Mapping[tuple[OutcomeStatus, str | None], Mapping[Fate, int]]:
+    def told(self) -> Mapping[tuple[OutcomeStatus, str | None], Mapping[ActualResult, int]]:
         """What really happened, by what the client says and by which evidence it does."""
-        found: dict[tuple[OutcomeStatus, str | None], Counter[Fate]] = {}
+        found: dict[tuple[OutcomeStatus, str | None], Counter[ActualResult]] = {}
         for one in self.outcomes:
             fates = found.setdefault((one.status, one.evidence), Counter())
             fates[self.fates[one.vps_id]] += 1
         return {key: found[key] for key in sorted(found, key=_place)}
 
     @property
-    def unanswered(self) -> Mapping[Fate, int]:
+    def unanswered(self) -> Mapping[ActualResult, int]:
         """What really happened to those whose answer was lost, one way or another."""
-        found = Counter[Fate]()
+        found = Counter[ActualResult]()
         for (status, evidence), fates in self.told.items():
             if evidence or status is OutcomeStatus.AMBIGUOUS:
                 found += Counter(fates)
@@ -104,8 +104,8 @@ def _place(key: tuple[OutcomeStatus, str | None]) -> tuple[int, str]:
     return list(OutcomeStatus).index(status), evidence or ""
 
 
-def _contradict(outcome: Outcome, fate: Fate) -> bool:
+def _contradict(outcome: Outcome, fate: ActualResult) -> bool:
     if outcome.status is OutcomeStatus.COMPLETED:
-        return fate is not Fate.DONE
+        return fate is not ActualResult.DONE
     proved = (outcome.evidence or "").startswith(_NOT_DONE)
-    return (proved or outcome.status in _MEANS_NOT_DONE) and fate is not Fate.NOT_DONE
+    return (proved or outcome.status in _MEANS_NOT_DONE) and fate is not ActualResult.NOT_DONE

@@ -20,7 +20,7 @@ from hostup_async.cli._output.screen import screen
 from hostup_async.cli._output.views import LiveView, PlainView, View
 from hostup_async.cli._signals import run as run_loop
 from hostup_async.cli._work.fleet import is_open
-from hostup_async.cli._work.run import Ended, carry_out
+from hostup_async.cli._work.run import FinishedRun, carry_out
 from hostup_async.sandbox import Books, SandboxConfig, SandboxError, SandboxHandle
 
 _BETWEEN_LOOKS: Final = 0.1
@@ -73,7 +73,7 @@ def _resume(home: DemoHome) -> str:
     return command_line("demo", "--resume", str(home.path))
 
 
-async def _run(home: DemoHome, view: View) -> tuple[Ended, Books, bool]:
+async def _run(home: DemoHome, view: View) -> tuple[FinishedRun, Books, bool]:
     async with home.sandbox() as sandbox:
         await sandbox.books()  # where it is gone, this says so
         # A budget of its own: with the shared one, the wait for a permit would be bounded.

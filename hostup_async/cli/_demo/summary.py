@@ -7,8 +7,8 @@ from rich.console import Console
 from rich.text import Text
 
 from hostup_async import OutcomeStatus
-from hostup_async.cli._demo.comparison import Fate, Report, requests_in_words
-from hostup_async.cli._output.screen import brief, table
+from hostup_async.cli._demo.comparison import ActualResult, Report, requests_in_words
+from hostup_async.cli._output.screen import table, truncate
 from hostup_async.cli._output.words import STYLES, in_words
 
 _MOST_PROBLEMS: Final = 10
@@ -38,8 +38,8 @@ def _by(evidence: str) -> str:
     return f"{what}, by its {field}" if what else f"shown by its {field}"
 
 
-def _in_words(fates: Mapping[Fate, int]) -> str:
-    return ", ".join(f"{fates[fate]} {fate}" for fate in Fate if fates.get(fate))
+def _in_words(fates: Mapping[ActualResult, int]) -> str:
+    return ", ".join(f"{fates[fate]} {fate}" for fate in ActualResult if fates.get(fate))
 
 
 def _print_verdict(console: Console, report: Report) -> None:
@@ -47,11 +47,11 @@ def _print_verdict(console: Console, report: Report) -> None:
     style = "bold red" if twice else "bold green"
     console.print(f"VPSes reset twice: {twice} (by the sandbox's own books)", style=style)
     fates = report.unanswered
-    if saved := fates.get(Fate.DONE, 0) + fates.get(Fate.RUNNING, 0):
+    if saved := fates.get(ActualResult.DONE, 0) + fates.get(ActualResult.RUNNING, 0):
         count = sum(fates.values())
         console.print(
             f"Sending the {count} again whose answer was lost would have reset {saved} twice.",
             soft_wrap=True,
         )
-    for problem in brief(report.problems(), _MOST_PROBLEMS):
+    for problem in truncate(report.problems(), _MOST_PROBLEMS):
         console.print(problem, style="red", soft_wrap=True)

@@ -21,7 +21,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, NullFormatter, StrMethodFormatter
 
 from hostup_async.cli._html.axis import Axis, make_axis
-from hostup_async.cli._html.figures import Durations
+from hostup_async.cli._html.figures import DurationFigures
 from hostup_async.cli._html.text import duration
 from hostup_async.cli._html.timeline import Timeline
 
@@ -82,7 +82,7 @@ def draw_timeline(timeline: Timeline) -> str:
         return _to_svg(figure)
 
 
-def draw_durations(durations: Durations) -> str:
+def draw_durations(durations: DurationFigures) -> str:
     """How long jobs took, by how they ended."""
     drawn = {
         name: [max(time, _LEAST) for time in times]

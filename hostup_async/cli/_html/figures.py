@@ -33,7 +33,7 @@ class Tile:
 
 
 @frozen
-class Durations:
+class DurationFigures:
     """How long jobs took, from accepted to known, in seconds.
 
     Attributes:
@@ -75,12 +75,12 @@ def count_states(entries: Sequence[Entry]) -> list[Tile]:
     ]
 
 
-def read_durations(entries: Sequence[Entry]) -> Durations | None:
+def read_durations(entries: Sequence[Entry]) -> DurationFigures | None:
     """How long the jobs took; None where none ended."""
     timed = [(one.state, seconds) for one in entries if (seconds := took(one)) is not None]
     groups = {end.value: [time for state, time in timed if state is end] for end in _ENDED}
     given_up = sum(1 for state, _ in timed if state is EntryState.TIMED_OUT)
-    return Durations(groups, given_up) if any(groups.values()) else None
+    return DurationFigures(groups, given_up) if any(groups.values()) else None
 
 
 def state_facts(run: RunRecord, timeline: Timeline) -> Iterator[tuple[str, str]]:

@@ -84,7 +84,7 @@ def _timeline_chart(timeline: Timeline) -> Markup | None:
     return Markup(draw_timeline(timeline)) if timeline.sent else None  # noqa: S704 - it holds no text from elsewhere
 
 
-def _durations_chart(durations: figures.Durations | None) -> Markup | None:
+def _durations_chart(durations: figures.DurationFigures | None) -> Markup | None:
     if durations is None or durations.count < _FEWEST_DRAWN:
         return None
     return Markup(draw_durations(durations))  # noqa: S704 - likewise

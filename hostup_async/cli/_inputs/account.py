@@ -15,7 +15,7 @@ from hostup_async._config import BASE_VARIABLE, KEY_VARIABLE, SecretText
 from hostup_async.cli._exits import CommandFailed, ExitCode, usage
 from hostup_async.cli._inputs.policy import duration
 from hostup_async.cli._inputs.profiles import Profile, config_path, default_store, read_profile
-from hostup_async.cli._options import Connection
+from hostup_async.cli._options import AccountOptions
 
 T = TypeVar("T")
 READING: Final = 15.0
@@ -44,7 +44,7 @@ class Account:
     source: str
     base: str | None
     profile: Profile
-    options: Connection
+    options: AccountOptions
     patience: float | None
     budget: Budget
 
@@ -74,7 +74,7 @@ def _tell_retries(event: Event) -> None:
         sys.stderr.write(f"hostup: trying {event.path} again: {event.reason}\n")
 
 
-def find_account(options: Connection) -> Account:
+def find_account(options: AccountOptions) -> Account:
     """The account that the options, or else the environment and so on, lead to.
 
     Raises:
@@ -92,7 +92,7 @@ def find_account(options: Connection) -> Account:
     return Account(key, source, base, profile, options, patience, Budget(max_wait=_HOUR))
 
 
-def _in_order(options: Connection, environment: T, profile: T) -> tuple[T, T]:
+def _in_order(options: AccountOptions, environment: T, profile: T) -> tuple[T, T]:
     """The environment goes first, but a profile that was asked for by name is not overruled.
 
     Otherwise `--profile staging` would act with whatever key the shell happens to hold.
@@ -104,7 +104,7 @@ def _env_base() -> str | None:
     return os.environ.get(BASE_VARIABLE)
 
 
-def _keys(options: Connection, profile: Profile) -> Iterator[tuple[SecretText, str]]:
+def _keys(options: AccountOptions, profile: Profile) -> Iterator[tuple[SecretText, str]]:
     if options.key_file:
         yield _key_in(options.key_file), f"the file {options.key_file}"
     variable = _key(os.environ.get(KEY_VARIABLE)), f"the variable {KEY_VARIABLE}"

@@ -5,14 +5,14 @@ from typing import Final
 
 from hostup_async import FleetPolicy
 from hostup_async.cli._exits import usage
-from hostup_async.cli._options import Bounds
+from hostup_async.cli._options import PolicyOptions
 
 _TIME: Final = re.compile(r"(\d+(?:\.\d+)?)\s*([smhd]?)", re.ASCII)
 _UNITS: Final = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86_400}
 _SHARE: Final = re.compile(r"(\d+(?:\.\d+)?)%", re.ASCII)
 
 
-def make_policy(bounds: Bounds) -> FleetPolicy:
+def make_policy(bounds: PolicyOptions) -> FleetPolicy:
     """The policy that the options describe.
 
     Raises:

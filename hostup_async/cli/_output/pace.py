@@ -31,7 +31,7 @@ class Pace:
         return max(told, default=None)
 
 
-def clock(seconds: float) -> str:
+def format_duration(seconds: float) -> str:
     """A length of time as a clock shows it.
 
     Example:

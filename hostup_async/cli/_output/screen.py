@@ -16,7 +16,7 @@ from hostup_async._text import printable
 _PLAIN_WIDTH: Final = 120
 
 
-class _Steadfast:
+class _BrokenPipeSafe:
     """A stream whose reader may leave: from then on, what is written goes nowhere.
 
     A run goes on where its view is gone; it is the store that must have everything.
@@ -62,13 +62,13 @@ def screen(*, errors: bool = False) -> Console:
     stream = sys.stderr if errors else sys.stdout
     with suppress(AttributeError):  # a stream that a test put there
         stream.reconfigure(errors="replace")  # type: ignore[union-attr]
-    console = Console(file=cast("TextIO", _Steadfast(stream)), highlight=False, markup=False)
+    console = Console(file=cast("TextIO", _BrokenPipeSafe(stream)), highlight=False, markup=False)
     if not console.is_terminal and "COLUMNS" not in os.environ:
         console.width = _PLAIN_WIDTH
     return console
 
 
-def brief(items: Iterable[str], most: int) -> list[str]:
+def truncate(items: Iterable[str], most: int) -> list[str]:
     """The first of many, and how many more there are.
 
     Example:

@@ -6,7 +6,6 @@ from rich.console import Console, ConsoleOptions, RenderResult
 from rich.text import Text
 
 from hostup_async import EntryState, Outcome, RunSnapshot
-from hostup_async.cli._output.pace import clock
 
 STYLES: Final = {
     "completed": "green",
@@ -67,8 +66,12 @@ def legend(snapshot: RunSnapshot) -> Text:
 def times(snapshot: RunSnapshot, rate: float, left: float | None) -> str:
     """How long, how far, how fast, and how much longer."""
     share = 100 * snapshot.known / snapshot.total if snapshot.total else 100.0
-    ends = f", {clock(left)} left" if left is not None and snapshot.known < snapshot.total else ""
-    return f"{clock(snapshot.seconds)}  {share:.0f} % known, {rate:.1f} VPSes/s{ends}"
+    ends = (
+        f", {format_duration(left)} left"
+        if left is not None and snapshot.known < snapshot.total
+        else ""
+    )
+    return f"{format_duration(snapshot.seconds)}  {share:.0f} % known, {rate:.1f} VPSes/s{ends}"
 
 
 def traffic(snapshot: RunSnapshot) -> str:

@@ -17,30 +17,37 @@ from hostup_async.cli._inputs.account import (
 )
 from hostup_async.cli._inputs.policy import make_policy
 from hostup_async.cli._inputs.targets import selector
-from hostup_async.cli._options import Bounds, Connection, Consent, Output, Selection, Stored
+from hostup_async.cli._options import (
+    AccountOptions,
+    Confirmation,
+    Output,
+    PolicyOptions,
+    Selection,
+    StoreOptions,
+)
 from hostup_async.cli._output import json_lines
 from hostup_async.cli._output.screen import screen
 from hostup_async.cli._output.views import make_view
 from hostup_async.cli._signals import run as run_loop
 from hostup_async.cli._work.plan import agree, show_plan
-from hostup_async.cli._work.run import Ended, Witness, carry_out
+from hostup_async.cli._work.run import FinishedRun, StatusCounter, carry_out
 from hostup_async.cli._work.verdict import exit_code, show_report
 
 
 @frozen
-class Request:
+class FleetCommand:
     """What an acting command was asked for, but for the bounds."""
 
     action: str
     ids: list[str]
     selection: Selection
-    connection: Connection
-    stored: Stored
-    consent: Consent
+    connection: AccountOptions
+    stored: StoreOptions
+    consent: Confirmation
     output: Output
 
 
-def act(request: Request, bounds: Bounds) -> None:
+def act(request: FleetCommand, bounds: PolicyOptions) -> None:
     """Plan, show the plan, ask, carry it out; exits with the code that tells the end."""
     policy = make_policy(bounds)
     account = find_account(request.connection)
@@ -65,7 +72,7 @@ def act(request: Request, bounds: Bounds) -> None:
     )
 
 
-def make_plan(request: Request, account: Account) -> Plan:
+def make_plan(request: FleetCommand, account: Account) -> Plan:
     """The plan that the options describe; sends nothing but reads."""
     chosen = selector(request.ids, request.selection)
 
@@ -99,7 +106,7 @@ def _opened(store: str) -> str | None:
     return None if store == "none" else store
 
 
-def _store_flag(request: Request) -> list[str]:
+def _store_flag(request: FleetCommand) -> list[str]:
     return ["--store", request.stored.store] if request.stored.store else []
 
 
@@ -122,9 +129,9 @@ def work_on(
         flags: Options that lead another command to this store.
         left_out: Whether a VPS that was asked for by its id is not in the plan.
     """
-    witness, console = Witness(), screen()
+    witness, console = StatusCounter(), screen()
 
-    async def work() -> tuple[FleetRun, Ended, bool]:
+    async def work() -> tuple[FleetRun, FinishedRun, bool]:
         async with account.client(witness) as client:
             run = await begin(client)
             view = make_view(console, output, run.id)
@@ -152,7 +159,7 @@ async def is_open(store: str, run_id: str) -> bool:
 
 
 def _sum_up(
-    console: Console, output: Output, ended: Ended, resume: str | None, code: ExitCode
+    console: Console, output: Output, ended: FinishedRun, resume: str | None, code: ExitCode
 ) -> None:
     if output.json:
         report = ended.report.to_dict()

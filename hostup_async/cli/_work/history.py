@@ -23,9 +23,9 @@ from hostup_async._text import printable
 from hostup_async.cli._exits import CommandFailed
 from hostup_async.cli._inputs.account import existing_store, find_account
 from hostup_async.cli._inputs.profiles import read_profile
-from hostup_async.cli._options import Connection, Output, Stored
+from hostup_async.cli._options import AccountOptions, Output, StoreOptions
 from hostup_async.cli._output import json_lines
-from hostup_async.cli._output.screen import brief, screen, table
+from hostup_async.cli._output.screen import screen, table, truncate
 from hostup_async.cli._output.words import STYLES, in_words
 from hostup_async.cli._signals import run as run_loop
 from hostup_async.cli._work.fleet import work_on
@@ -35,11 +35,11 @@ _SHOWN = 20
 Recorded = tuple[RunRecord, list[Entry], list[AuditRecord]]
 
 
-def _where(stored: Stored, connection: Connection) -> str:
+def _where(stored: StoreOptions, connection: AccountOptions) -> str:
     return existing_store(stored.store, read_profile(connection.profile))
 
 
-def list_runs(stored: Stored, connection: Connection, output: Output, limit: int) -> None:
+def list_runs(stored: StoreOptions, connection: AccountOptions, output: Output, limit: int) -> None:
     """Print the newest runs."""
     store = _where(stored, connection)
 
@@ -56,7 +56,7 @@ def list_runs(stored: Stored, connection: Connection, output: Output, limit: int
     console.print(table(("Run", "State", "Action", "Begun", "VPSes", "Reason"), rows))
 
 
-def show_run(run_id: str, stored: Stored, connection: Connection, output: Output) -> None:
+def show_run(run_id: str, stored: StoreOptions, connection: AccountOptions, output: Output) -> None:
     """Print one run: what became of it, what is unsettled, and who did what."""
     run, entries, audit = _read(run_id, _where(stored, connection))
     console = screen()
@@ -77,11 +77,13 @@ def show_run(run_id: str, stored: Stored, connection: Connection, output: Output
 def _show_entries(console: Console, entries: Sequence[Entry], *, verbose: bool) -> None:
     told = [entry for entry in entries if verbose or (entry.reason and entry.state != "completed")]
     lines = (f"{one.vps_id}  {in_words(one.state.value)}  {one.reason or ''}" for one in told)
-    for line in brief(lines, len(told) if verbose else _SHOWN):
+    for line in truncate(lines, len(told) if verbose else _SHOWN):
         console.print(printable(line), soft_wrap=True)
 
 
-def resume_run(run_id: str, stored: Stored, connection: Connection, output: Output) -> None:
+def resume_run(
+    run_id: str, stored: StoreOptions, connection: AccountOptions, output: Output
+) -> None:
     """Go on with a run, and exit with the code that tells its end."""
     account = find_account(connection)
     store = existing_store(stored.store, account.profile)
@@ -94,7 +96,9 @@ def resume_run(run_id: str, stored: Stored, connection: Connection, output: Outp
     raise typer.Exit(work_on(begin, account, output, store, flags=flags))
 
 
-def abandon_run(run_id: str, stored: Stored, connection: Connection, reason: str | None) -> None:
+def abandon_run(
+    run_id: str, stored: StoreOptions, connection: AccountOptions, reason: str | None
+) -> None:
     """Give a run up for good, and say what that left."""
     store = _where(stored, connection)
 
@@ -107,7 +111,9 @@ def abandon_run(run_id: str, stored: Stored, connection: Connection, reason: str
     screen().print(f"Run {run.id} is abandoned: {_counts(run)}. Its VPSes are free for other runs.")
 
 
-def draw_run(run_id: str, stored: Stored, connection: Connection, path: Path | None) -> None:
+def draw_run(
+    run_id: str, stored: StoreOptions, connection: AccountOptions, path: Path | None
+) -> None:
     """Write the page that draws a run."""
     recorded = _read(run_id, _where(stored, connection))
     try:

@@ -11,7 +11,7 @@ from hostup_async import Action, Client, Forbidden, Gates, Unauthorized, Vps, Vp
 from hostup_async._text import printable
 from hostup_async.cli._exits import CommandFailed, ExitCode
 from hostup_async.cli._inputs.account import READING, Account, find_account
-from hostup_async.cli._options import Connection, Output
+from hostup_async.cli._options import AccountOptions, Output
 from hostup_async.cli._output import json_lines
 from hostup_async.cli._output.screen import screen, table, vpses
 from hostup_async.cli._signals import run as run_loop
@@ -29,7 +29,7 @@ def _ask(account: Account, work: Callable[[Client], Awaitable[T]]) -> T:
     return run_loop(ask)
 
 
-def list_vpses(connection: Connection, output: Output, name: str | None) -> None:
+def list_vpses(connection: AccountOptions, output: Output, name: str | None) -> None:
     """Print every VPS, or those of a name."""
 
     async def read(client: Client) -> list[Vps]:
@@ -48,7 +48,7 @@ def _row(vps: Vps) -> tuple[object, ...]:
     return vps.id, vps.name, vps.primary_ip, vps.service_status, vps.power_state
 
 
-def show_vps(vps_id: str, connection: Connection, output: Output) -> None:
+def show_vps(vps_id: str, connection: AccountOptions, output: Output) -> None:
     """Print what is known of one VPS, and what may be done with it now."""
 
     async def read(client: Client) -> tuple[Vps, Gates]:
@@ -75,7 +75,7 @@ def _allowed(gates: Gates) -> Iterator[tuple[str, str]]:
         yield action.capitalize(), words[gate.allowed if gate else None] + why
 
 
-def show_status(vps_id: str, connection: Connection, output: Output) -> None:
+def show_status(vps_id: str, connection: AccountOptions, output: Output) -> None:
     """Print the live state of one VPS."""
 
     async def read(client: Client) -> VpsStatus:
@@ -99,7 +99,7 @@ def _uptime(seconds: float | None) -> str:
     return f"{days} d {rest // 3600} h {rest % 3600 // 60} min {rest % 60} s"
 
 
-def check_key(connection: Connection, output: Output) -> None:
+def check_key(connection: AccountOptions, output: Output) -> None:
     """Print which key is used and whether it works; sends two reads, and no action."""
     account, console = find_account(connection), screen()
     client = account.client()

@@ -9,8 +9,8 @@ from rich.console import Console
 from hostup_async import FleetPolicy, OnAmbiguous, Plan
 from hostup_async._text import printable
 from hostup_async.cli._exits import CommandFailed, ExitCode, usage
-from hostup_async.cli._options import Consent
-from hostup_async.cli._output.screen import brief, vpses
+from hostup_async.cli._options import Confirmation
+from hostup_async.cli._output.screen import truncate, vpses
 
 _UNASKED: Final = 10
 _SHOWN: Final = 10
@@ -25,11 +25,11 @@ def show_plan(
     console.print(
         f"{plan.action.capitalize()}{force} {vpses(len(plan))} at {plan.origin}", style="bold"
     )
-    for line in brief(map(_named(plan), plan.ids), most):
+    for line in truncate(map(_named(plan), plan.ids), most):
         console.print(f"  {line}", soft_wrap=True)
     if plan.excluded:
         console.print(f"Left out: {len(plan.excluded)}", style="yellow")
-    for line in brief((f"{one.vps_id}: {one.reason}" for one in plan.excluded), most):
+    for line in truncate((f"{one.vps_id}: {one.reason}" for one in plan.excluded), most):
         console.print(f"  {printable(line)}", soft_wrap=True)
     if policy is not None and len(plan):
         for line in bounds_in_words(plan, policy):
@@ -69,7 +69,7 @@ def _at_most(total: int, policy: FleetPolicy) -> str:
     return f"At most {failures} + {window} = {min(total, failures + window)} can fail."
 
 
-def agree(plan: Plan, consent: Consent) -> None:
+def agree(plan: Plan, consent: Confirmation) -> None:
     """Return if it is meant; above ten VPSes the count is to be typed.
 
     Raises:

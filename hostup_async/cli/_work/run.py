@@ -16,7 +16,7 @@ _FORBIDDEN = 403
 
 
 @define
-class Witness:
+class StatusCounter:
     """Sees the answers of the API: the client's `on_event`.
 
     Attributes:
@@ -37,7 +37,7 @@ class Witness:
 
 
 @frozen
-class Ended:
+class FinishedRun:
     """A run that this process is done with.
 
     Attributes:
@@ -49,7 +49,7 @@ class Ended:
     interrupted: bool
 
 
-async def carry_out(run: FleetRun, view: View, on_begin: Callable[[], None]) -> Ended:
+async def carry_out(run: FleetRun, view: View, on_begin: Callable[[], None]) -> FinishedRun:
     """Work on a run to its end; the first signal stops the sending, the second leaves at once.
 
     Args:
@@ -57,7 +57,7 @@ async def carry_out(run: FleetRun, view: View, on_begin: Callable[[], None]) -> 
         view: What shows it.
         on_begin: Called once the run is recorded, so that it can be resumed from then on.
     """
-    hands = _Hands(run, view)
+    hands = _SignalActions(run, view)
     with hands.scope, answering(hands.stop, hands.leave):
         async with run:
             hands.begun = True
@@ -68,11 +68,11 @@ async def carry_out(run: FleetRun, view: View, on_begin: Callable[[], None]) -> 
     if not hands.begun:
         message = "interrupted before the run began; nothing was sent"
         raise CommandFailed(message, ExitCode.INTERRUPTED)
-    return Ended(await run.wait(), hands.stopped)
+    return FinishedRun(await run.wait(), hands.stopped)
 
 
 @define
-class _Hands:
+class _SignalActions:
     """What signals do to a run."""
 
     run: FleetRun

@@ -9,15 +9,16 @@ from rich.text import Text
 from hostup_async import FleetPolicy, FleetReport, Outcome, OutcomeStatus
 from hostup_async._text import printable
 from hostup_async.cli._exits import RANKED, ExitCode
-from hostup_async.cli._output.pace import clock
 from hostup_async.cli._output.screen import vpses
 from hostup_async.cli._output.words import STYLES, in_words, told_of
-from hostup_async.cli._work.run import Ended
+from hostup_async.cli._work.run import FinishedRun
 
 _FAILURES = frozenset({OutcomeStatus.FAILED, OutcomeStatus.REFUSED, OutcomeStatus.TIMED_OUT})
 
 
-def exit_code(ended: Ended, policy: FleetPolicy, *, key_refused: bool, left_out: bool) -> ExitCode:
+def exit_code(
+    ended: FinishedRun, policy: FleetPolicy, *, key_refused: bool, left_out: bool
+) -> ExitCode:
     """The exit code that a run ends with.
 
     Args:
@@ -63,7 +64,9 @@ def _canaries(outcomes: Iterable[Outcome], policy: FleetPolicy) -> list[Outcome]
 
 def show_report(console: Console, report: FleetReport) -> None:
     """Print what became of all."""
-    console.print(f"{vpses(len(report.outcomes))} in {clock(report.seconds)}", style="bold")
+    console.print(
+        f"{vpses(len(report.outcomes))} in {format_duration(report.seconds)}", style="bold"
+    )
     show_counts(console, report.counts)
     for reason, count in reasons(report.outcomes):
         console.print(f"  {count:6}  {reason}", soft_wrap=True)
@@ -98,4 +101,4 @@ def _economy(report: FleetReport) -> Iterator[str]:
     if report.ratio:
         yield f"{report.ratio:.2f} times the least that this rate limit allows"
     if report.held_back > 1:
-        yield f"--max-in-flight left requests unused for {clock(report.held_back)}"
+        yield f"--max-in-flight left requests unused for {format_duration(report.held_back)}"

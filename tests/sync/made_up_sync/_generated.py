@@ -14,7 +14,7 @@ from made_up_async._fleet import DEFAULT
 
 from hostup_sync._call import call, forward, same
 from hostup_sync._context import Managed, close, enter, leave
-from hostup_sync._handle import Handle, Home
+from hostup_sync._handle import ClientScope, Handle
 from hostup_sync._stream import stream
 
 
@@ -370,7 +370,7 @@ class Client(Handle[made_up_async.Client]):
 def open_client() -> Client:
     """A client from a function."""
     return call(
-        Home(),
+        ClientScope(),
         Client._of,
         made_up_async.open_client,
     )
