@@ -38,10 +38,10 @@ Make = Callable[[int, float], Take]
 
 
 def ours(requests: int, window: float) -> Take:
-    gate = Budget(RateLimit(requests, window), clock=asyncio.get_running_loop().time).gate
+    limiter = Budget(RateLimit(requests, window), clock=asyncio.get_running_loop().time)._limiter
 
     async def take() -> None:
-        gate.release(await gate.acquire(max_wait=100_000))
+        (await limiter.acquire(max_wait=100_000)).spend()
 
     return take
 
@@ -52,8 +52,8 @@ async def uncontended() -> dict[str, float]:
     quota = rate_limiter.per_sec(ENDLESS)
     throttled = Throttled(key="k", using=RateLimiterType.TOKEN_BUCKET.value, quota=quota)
     runs: dict[str, Take] = {
-        "hostup": lambda: hostup_once(Budget(RateLimit(ENDLESS, 1)).gate),
-        "hostup, learning": lambda: hostup_once(Budget().gate),
+        "hostup": lambda: hostup_once(Budget(RateLimit(ENDLESS, 1))._limiter),
+        "hostup, learning": lambda: hostup_once(Budget()._limiter),
         "aiolimiter": lambda: aiolimiter_once(AsyncLimiter(ENDLESS, 1)),
         "pyrate-limiter": lambda: pyrate_once(pyrate),
         "throttled-py": lambda: throttled_once(throttled),
@@ -67,9 +67,9 @@ async def uncontended() -> dict[str, float]:
     return taken
 
 
-async def hostup_once(gate: RateLimiter) -> None:
+async def hostup_once(limiter: RateLimiter) -> None:
     for _ in range(ONCE):
-        gate.release(await gate.acquire())
+        (await limiter.acquire()).spend()
 
 
 async def aiolimiter_once(limiter: AsyncLimiter) -> None:

@@ -50,7 +50,7 @@ async def fleet(size: int, store: Path | None, meter: Callable[[], float]) -> fl
     """What the meter gains during a run of so many resets, for each of them."""
     ids = [f"vps_{number:026}" for number in range(size)]
     async with Client("key-of-no-one", base_url="http://127.0.0.1:9", budget=Budget()) as client:
-        client._caller.line.transport.send = answer  # type: ignore[method-assign]
+        client._requester.transport.send = answer  # type: ignore[method-assign]
         plan = await client.fleet.plan(ids=ids, preflight="none")
         gc.collect()
         began = meter()

@@ -9,13 +9,12 @@ from hostup_async._errors import ConfigurationError, HostUpError
 from hostup_async._events import OnEvent
 from hostup_async._fleet.context import ClientParts
 from hostup_async._fleet.resource import FleetResource
-from hostup_async._http.attempt import Line
 from hostup_async._http.requester import Requester
 from hostup_async._http.transport import Session, Transport
 from hostup_async._models import Job
 from hostup_async._operation import Operation, as_they_end
 from hostup_async._polling.poller import Poller
-from hostup_async._ratelimit.budget import Budget
+from hostup_async._ratelimit.budget import Budget, limiter_of
 from hostup_async._token import read_token
 from hostup_async._vps import VpsResource
 
@@ -63,14 +62,16 @@ class Client:
         config = Config(find_key(api_key), base, timeouts or Timeouts())
         self.budget: Final[Budget] = _checked(budget) or Budget.shared(base, config.key.fingerprint)
         self._config: Final = config
-        line = Line(Transport(config, session), self.budget.gate, on_event)
-        self._caller: Final = Requester(line, config.timeouts.call)
-        self._poller: Final = Poller(line.gate)
-        self.vps: Final = VpsResource(self._caller, self._poller)
-        means = ClientParts(
-            self._caller, self._poller, self.vps, self.budget, config.key.fingerprint
+        limiter = limiter_of(self.budget)
+        self._requester: Final = Requester(
+            Transport(config, session), limiter, on_event, config.timeouts.call
         )
-        self.fleet: Final = FleetResource(means, base)
+        self._poller: Final = Poller(limiter)
+        self.vps: Final = VpsResource(self._requester, self._poller)
+        parts = ClientParts(
+            self._requester, self._poller, self.vps, self.budget, config.key.fingerprint
+        )
+        self.fleet: Final = FleetResource(parts, base)
 
     def __repr__(self) -> str:
         config: Config | None = getattr(self, "_config", None)
@@ -79,7 +80,7 @@ class Client:
         return f"<Client of {config.base}, key {config.key.fingerprint}>"
 
     async def __aenter__(self) -> Self:
-        await self._caller.line.transport.open()
+        await self._requester.transport.open()
         return self
 
     async def __aexit__(
@@ -96,7 +97,7 @@ class Client:
         Calls that still wait raise `ClientClosed`, and their actions were not sent.
         """
         await self._poller.aclose()
-        await self._caller.close()
+        await self._requester.close()
 
     def operation(self, token_or_poll_url: str) -> Operation:
         """An operation begun earlier or elsewhere, from its token or its poll URL.
@@ -105,11 +106,11 @@ class Client:
             ConfigurationError: It is neither, or was made for another API.
             UntrustedPollUrl: The poll URL leads away from this client's API.
         """
-        transport = self._caller.line.transport
+        transport = self._requester.transport
         ticket = read_token(token_or_poll_url, transport.base)
         if ticket.poll_url is not None:
             transport.trusted_url(ticket.poll_url)
-        return Operation(self._caller, self._poller, ticket)
+        return Operation(self._requester, self._poller, ticket)
 
     def wait_all(
         self,

@@ -38,9 +38,9 @@ class Operation:
     """
 
     def __init__(
-        self, caller: Requester, poller: Poller, ticket: OperationRef, job: Job | None = None
+        self, requester: Requester, poller: Poller, ticket: OperationRef, job: Job | None = None
     ) -> None:
-        self._caller = caller
+        self._requester = requester
         self._poller = poller
         self._ticket: Final = ticket
         self.job: Job = job or Job(id=ticket.job_id, poll_url=ticket.poll_url)
@@ -138,7 +138,7 @@ class Operation:
         if url is None:
             return self.job, 0.0
         try:
-            job, not_again = await self._caller.look(url, max_wait=max_wait, permit=permit)
+            job, not_again = await self._requester.look(url, max_wait=max_wait, permit=permit)
         except NotFound as error:
             raise self._lost(why="the API has forgotten the job", error=error) from error
         if not self.job.is_final:  # another look, begun later, may have ended sooner
@@ -157,10 +157,10 @@ class Operation:
         url = None
         try:
             if not self.job.is_final:
-                url = self._caller.line.transport.trusted_url(self._known_url())
+                url = self._requester.transport.trusted_url(self._known_url())
         finally:
             if url is None and permit is not None:
-                self._caller.line.gate.release(permit, sends=0)
+                permit.refund()
         return url
 
     def _known_url(self) -> str:

@@ -37,8 +37,8 @@ class VpsResource:
     longer than the budget allows.
     """
 
-    def __init__(self, caller: Requester, poller: Poller) -> None:
-        self._caller = caller
+    def __init__(self, requester: Requester, poller: Poller) -> None:
+        self._requester = requester
         self._poller = poller
 
     async def list(
@@ -146,15 +146,15 @@ class VpsResource:
         return await self._act(vps_id, Action.RESTART, force=force)
 
     async def _get(self, path: str, read: Read[T], query: Mapping[str, str] | None = None) -> T:
-        url = self._caller.line.transport.api_url(f"/vps{path}", query)
-        return await self._caller.get(url, read)
+        url = self._requester.transport.api_url(f"/vps{path}", query)
+        return await self._requester.get(url, read)
 
     async def _act(self, vps_id: str, action: Action, *, force: bool = False) -> Operation:
-        return await act(self._caller, self._poller, PowerAction(action, vps_id), force=force)
+        return await act(self._requester, self._poller, PowerAction(action, vps_id), force=force)
 
 
 async def act(
-    caller: Requester,
+    requester: Requester,
     poller: Poller,
     deed: PowerAction,
     *,
@@ -168,9 +168,9 @@ async def act(
     """
     path = f"/vps{_segment(deed.vps_id)}/actions/{deed.action.value}"
     body = b'{"force": true}' if force else None
-    url = caller.line.transport.api_url(path)
-    ticket, job = await caller.act(deed, url, body, permit=permit, to_the_end=to_the_end)
-    return Operation(caller, poller, ticket, job)
+    url = requester.transport.api_url(path)
+    ticket, job = await requester.act(deed, url, body, permit=permit, to_the_end=to_the_end)
+    return Operation(requester, poller, ticket, job)
 
 
 def _filters(**filters: object) -> dict[str, str]:

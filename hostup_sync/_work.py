@@ -1,7 +1,8 @@
 """What runs on the loop for a thread that waits: begun, cancelled and ended together with it.
 
 A `LoopTask` changes on the loop's thread alone. A thread that wants something of it hands in the
-call that shall wake it, and blocks on a plain lock: no timeout, no future, hence no error of theirs.
+call that shall wake it, and blocks on a plain lock: no timeout, no future, and so none of their
+errors.
 """
 
 import asyncio

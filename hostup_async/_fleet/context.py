@@ -22,11 +22,11 @@ class RunContext:
 
     plan: Plan
     policy: FleetPolicy
-    caller: Requester
+    requester: Requester
     poller: Poller
     vps: VpsResource
     journal: Journal
-    brakes: Rollout
+    rollout: Rollout
     evidence: Evidence
 
 
@@ -41,14 +41,14 @@ def operation_of(context: RunContext, entry: Entry) -> Operation:
         entry.sent_at,
         entry.accepted_at,
     )
-    return Operation(context.caller, context.poller, ticket)
+    return Operation(context.requester, context.poller, ticket)
 
 
 @frozen
 class ClientParts:
     """What the client lends to its runs."""
 
-    caller: Requester
+    requester: Requester
     poller: Poller
     vps: VpsResource
     budget: Budget

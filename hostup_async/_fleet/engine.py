@@ -35,7 +35,7 @@ class Engine(Sender):
         self._courses: Final[dict[asyncio.Task[None], Target]] = {}
         self._over = asyncio.Event()
         self._is_paused = False
-        context.brakes.on_stop = self._drain
+        context.rollout.on_stop = self._drain
         self._timers: list[asyncio.TimerHandle] = []
 
     @property
@@ -45,7 +45,7 @@ class Engine(Sender):
 
     def left(self) -> int:
         """How many actions it has still to send, be it later."""
-        return 0 if self._is_paused or self._context.brakes.why else len(self._queue)
+        return 0 if self._is_paused or self._context.rollout.why else len(self._queue)
 
     @property
     def limit(self) -> int | None:
@@ -59,7 +59,7 @@ class Engine(Sender):
 
     def waiting(self) -> int:
         """How many actions it would send now."""
-        room = 0 if self._is_paused else min(len(self._queue), self._context.brakes.room())
+        room = 0 if self._is_paused else min(len(self._queue), self._context.rollout.room())
         if room <= 0:
             return 0
         return max(0, min(int(room), self.window() - self.in_flight))
@@ -74,7 +74,7 @@ class Engine(Sender):
         entry = self._context.journal[self._queue.popleft()]
         course = Target(self._context, entry)
         begun = course.begin(permit, self._context.poller.sent)
-        self._start(course, begun, self._context.brakes.sent())
+        self._start(course, begun, self._context.rollout.sent())
 
     def fail(self, error: Exception) -> None:
         """The limit allows nothing more within the longest wait allowed; or there is a mistake."""
@@ -101,11 +101,11 @@ class Engine(Sender):
 
     def stop(self, why: str) -> None:
         """Send nothing more; what is in flight is followed, for as long as the policy allows."""
-        self._context.brakes.stop(why)
+        self._context.rollout.stop(why)
 
     def leave(self, why: str) -> None:
         """Send nothing more and follow nothing more; what is being sent is let end."""
-        self._context.brakes.stop(why)
+        self._context.rollout.stop(why)
         for course in self._courses.values():
             course.leave()
         self._check()
@@ -124,21 +124,21 @@ class Engine(Sender):
         course = self._courses.pop(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             self.mistake = self.mistake or error
-            self._context.brakes.stop(f"a mistake in this program: {error!r}")
+            self._context.rollout.stop(f"a mistake in this program: {error!r}")
         self._judge(course.entry, step)
         self._check()
         self._context.poller.nudge()
 
     def _judge(self, entry: Entry, step: int) -> None:
-        brakes = self._context.brakes
+        rollout = self._context.rollout
         if entry.state in {EntryState.SKIPPED, EntryState.PLANNED}:
-            brakes.unsent(step)
+            rollout.unsent(step)
         elif entry.state.is_terminal:
-            brakes.known(step, entry.vps_id, OutcomeStatus(entry.state.value))
+            rollout.known(step, entry.vps_id, OutcomeStatus(entry.state.value))
 
     def _check(self) -> None:
         """Whether it is over."""
-        if not self._courses and (self._context.brakes.why or not self._queue):
+        if not self._courses and (self._context.rollout.why or not self._queue):
             self._over.set()
 
     def _drain(self) -> None:

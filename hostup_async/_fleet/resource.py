@@ -22,8 +22,8 @@ _FEW: Final = 10  # so many are read one by one rather than looked for in the wh
 class FleetResource:
     """Many VPSes at once: first a plan, then a run of it, resumed if need be."""
 
-    def __init__(self, means: ClientParts, origin: str) -> None:
-        self._means: Final = means
+    def __init__(self, parts: ClientParts, origin: str) -> None:
+        self._parts: Final = parts
         self._origin: Final = origin
 
     async def plan(
@@ -62,7 +62,7 @@ class FleetResource:
             raise ConfigurationError(msg)
         rows: list[Vps] | None
         if ids is None:
-            rows = [vps async for vps in self._means.vps.list(name=name) if vps.id]
+            rows = [vps async for vps in self._parts.vps.list(name=name) if vps.id]
             wanted = tuple(vps.id for vps in rows)
         else:
             wanted = distinct(ids)
@@ -107,7 +107,7 @@ class FleetResource:
         if plan.origin != self._origin:
             msg = f"Plan {plan.id} is for {plan.origin}, and this client talks to {self._origin}."
             raise ConfigurationError(msg)
-        return FleetRun(self._means, plan, policy or FleetPolicy(), store, None)
+        return FleetRun(self._parts, plan, policy or FleetPolicy(), store, None)
 
     async def reset(
         self,
@@ -163,15 +163,15 @@ class FleetResource:
         if plan.origin != self._origin:
             msg = f"Run {run_id} is for {plan.origin}, and this client talks to {self._origin}."
             raise ConfigurationError(msg)
-        return FleetRun(self._means, plan, FleetPolicy.from_json(record.policy), store, run_id)
+        return FleetRun(self._parts, plan, FleetPolicy.from_json(record.policy), store, run_id)
 
     async def _find(self, wanted: tuple[str, ...]) -> list[Vps]:
         if len(wanted) > _FEW:
-            return [vps async for vps in self._means.vps.list()]
+            return [vps async for vps in self._parts.vps.list()]
         found: list[Vps] = []
         for vps_id in wanted:
             try:
-                found.append(await self._means.vps.get(vps_id))
+                found.append(await self._parts.vps.get(vps_id))
             except NotFound:
                 continue
         return found

@@ -49,7 +49,7 @@ class FleetRun:
 
     def __init__(
         self,
-        means: ClientParts,
+        client_parts: ClientParts,
         plan: Plan,
         policy: FleetPolicy,
         store: AnyStore,
@@ -58,10 +58,10 @@ class FleetRun:
         self.id: Final[str] = run_id or new_run_id()
         self.plan: Final = plan
         self.policy: Final = policy
-        self._means: Final = means
+        self._client_parts: Final = client_parts
         self._where: Final = store
         self._resumes: Final = run_id is not None
-        self._brakes: Final = Rollout(policy, len(plan))
+        self._rollout: Final = Rollout(policy, len(plan))
         self._stack = AsyncExitStack()
         self._parts: tuple[Store, Journal, Engine] | None = None
         self._task: asyncio.Task[None] | None = None
@@ -156,11 +156,11 @@ class FleetRun:
             counts=dict(journal.counts),
             in_flight=engine.in_flight,
             window=engine.window(),
-            is_held_back=engine.window() < self._means.poller.window().wanted,
+            is_held_back=engine.window() < self._client_parts.poller.window().wanted,
             seconds=self._took or time.monotonic() - self._began,
             seconds_left=left / rate if rate else None,
-            stopping=self._brakes.why,
-            budget=self._means.budget.snapshot(),
+            stopping=self._rollout.why,
+            budget=self._client_parts.budget.snapshot(),
         )
 
     async def _record(self, store: Store) -> list[Entry]:
@@ -169,13 +169,13 @@ class FleetRun:
             before = await store.acquire(self.id, who=whoami())
             entries = [entry async for entry in store.entries(self.id)]
             if before.state is RunState.RUNNING:
-                self._brakes.recall(entries)
+                self._rollout.recall(entries)
             return entries
         run = RunRecord(
             id=self.id,
             action=self.plan.action,
             origin=self.plan.origin,
-            fingerprint=self._means.fingerprint,
+            fingerprint=self._client_parts.fingerprint,
             plan_hash=self.plan.hash,
             plan=self.plan.to_json(),
             policy=self.policy.to_json(),
@@ -188,28 +188,33 @@ class FleetRun:
     async def _relearn(self, store: Store) -> None:
         text = await store.load_durations(self.plan.origin, self.plan.action)
         if text is not None:
-            self._means.poller.relearn(self.plan.action, DurationModel.from_json(text))
+            self._client_parts.poller.relearn(self.plan.action, DurationModel.from_json(text))
 
     def _begin(self, store: Store, entries: list[Entry]) -> None:
-        means = self._means
-        journal = Journal(store, self.id, entries, means.caller.line.on_event)
+        client_parts = self._client_parts
+        journal = Journal(store, self.id, entries, client_parts.requester.on_event)
         engine = Engine(
             RunContext(
                 self.plan,
                 self.policy,
-                means.caller,
-                means.poller,
-                means.vps,
+                client_parts.requester,
+                client_parts.poller,
+                client_parts.vps,
                 journal,
-                self._brakes,
-                Evidence(self.plan.action, means.vps, means.poller, self.policy.evidence_interval),
+                self._rollout,
+                Evidence(
+                    self.plan.action,
+                    client_parts.vps,
+                    client_parts.poller,
+                    self.policy.evidence_interval,
+                ),
             )
         )
         self._parts = store, journal, engine
         self._began = time.monotonic()
-        self._requests_before = Counter(means.caller.requests)
-        self._limited_before = means.budget.snapshot().limited
-        self._held_before = means.poller.held_back
+        self._requests_before = Counter(client_parts.requester.requests)
+        self._limited_before = client_parts.budget.snapshot().limited
+        self._held_before = client_parts.poller.held_back
         self._task = asyncio.create_task(self._work(), name=f"hostup run {self.id}")
 
     def _begun(self) -> tuple[Store, Journal, Engine]:
@@ -225,15 +230,15 @@ class FleetRun:
         finally:
             self._took = time.monotonic() - self._began
             counts = journal.counts.copy()
-            journal.close(self._brakes.why or "the run was left")
+            journal.close(self._rollout.why or "the run was left")
             with anyio.CancelScope(shield=True):
                 await self._put_away(store, journal, counts)
 
     async def _put_away(self, store: Store, journal: Journal, counts: Counter[EntryState]) -> None:
         """What the store must have in the end; if it is lost, the outcomes are still told."""
         is_done = all(state.is_terminal for state, count in counts.items() if count)
-        detail = {"counts": counts, "stopped": self._brakes.why, "seconds": self._took}
-        durations = self._means.poller.durations(self.plan.action)
+        detail = {"counts": counts, "stopped": self._rollout.why, "seconds": self._took}
+        durations = self._client_parts.poller.durations(self.plan.action)
         try:
             await journal.catch_up()
             await store.save_durations(self.plan.origin, self.plan.action, durations.to_json())
@@ -262,22 +267,22 @@ class FleetRun:
 
     def _rate(self) -> float | None:
         """Requests a second that the limit allows, where there is one, and it is known."""
-        rate = self._means.caller.line.gate.rate()
+        rate = self._client_parts.requester.limiter.rate()
         return None if rate == inf else rate
 
     def _report(self) -> FleetReport:
-        means = self._means
-        requests = means.caller.requests - self._requests_before
+        client_parts = self._client_parts
+        requests = client_parts.requester.requests - self._requests_before
         return FleetReport(
             run_id=self.id,
             action=self.plan.action,
             outcomes=tuple(self._begun()[1].all_outcomes()),
             seconds=self._took,
-            stopped=self._brakes.why,
+            stopped=self._rollout.why,
             requests=dict(requests),
-            limited=means.budget.snapshot().limited - self._limited_before,
+            limited=client_parts.budget.snapshot().limited - self._limited_before,
             rate=self._rate(),
-            held_back=means.poller.held_back - self._held_before,
+            held_back=client_parts.poller.held_back - self._held_before,
         )
 
 

@@ -72,15 +72,15 @@ class Target:
             on_answer: Called once it is answered, or not sent after all; its job is watched then.
         """
         self._task = asyncio.current_task()
-        gate, plan = self._context.caller.line.gate, self._context.plan
+        plan = self._context.plan
         try:
-            if self._context.brakes.why:
-                gate.release(permit, sends=0)
+            if self._context.rollout.why:
+                permit.refund()
                 return
             if plan.preflight is not Preflight.GATES:
                 answer, watched = await self._send(permit)
             else:
-                gate.release(permit, sends=0)
+                permit.refund()
                 shut = await read_denial(self._context.vps, self._entry.vps_id, plan.action)
                 if shut is not None:
                     await self._end(EntryState.SKIPPED, shut)
@@ -112,7 +112,7 @@ class Target:
             if not await self._intend(permit):
                 return None, None
             operation = await act(
-                context.caller,
+                context.requester,
                 context.poller,
                 deed,
                 force=context.plan.force,
@@ -123,7 +123,7 @@ class Target:
             return error, None
         except asyncio.CancelledError:
             self._is_unsent = False
-            await self._take_back(context.brakes.why or "it was cancelled before it was sent")
+            await self._take_back(context.rollout.why or "it was cancelled before it was sent")
             raise
         finally:
             self._is_unsent = False
@@ -141,10 +141,10 @@ class Target:
         except StoreError as error:
             self._entry, self._is_unsent = entry, False
             context.journal.take_back(entry)
-            context.brakes.stop(f"the store is lost: {error}")
+            context.rollout.stop(f"the store is lost: {error}")
         finally:
             if permit is not None and not recorded:
-                context.caller.line.gate.release(permit, sends=0)
+                permit.refund()
         return recorded
 
     async def _take_back(self, why: str) -> None:
@@ -188,10 +188,10 @@ class Target:
             await self._investigate(str(error))
         elif isinstance(error, ApiError) and not isinstance(error, RateLimited):
             if isinstance(error, Unauthorized):
-                self._context.brakes.stop(f"the key is refused: {error}")
+                self._context.rollout.stop(f"the key is refused: {error}")
             await self._end(EntryState.REFUSED, str(error))
         else:
-            self._context.brakes.stop(str(error))
+            self._context.rollout.stop(str(error))
             await self._take_back(str(error))
 
     def _watch(self, operation: Operation) -> Watch | None:
@@ -222,11 +222,11 @@ class Target:
 
     async def _not_followed(self, error: HostUpError) -> None:
         """It stays accepted, and may be followed later; unless its own time is up before."""
-        most, why = self._context.caller.line.gate.max_wait, f"its job cannot be followed: {error}"
+        most, why = self._context.requester.limiter.max_wait, f"its job cannot be followed: {error}"
         if isinstance(error, RateLimited) and (error.retry_after or 0.0) <= most:
             await self._end(EntryState.TIMED_OUT, why)
         else:
-            self._context.brakes.stop(why)
+            self._context.rollout.stop(why)
 
     def _time_left(self) -> float:
         """How long its job is followed; one that another process left has its time anew."""
@@ -277,7 +277,7 @@ class Target:
     def _may_resend(self) -> bool:
         context = self._context
         wanted = context.policy.on_ambiguous is OnAmbiguous.RESEND
-        return wanted and self._entry.attempts < 2 and not context.brakes.why  # noqa: PLR2004 - once
+        return wanted and self._entry.attempts < 2 and not context.rollout.why  # noqa: PLR2004 - once
 
     async def _complete(self) -> None:
         await self._end(EntryState.COMPLETED, evidence=self._context.evidence.kind)
@@ -295,4 +295,4 @@ class Target:
         try:
             await self._context.journal.put(self._entry)
         except StoreError as error:
-            self._context.brakes.stop(f"the store is lost: {error}")
+            self._context.rollout.stop(f"the store is lost: {error}")

@@ -2,10 +2,9 @@
 
 import asyncio
 import time
-from typing import Generic, NamedTuple, TypeVar
+from typing import Generic, NamedTuple, Protocol, TypeVar
 
 import anyio
-from attrs import field, frozen
 
 from hostup_async._errors import HostUpError, NetworkError, NotSent, UnreadableReply
 from hostup_async._events import OnEvent, Paused, RequestDone, tell
@@ -44,17 +43,19 @@ class Request(NamedTuple):
         return f"{self.method} {self.url.path}"
 
 
-@frozen
-class Line:
-    """What a try needs: where to send, whose limit to keep, whom to tell.
+class Sender(Protocol):
+    """What a try needs: where to send, whom to tell, and where actions under way are noted."""
 
-    `acting` holds the actions that are being sent, which a closing client waits for.
-    """
-
-    transport: Transport
-    gate: RateLimiter
-    on_event: OnEvent | None = None
-    acting: set[asyncio.Task[None]] = field(factory=set[asyncio.Task[None]])
+    @property
+    def transport(self) -> Transport: ...
+    @property
+    def limiter(self) -> RateLimiter: ...
+    @property
+    def on_event(self) -> OnEvent | None: ...
+    @property
+    def acting(self) -> set[asyncio.Task[None]]:
+        """The actions that are being sent, which a closing client waits for."""
+        ...
 
 
 class Attempt(Generic[T]):
@@ -72,27 +73,27 @@ class Attempt(Generic[T]):
         self.reading = EMPTY
         self._read = read
 
-    async def run(self, line: Line, permit: Permit) -> None:
+    async def run(self, sender: Sender, permit: Permit) -> None:
         """Send, and give the permit back."""
         started = time.monotonic()
         try:
-            await self._send(line.transport)
+            await self._send(sender.transport)
         except BaseException:  # cancelled, or a mistake of ours: it went out all the same
             if self.exchange.sends:
                 self.happened = RequestOutcome.IN_DOUBT
                 self.error = NetworkError("It was cut off before its answer came.")
             raise
         finally:
-            self._settle(line, permit, time.monotonic() - started)
+            self._settle(sender, permit, time.monotonic() - started)
 
-    async def run_to_the_end(self, line: Line, permit: Permit) -> None:
+    async def run_to_the_end(self, sender: Sender, permit: Permit) -> None:
         """Likewise, but once the request is being sent, a cancellation waits for its answer.
 
         Cutting the connection would not take the action back, only hide what became of it.
         """
-        task = asyncio.create_task(self.run(line, permit))
-        line.acting.add(task)
-        task.add_done_callback(line.acting.discard)
+        task = asyncio.create_task(self.run(sender, permit))
+        sender.acting.add(task)
+        task.add_done_callback(sender.acting.discard)
         try:
             await asyncio.shield(task)
         except asyncio.CancelledError:
@@ -128,17 +129,15 @@ class Attempt(Generic[T]):
             self.happened = RequestOutcome.IN_DOUBT
             self.error = UnreadableReply(f"The answer could not be read ({error!r}).")
 
-    def _settle(self, line: Line, permit: Permit, duration: float) -> None:
-        limited = self.verdict is Decision.PAUSE
-        pause = line.gate.release(
-            permit, sends=self.exchange.sends, limited=limited, reading=self.reading
-        )
-        if line.on_event is None:
+    def _settle(self, sender: Sender, permit: Permit, duration: float) -> None:
+        throttled = self.verdict is Decision.PAUSE
+        pause = permit.spend(self.reading, sends=self.exchange.sends, throttled=throttled)
+        if sender.on_event is None:
             return
         request = self.request
-        tell(line.on_event, RequestDone(request.method, request.url.path, self.status, duration))
+        tell(sender.on_event, RequestDone(request.method, request.url.path, self.status, duration))
         if pause is not None:
-            tell(line.on_event, Paused(pause, line.gate.snapshot().queued))
+            tell(sender.on_event, Paused(pause, sender.limiter.snapshot().queued))
 
     async def _finish(self, task: asyncio.Task[None]) -> None:
         """Wait for the end, however often we are cancelled; cut short only what is not sent."""

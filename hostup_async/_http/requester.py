@@ -12,14 +12,15 @@ from typing import Any, Final, TypeVar
 import anyio
 
 from hostup_async._errors import HostUpError, OutcomeUnknown, RateLimited
-from hostup_async._events import Accepted, InDoubt, Retrying, Waiting, tell
-from hostup_async._http.attempt import Attempt, Line, PowerAction, Request
+from hostup_async._events import Accepted, InDoubt, OnEvent, Retrying, Waiting, tell
+from hostup_async._http.attempt import Attempt, PowerAction, Request
 from hostup_async._http.jobs import read_accepted, read_job
 from hostup_async._http.problems import make_outcome_unknown
 from hostup_async._http.responses import Read
 from hostup_async._http.retry import Decision, Retries, RetryQuota
-from hostup_async._http.transport import Url
+from hostup_async._http.transport import Transport, Url
 from hostup_async._models import Job
+from hostup_async._ratelimit.limiter import RateLimiter
 from hostup_async._ratelimit.limits import RequestClass, WaitReason
 from hostup_async._ratelimit.queue import Permit
 from hostup_async._ratelimit.snapshot import BudgetSnapshot
@@ -32,14 +33,24 @@ _ENDS: Final = frozenset({Decision.ACCEPT, Decision.OUTCOME_UNKNOWN, Decision.RA
 
 
 class Requester:
-    """Makes calls on one line, by the table of the retry module.
+    """Makes calls, by the table of the retry module.
 
     Attributes:
         requests: How many it has sent, by kind.
+        acting: The actions that are being sent; closing waits for them.
     """
 
-    def __init__(self, line: Line, patience: float) -> None:
-        self.line: Final = line
+    def __init__(
+        self,
+        transport: Transport,
+        limiter: RateLimiter,
+        on_event: OnEvent | None,
+        patience: float,
+    ) -> None:
+        self.transport: Final = transport
+        self.limiter: Final = limiter
+        self.on_event: Final = on_event
+        self.acting: Final = set[asyncio.Task[None]]()
         self._patience = patience
         self.requests: Final = Counter[str]()
         self._quota = RetryQuota()
@@ -94,21 +105,20 @@ class Requester:
         return self._accept(attempt, deed), attempt.result()
 
     async def close(self) -> None:
-        """Send nothing more, wait until no action is being sent, then close the line."""
-        transport = self.line.transport
-        transport.refuse()
+        """Send nothing more, wait until no action is being sent, then close the session."""
+        self.transport.refuse()
         try:
-            while self.line.acting:
-                await asyncio.wait(self.line.acting)
+            while self.acting:
+                await asyncio.wait(self.acting)
         finally:
-            await transport.close()
+            await self.transport.close()
 
     async def _call(
         self, request: Request, read: Read[T], max_wait: float | None, permit: Permit | None
     ) -> Attempt[T]:
         """The first attempt that is answered, or that leaves the outcome unknown."""
         retries = Retries(self._quota, self._patience)
-        patience = self.line.gate.max_wait if max_wait is None else max_wait
+        patience = self.limiter.max_wait if max_wait is None else max_wait
         asked_at = time.monotonic()
         refusal: HostUpError | None = None
         while True:
@@ -135,9 +145,9 @@ class Requester:
         self, request: Request, asked_at: float, patience: float, refusal: HostUpError | None
     ) -> Permit:
         left = patience - (time.monotonic() - asked_at)
-        on_wait = self._tell_wait if self.line.on_event else None
+        on_wait = self._tell_wait if self.on_event else None
         try:
-            return await self.line.gate.acquire(
+            return await self.limiter.acquire(
                 request.kind, max_wait=max(0.0, left), since=asked_at, on_wait=on_wait
             )
         except RateLimited as error:
@@ -147,10 +157,10 @@ class Requester:
         deed = attempt.request.deed
         self.requests[attempt.request.kind.name.lower()] += 1
         if deed is None:
-            await attempt.run(self.line, permit)
+            await attempt.run(self, permit)
             return
         try:
-            await attempt.run_to_the_end(self.line, permit)
+            await attempt.run_to_the_end(self, permit)
         except asyncio.CancelledError as cancellation:
             if attempt.request.to_the_end and attempt.verdict in _ENDS and _uncancel():
                 return
@@ -164,19 +174,19 @@ class Requester:
         until = time.monotonic() + snapshot.wait
         if snapshot.reason is not self._told_reason or until > self._told_until + _SAME_WAIT:
             self._told_reason, self._told_until = snapshot.reason, until
-            tell(self.line.on_event, Waiting(snapshot.reason, snapshot.wait, snapshot.why))
+            tell(self.on_event, Waiting(snapshot.reason, snapshot.wait, snapshot.why))
 
     async def _back_off(self, request: Request, error: HostUpError, retries: Retries) -> None:
         delay = retries.next_delay(error.retry_after)
         if delay is None:
             raise error
-        tell(self.line.on_event, Retrying(request.method, request.url.path, delay, str(error)))
+        tell(self.on_event, Retrying(request.method, request.url.path, delay, str(error)))
         await anyio.sleep(delay)
 
     def _accept(self, attempt: Attempt[Job], deed: PowerAction) -> OperationRef:
         job = attempt.result()
         ticket = OperationRef(
-            base=self.line.transport.base,
+            base=self.transport.base,
             vps_id=deed.vps_id,
             action=deed.action,
             job_id=job.id,
@@ -184,16 +194,16 @@ class Requester:
             sent_at=attempt.exchange.sent_at,
             accepted_at=time.time(),
         )
-        if self.line.on_event is not None:
+        if self.on_event is not None:
             token = make_token(ticket)
-            tell(self.line.on_event, Accepted(deed.vps_id, deed.action, job.id, token))
+            tell(self.on_event, Accepted(deed.vps_id, deed.action, job.id, token))
         return ticket
 
     def _doubt(
         self, attempt: Attempt[Job], deed: PowerAction, error: HostUpError
     ) -> OutcomeUnknown:
         sent_at = attempt.exchange.sent_at
-        tell(self.line.on_event, InDoubt(deed.vps_id, deed.action, sent_at, str(error)))
+        tell(self.on_event, InDoubt(deed.vps_id, deed.action, sent_at, str(error)))
         return make_outcome_unknown(
             error,
             vps_id=deed.vps_id,

@@ -61,7 +61,7 @@ class DurationModel:
         version: Changes when the distribution has changed enough to plan anew.
 
     Example:
-        >>> durations = Durations()
+        >>> durations = DurationModel()
         >>> for _ in range(100):
         ...     durations.ran(0, 8)  # a look at 8 s found the job running
         ...     durations.ended(8, 10)  # the next one, at 10 s, found that it had ended

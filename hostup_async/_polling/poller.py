@@ -62,9 +62,9 @@ class Poller:
         gate: Whose permits it spends.
     """
 
-    def __init__(self, gate: RateLimiter) -> None:
-        self._gate: Final = gate
-        self._pilot: Final = PollScheduler[Watch]()
+    def __init__(self, limiter: RateLimiter) -> None:
+        self._limiter: Final = limiter
+        self._scheduler: Final = PollScheduler[Watch]()
         self._durations: defaultdict[Action, DurationModel] = defaultdict(DurationModel)
         self._senders: list[Sender] = []
         self._watches: set[Watch] = set()
@@ -83,12 +83,12 @@ class Poller:
 
     def window(self) -> ConcurrencyLimit:
         """How many actions may be in flight."""
-        return self._pilot.window(self._gate.rate())
+        return self._scheduler.window(self._limiter.rate())
 
     @property
     def held_back(self) -> float:
         """For how long, in seconds, requests were left unused because of a sender's own bound."""
-        return self._pilot.held_back
+        return self._scheduler.held_back
 
     def watch(self, look: LookAt, *, action: Action | None, age: float, patience: float) -> Watch:
         """Begin to watch a job; `follow` its end, or `forget` it.
@@ -102,7 +102,7 @@ class Poller:
         now = self._now()
         watch = Watch(look, now + patience)
         self._watches.add(watch)
-        self._pilot.watch(
+        self._scheduler.watch(
             watch,
             now,
             began_at=now - min(max(0.0, age), _OLDEST),
@@ -123,13 +123,13 @@ class Poller:
         """Watch a job no longer."""
         watch.leave()
         self._watches.discard(watch)
-        self._pilot.forget(watch)
+        self._scheduler.forget(watch)
         self.nudge()
 
     def add(self, sender: Sender) -> None:
         """Let somebody send."""
         self._senders.append(sender)
-        self._pilot.plan_for(self.durations(sender.action))
+        self._scheduler.plan_for(self.durations(sender.action))
         self.nudge()
 
     def remove(self, sender: Sender) -> None:
@@ -139,7 +139,7 @@ class Poller:
 
     def sent(self) -> None:
         """An action that a sender was told to send is answered; its job is watched by now."""
-        self._pilot.sent()
+        self._scheduler.sent()
         self.nudge()
 
     def nudge(self) -> None:
@@ -184,13 +184,13 @@ class Poller:
     def _decide(self) -> Poll[Watch] | Send | Rest:
         senders = self._senders
         limits = [sender.limit for sender in senders]
-        self._pilot.limit = None if None in limits or not limits else sum(filter(None, limits))
+        self._scheduler.limit = None if None in limits or not limits else sum(filter(None, limits))
         kind = RequestClass.ACTION if senders else RequestClass.POLL
         left = sum(sender.left() for sender in senders)
-        return self._pilot.decide(
+        return self._scheduler.decide(
             self._now(),
-            rate=self._gate.rate(kind),
-            tokens_idle=self._gate.spare(kind, _EACH * (left + len(self._pilot))),
+            rate=self._limiter.rate(kind),
+            tokens_idle=self._limiter.spare(kind, _EACH * (left + len(self._scheduler))),
             sends_waiting=left,
             may_send=any(sender.waiting() for sender in senders),
         )
@@ -206,8 +206,8 @@ class Poller:
 
     async def _look(self, watch: Watch) -> None:
         try:
-            patience = max(0.0, min(self._gate.max_wait, watch.deadline - self._now()))
-            permit = await self._gate.acquire(RequestClass.POLL, max_wait=patience)
+            patience = max(0.0, min(self._limiter.max_wait, watch.deadline - self._now()))
+            permit = await self._limiter.acquire(RequestClass.POLL, max_wait=patience)
         except RateLimited as error:
             watch.settle(error)
             return
@@ -217,7 +217,7 @@ class Poller:
 
     async def _look_with(self, watch: Watch, permit: Permit) -> None:
         if watch.end.done():
-            self._gate.release(permit, sends=0)
+            permit.refund()
             return
         watch.task = asyncio.current_task()
         try:
@@ -230,7 +230,7 @@ class Poller:
 
     def _seen(self, watch: Watch, job: Job | None, not_again: float) -> None:
         now = self._now()
-        self._pilot.looked(
+        self._scheduler.looked(
             watch,
             now,
             ended=None if job is None else job.is_final,
@@ -242,9 +242,9 @@ class Poller:
 
     async def _send(self) -> None:
         try:
-            permit = await self._gate.acquire(RequestClass.ACTION)
+            permit = await self._limiter.acquire(RequestClass.ACTION)
         except RateLimited as error:
-            self._pilot.sent()
+            self._scheduler.sent()
             for sender in list(self._senders):
                 sender.fail(error)
             return
@@ -252,8 +252,8 @@ class Poller:
             if sender.waiting():
                 sender.send(permit)
                 return
-        self._gate.release(permit, sends=0)
-        self._pilot.sent()
+        permit.refund()
+        self._scheduler.sent()
 
     @staticmethod
     def _now() -> float:

@@ -25,9 +25,6 @@ class Budget:
             be longer fails at once with `RateLimited`.
         clock: Where the time comes from, in seconds; for tests.
 
-    Attributes:
-        gate: What the client calls; not meant to be used by hand.
-
     Example:
         >>> Budget(RateLimit(100, 10), max_wait=60).snapshot().left
         100
@@ -48,7 +45,7 @@ class Budget:
         max_wait: Seconds = DEFAULT_MAX_WAIT,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.gate: Final[RateLimiter] = RateLimiter(
+        self._limiter: Final[RateLimiter] = RateLimiter(
             limit, seconds(max_wait, name="max_wait"), clock
         )
 
@@ -64,8 +61,14 @@ class Budget:
     @property
     def max_wait(self) -> float:
         """How long one request may wait, in seconds."""
-        return self.gate.max_wait
+        return self._limiter.max_wait
 
     def snapshot(self) -> BudgetSnapshot:
         """Where the budget stands, and why requests wait."""
-        return self.gate.snapshot()
+        return self._limiter.snapshot()
+
+
+def limiter_of(budget: Budget) -> RateLimiter:
+    """What a client sends with."""
+    # For the client alone, and not for users.
+    return budget._limiter  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]

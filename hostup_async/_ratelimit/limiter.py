@@ -51,7 +51,7 @@ class RateLimiter:
         since: float | None = None,
         on_wait: OnWait | None = None,
     ) -> Permit:
-        """Wait for a permit to send one request; give it back with `release`.
+        """Wait for a permit to send one request; give it back with its `spend` or `refund`.
 
         Args:
             kind: What the request is for.
@@ -69,42 +69,27 @@ class RateLimiter:
         except IndexError:
             pass
         else:
-            return lane, now, kind
+            return Permit(lane, now, kind, self._release)
         with self._lock:
             lane = self._lanes[kind]
             if lane.take(now):
-                return lane, now, kind
+                return Permit(lane, now, kind, self._release)
             waiter = self._queue(lane, kind, now, since, max_wait)
         return await self._wait(waiter, on_wait)
 
-    def release(
-        self,
-        permit: Permit,
-        *,
-        sends: int = 1,
-        limited: bool = False,
-        reading: RateLimitReading = EMPTY,
+    def _release(
+        self, permit: Permit, sends: int, reading: RateLimitReading, *, throttled: bool
     ) -> float | None:
-        """The request is over: give its permit back, with what was learnt from its answer.
-
-        Args:
-            permit: What `acquire` returned.
-            sends: How often the request really went out; 0 makes it as if it had never asked.
-            limited: Whether the API said 429.
-            reading: What the answer's headers say of the limit.
-
-        Returns:
-            The seconds for which everyone now pauses, where this 429 began a pause.
-        """
-        lane, granted_at, _ = permit
-        if sends == 1 and reading is EMPTY and not limited and self._trial is None:
-            lane.done.append((granted_at, self._clock()))
-            if lane.waiting and not lane.is_timed:
+        """Take a permit back; see `Permit.spend`."""
+        queue = permit.queue
+        if sends == 1 and reading is EMPTY and not throttled and self._trial is None:
+            queue.done.append((permit.granted_at, self._clock()))
+            if queue.waiting and not queue.is_timed:
                 with self._lock:
                     self._pump(self._clock())
             return None
         with self._lock:
-            return self._learn(permit, sends, reading, limited=limited)
+            return self._learn(permit, sends, reading, throttled=throttled)
 
     def rate(self, kind: RequestClass = RequestClass.ACTION) -> float | None:
         """Requests a second that can be kept up; None where unknown, infinite without a limit."""
@@ -167,20 +152,21 @@ class RateLimiter:
         """A waiter leaves: also in the very tick of its grant, which it then gives back."""
         with self._lock:
             if waiter.permit is not None:
-                self.release(waiter.permit, sends=0)
+                waiter.permit.refund()
             elif waiter.waits:
                 self._leave(waiter)
             self._pump(self._clock())
 
     def _learn(
-        self, permit: Permit, sends: int, reading: RateLimitReading, *, limited: bool
+        self, permit: Permit, sends: int, reading: RateLimitReading, *, throttled: bool
     ) -> float | None:
         """Give back a permit whose answer may change who may go at all."""
-        (lane, granted_at, kind), now = permit, self._clock()
+        lane, granted_at, kind = permit.queue, permit.granted_at, permit.kind
+        now = self._clock()
         trial, pause = self._trial, None
         is_tried = trial is not None and trial.permit is permit
         lane.settle()
-        if limited:  # one that was sent to try is no second offence
+        if throttled:  # one that was sent to try is no second offence
             pause = lane.ledger.limited(now, -inf if is_tried else granted_at, reading)
             self._fail_hopeless(lane, now)
         elif sends:
@@ -188,7 +174,7 @@ class RateLimiter:
         else:
             lane.ledger.in_flight -= 1
         if trial is not None and is_tried:
-            self._hear(trial, lane, now, passed=bool(sends and not limited), sent=bool(sends))
+            self._hear(trial, lane, now, passed=bool(sends and not throttled), sent=bool(sends))
         elif pause is not None and pause >= SHORTEST_TRIED and now >= self._try_from:
             self._trial = Trial(kind, now + pause)
         self._pump(now)
@@ -220,7 +206,7 @@ class RateLimiter:
         self._leave(waiter)
         if not waiter.call(waiter.wake):
             return None
-        waiter.permit = lane, now, waiter.kind
+        waiter.permit = Permit(lane, now, waiter.kind, self._release)
         lane.ledger.in_flight += 1
         return waiter.permit
 

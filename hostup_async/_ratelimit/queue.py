@@ -5,8 +5,9 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from heapq import heapify, heappop, heappush
 from itertools import count
-from typing import Final
+from typing import Final, Protocol, Self
 
+from hostup_async._ratelimit.headers import EMPTY, RateLimitReading
 from hostup_async._ratelimit.ledger import Ledger
 from hostup_async._ratelimit.limits import AGING_SECONDS, RequestClass
 
@@ -48,8 +49,60 @@ class Waiter:
             self.future.set_result(None)
 
 
-Permit = tuple["WaitQueue", float, RequestClass]
-"""The right to send one request: from which lane, since when by the budget's clock, for what."""
+class Release(Protocol):
+    """Takes a permit back."""
+
+    def __call__(
+        self, permit: "Permit", sends: int, reading: RateLimitReading, *, throttled: bool
+    ) -> float | None: ...
+
+
+class Permit:
+    """The right to send one request. It is given back once, by `spend` or by `refund`.
+
+    As a context manager it refunds itself, unless it was given back before.
+
+    Attributes:
+        queue: Whose ledger it counts in.
+        granted_at: When it was granted, by the budget's clock, in seconds.
+        kind: What the request is for.
+    """
+
+    __slots__ = ("_release", "granted_at", "kind", "queue")
+
+    def __init__(
+        self, queue: "WaitQueue", granted_at: float, kind: RequestClass, release: Release
+    ) -> None:
+        self.queue = queue
+        self.granted_at = granted_at
+        self.kind = kind
+        self._release: Release | None = release
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.refund()
+
+    def spend(
+        self, reading: RateLimitReading = EMPTY, *, sends: int = 1, throttled: bool = False
+    ) -> float | None:
+        """Give it back after its request, with what the answer said of the limit.
+
+        Args:
+            reading: What the answer's headers say.
+            sends: How often the request went out; 0 is a refund.
+            throttled: Whether the API answered 429.
+
+        Returns:
+            The seconds for which everyone now pauses, where this 429 began a pause.
+        """
+        release, self._release = self._release, None
+        return None if release is None else release(self, sends, reading, throttled=throttled)
+
+    def refund(self) -> None:
+        """Give it back unused, as if it had never been asked for."""
+        self.spend(sends=0)
 
 
 class WaitQueue:

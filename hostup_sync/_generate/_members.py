@@ -55,9 +55,9 @@ class Members:
 
     def function(self, module: Module, node: Function) -> str:
         """A public function of the package."""
-        self.helpers.add("Home")
+        self.helpers.add("ClientScope")
         target = f"{self._scope.package.name}.{node.name}"
-        return self._function(module, node, "Home()", target, "")
+        return self._function(module, node, "ClientScope()", target, "")
 
     def constructor(self, module: Module, node: Function, owner: str) -> str:
         """`__init__`, which makes the async object first."""

@@ -14,7 +14,7 @@ GUARDS: Final = {"api_key": Origin("hostup_async._config", "hide")}
 # Where the names live that generated text calls.
 HELPERS: Final = {
     "Handle": "_handle",
-    "Home": "_handle",
+    "ClientScope": "_handle",
     "Managed": "_context",
     "call": "_call",
     "close": "_context",

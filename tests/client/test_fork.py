@@ -25,10 +25,10 @@ def told_by_child(key: str, ours: Budget) -> bytes:
 
 async def test_a_forked_child_begins_with_a_budget_of_its_own() -> None:
     ours = Budget.shared("https://a", "key")
-    permit = await ours.gate.acquire()
+    permit = await ours._limiter.acquire()
     assert told_by_child("key", ours) == b"False 0"
     assert Budget.shared("https://a", "key") is ours
-    ours.gate.release(permit)
+    permit.spend()
 
 
 def test_a_fork_while_other_threads_look_for_their_budgets_does_not_hang() -> None:

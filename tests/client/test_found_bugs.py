@@ -32,17 +32,17 @@ from hostup_async._token import read_token
 async def test_a_refund_does_not_forget_a_later_send() -> None:
     clock = [0.0]
     budget = Budget(RateLimit(2, 60), clock=lambda: clock[0])
-    gate = budget.gate
-    first = await gate.acquire()
+    limiter = budget._limiter
+    first = await limiter.acquire()
     clock[0] = 10.0
-    second = await gate.acquire()
-    gate.release(first, sends=0)
-    gate.release(second)
+    second = await limiter.acquire()
+    first.refund()
+    second.spend()
     clock[0] = 20.0
-    gate.release(await gate.acquire())
+    (await limiter.acquire()).spend()
     clock[0] = 60.0
     with pytest.raises(RateLimited):
-        await gate.acquire(max_wait=5)
+        await limiter.acquire(max_wait=5)
 
 
 @pytest.mark.parametrize("value", [None, [], True])

@@ -54,7 +54,7 @@ async def check_clean(client: Client) -> None:
     assert not poller._watches
     assert not poller._looks
     assert not poller._senders
-    assert len(poller._pilot) == 0
+    assert len(poller._scheduler) == 0
     assert client.budget.snapshot().in_flight == 0
 
 
@@ -215,8 +215,8 @@ async def test_an_action_that_has_not_begun_to_be_sent_gives_its_permit_back(
             parts = run._parts
             assert parts is not None
             engine = parts[2]
-            client._poller._pilot._sending += 1  # as the dispatcher has it
-            engine.send(await client.budget.gate.acquire())
+            client._poller._scheduler._sending += 1  # as the dispatcher has it
+            engine.send(await client.budget._limiter.acquire())
             if leave:
                 engine.leave("left in the same tick")
             else:
@@ -224,7 +224,7 @@ async def test_an_action_that_has_not_begun_to_be_sent_gives_its_permit_back(
             report = await run.wait()
         assert statuses(report.outcomes) == ["not_sent"] * 2
         assert client.budget.snapshot().in_flight == 0
-        assert client._poller._pilot.in_flight == 0
+        assert client._poller._scheduler.in_flight == 0
     assert sent(await sandbox.books()) == 0
 
 

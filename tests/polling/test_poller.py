@@ -33,8 +33,8 @@ class Bench:
     """A poller, jobs that end when they are told to, and the moments of the looks."""
 
     def __init__(self, limit: RateLimit | None = RateLimit.UNLIMITED) -> None:
-        self.gate = RateLimiter(limit, 900, now)
-        self.poller = Poller(self.gate)
+        self.limiter = RateLimiter(limit, 900, now)
+        self.poller = Poller(self.limiter)
         self.looks: list[float] = []
 
     def watch(
@@ -48,7 +48,7 @@ class Bench:
                 await asyncio.sleep(0.01)
                 return DONE if now() >= ends else RUNS, answer()
             finally:
-                self.gate.release(permit)
+                permit.spend()
 
         known = {"action": Action.RESET, "age": 0.0, "patience": 3600.0, **settings}
         return self.poller.watch(look, **known)
@@ -57,7 +57,7 @@ class Bench:
         await asyncio.sleep(0.001)
         assert not self.poller._watches
         assert not self.poller._looks
-        assert self.gate.snapshot().in_flight == 0
+        assert self.limiter.snapshot().in_flight == 0
 
 
 class TestOnVirtualTime:
@@ -105,9 +105,9 @@ class TestOnVirtualTime:
     async def test_a_look_that_has_not_begun_gives_its_permit_back(self) -> None:
         bench = Bench()
         watch = bench.watch(5)
-        bench.poller._pilot.forget(watch)
+        bench.poller._scheduler.forget(watch)
         await bench.poller._look(watch)
-        assert bench.gate.snapshot().in_flight == 1
+        assert bench.limiter.snapshot().in_flight == 1
         bench.poller.forget(watch)
         await bench.check_clean()
         assert bench.looks == []
@@ -181,7 +181,7 @@ async def test_a_wait_that_times_out_leaves_nothing_behind(
     await asyncio.sleep(0.05)
     poller = client._poller
     assert not poller._watches
-    assert len(poller._pilot) == 0
+    assert len(poller._scheduler) == 0
     assert poller._task is not None
     assert poller._task.done()
     assert client.budget.snapshot().in_flight == 0

@@ -22,7 +22,7 @@ def anyio_backend() -> tuple[str, dict[str, Any]]:
 
 
 def make_gate(limit: RateLimit | None = None, **options: Any) -> RateLimiter:
-    return Budget(limit, clock=lambda: asyncio.get_running_loop().time(), **options).gate
+    return Budget(limit, clock=lambda: asyncio.get_running_loop().time(), **options)._limiter
 
 
 def named(limit: int, wait: float) -> RateLimitReading:
@@ -30,44 +30,44 @@ def named(limit: int, wait: float) -> RateLimitReading:
 
 
 async def take(
-    gate: RateLimiter, order: list[Any], number: Any, kind: RequestClass = ACTION, **options: Any
+    limiter: RateLimiter, order: list[Any], number: Any, kind: RequestClass = ACTION, **options: Any
 ) -> float:
-    permit = await gate.acquire(kind, **options)
+    permit = await limiter.acquire(kind, **options)
     order.append(number)
-    gate.release(permit)
+    permit.spend()
     return now()
 
 
-async def be_limited(gate: RateLimiter, wait: float, limit: int = 10) -> float | None:
-    return gate.release(await gate.acquire(), limited=True, reading=named(limit, wait))
+async def be_limited(limiter: RateLimiter, wait: float, limit: int = 10) -> float | None:
+    return (await limiter.acquire()).spend(throttled=True, reading=named(limit, wait))
 
 
 async def test_a_known_limit_is_kept_and_the_order_too() -> None:
-    gate, order = make_gate(RateLimit(3, 10)), list[int]()
-    moments = await asyncio.gather(*(take(gate, order, n) for n in range(8)))
+    limiter, order = make_gate(RateLimit(3, 10)), list[int]()
+    moments = await asyncio.gather(*(take(limiter, order, n) for n in range(8)))
     assert order == list(range(8))
     assert moments == [0, 0, 0, 10, 10, 10, 20, 20]
 
 
 async def test_newcomers_do_not_overtake() -> None:
-    gate, order = make_gate(RateLimit(1, 10)), list[int]()
-    tasks = [asyncio.create_task(take(gate, order, n)) for n in range(3)]
+    limiter, order = make_gate(RateLimit(1, 10)), list[int]()
+    tasks = [asyncio.create_task(take(limiter, order, n)) for n in range(3)]
     await asyncio.sleep(10)
-    tasks.append(asyncio.create_task(take(gate, order, 3)))
+    tasks.append(asyncio.create_task(take(limiter, order, 3)))
     await asyncio.gather(*tasks)
     assert order == [0, 1, 2, 3]
 
 
 async def test_the_more_urgent_go_first_and_none_starves() -> None:
-    gate, order = make_gate(RateLimit(1, 4)), list[str]()
-    await take(gate, order, "first")
+    limiter, order = make_gate(RateLimit(1, 4)), list[str]()
+    await take(limiter, order, "first")
     tasks = [
-        asyncio.create_task(take(gate, order, str(kind), kind))
+        asyncio.create_task(take(limiter, order, str(kind), kind))
         for kind in (PREFLIGHT, POLL, ACTION, CONTROL)
     ]
     for _ in range(20):
         await asyncio.sleep(4)
-        tasks.append(asyncio.create_task(take(gate, order, "newer action")))
+        tasks.append(asyncio.create_task(take(limiter, order, "newer action")))
     await asyncio.gather(*tasks)
     assert order[1:3] == ["control", "action"]
     assert order.index("poll") == 4  # the newer actions of 5 seconds later wait behind it
@@ -75,45 +75,45 @@ async def test_the_more_urgent_go_first_and_none_starves() -> None:
 
 
 async def test_one_that_was_limited_keeps_its_place() -> None:
-    gate, order = make_gate(RateLimit(1, 10)), list[str]()
-    await take(gate, order, "first")
+    limiter, order = make_gate(RateLimit(1, 10)), list[str]()
+    await take(limiter, order, "first")
     await asyncio.sleep(1)
-    others = [asyncio.create_task(take(gate, order, "later")) for _ in range(3)]
+    others = [asyncio.create_task(take(limiter, order, "later")) for _ in range(3)]
     await asyncio.sleep(1)
-    await asyncio.gather(take(gate, order, "again", since=0.0), *others)
+    await asyncio.gather(take(limiter, order, "again", since=0.0), *others)
     assert order == ["first", "again", "later", "later", "later"]
 
 
 async def test_a_429_pauses_everyone_until_the_named_moment() -> None:
-    gate = make_gate()
-    assert await be_limited(gate, 17.0) == 17
-    snapshot = gate.snapshot()
+    limiter = make_gate()
+    assert await be_limited(limiter, 17.0) == 17
+    snapshot = limiter.snapshot()
     assert (snapshot.reason, snapshot.wait, snapshot.limited) == (WaitReason.LIMITED, 17, 1)
     assert snapshot.paused
     order = list[int]()
-    assert await asyncio.gather(*(take(gate, order, n) for n in range(5))) == [17] * 5
+    assert await asyncio.gather(*(take(limiter, order, n) for n in range(5))) == [17] * 5
     assert order == list(range(5))
 
 
 async def test_200_answers_of_429_are_one_pause_that_is_extended_at_most() -> None:
-    gate = make_gate(RateLimit.UNLIMITED)
-    permits = [await gate.acquire() for _ in range(200)]
+    limiter = make_gate(RateLimit.UNLIMITED)
+    permits = [await limiter.acquire() for _ in range(200)]
     pauses = [
-        gate.release(permit, limited=True, reading=named(100, wait))
+        permit.spend(throttled=True, reading=named(100, wait))
         for permit, wait in zip(permits, [5.0] * 100 + [7.0] * 50 + [3.0] * 50, strict=True)
     ]
     assert [pause for pause in pauses if pause is not None] == [5.0]
-    assert gate.snapshot().wait == 7
-    assert gate.snapshot().limited == 200
+    assert limiter.snapshot().wait == 7
+    assert limiter.snapshot().limited == 200
 
 
 async def test_after_a_pause_one_goes_first_and_not_a_herd() -> None:
-    gate = make_gate()
-    await be_limited(gate, 5.0, limit=100)
-    waiting = [asyncio.create_task(gate.acquire()) for _ in range(200)]
+    limiter = make_gate()
+    await be_limited(limiter, 5.0, limit=100)
+    waiting = [asyncio.create_task(limiter.acquire()) for _ in range(200)]
     await asyncio.sleep(6)
     assert sum(task.done() for task in waiting) == 1
-    gate.release(waiting[0].result())
+    waiting[0].result().spend()
     await asyncio.sleep(1)
     assert 1 < sum(task.done() for task in waiting) < 12
     for task in waiting:
@@ -121,26 +121,26 @@ async def test_after_a_pause_one_goes_first_and_not_a_herd() -> None:
 
 
 async def test_what_is_left_over_counts_until_the_window_has_moved_on() -> None:
-    gate, order = make_gate(RateLimit(100, 10)), list[int]()
-    assert gate.spare() == 100
+    limiter, order = make_gate(RateLimit(100, 10)), list[int]()
+    assert limiter.spare() == 100
     for pause in (9.0, 0.5):
         for number in range(45):
-            await take(gate, order, number)
+            await take(limiter, order, number)
         await asyncio.sleep(pause)
     # 45 return in half a second, and an even rate takes 95 until the others do.
-    assert gate.spare() == pytest.approx(10 + 45 - 95, abs=5)
+    assert limiter.spare() == pytest.approx(10 + 45 - 95, abs=5)
     await asyncio.sleep(0.5)
-    assert gate.spare() == pytest.approx(55 - 90)
-    assert gate.spare(wanted=20) == pytest.approx(55 - 20)
+    assert limiter.spare() == pytest.approx(55 - 90)
+    assert limiter.spare(wanted=20) == pytest.approx(55 - 20)
     assert make_gate().spare() == inf
 
 
 async def test_requests_in_flight_are_few_until_the_limit_is_known() -> None:
-    gate = make_gate()
-    waiting = [asyncio.create_task(gate.acquire()) for _ in range(100)]
+    limiter = make_gate()
+    waiting = [asyncio.create_task(limiter.acquire()) for _ in range(100)]
     await asyncio.sleep(0)
     assert sum(task.done() for task in waiting) == 8
-    snapshot = gate.snapshot()
+    snapshot = limiter.snapshot()
     assert (snapshot.reason, snapshot.queued) == (WaitReason.LEARNING, 92)
     assert "92 queued" in snapshot.why
     for task in waiting:
@@ -148,14 +148,14 @@ async def test_requests_in_flight_are_few_until_the_limit_is_known() -> None:
 
 
 async def test_a_429_without_a_moment_pauses_30_seconds_and_then_twice_as_long() -> None:
-    gate = make_gate()
+    limiter = make_gate()
     waits: list[float | None] = []
     for _ in range(3):
-        waits.append(gate.release(await gate.acquire(), limited=True))
-        await asyncio.sleep(gate.snapshot().wait)
+        waits.append((await limiter.acquire()).spend(throttled=True))
+        await asyncio.sleep(limiter.snapshot().wait)
     assert waits == [30, 60, 120]
-    gate.release(await gate.acquire())
-    assert gate.release(await gate.acquire(), limited=True) == 30
+    (await limiter.acquire()).spend()
+    assert (await limiter.acquire()).spend(throttled=True) == 30
 
 
 async def test_a_429_that_says_now_is_not_tried_in_a_tight_loop() -> None:
@@ -163,27 +163,29 @@ async def test_a_429_that_says_now_is_not_tried_in_a_tight_loop() -> None:
 
 
 async def test_the_headers_of_a_success_are_kept_to() -> None:
-    gate, order = make_gate(), list[int]()
+    limiter, order = make_gate(), list[int]()
     reading = RateLimitReading(limit=10, remaining=2, reset_after=30.0)
-    gate.release(await gate.acquire(), reading=reading)
-    assert gate.snapshot().left == 2
-    assert await asyncio.gather(*(take(gate, order, n) for n in range(3))) == [0, 0, 30]
+    (await limiter.acquire()).spend(reading=reading)
+    assert limiter.snapshot().left == 2
+    assert await asyncio.gather(*(take(limiter, order, n) for n in range(3))) == [0, 0, 30]
 
 
 async def test_retry_after_a_million_fails_at_once_and_says_so() -> None:
-    gate = make_gate(max_wait=60)
-    await be_limited(gate, 1_000_000.0)
+    limiter = make_gate(max_wait=60)
+    await be_limited(limiter, 1_000_000.0)
     with pytest.raises(RateLimited, match="1000000 s") as caught:
-        await gate.acquire()
+        await limiter.acquire()
     assert (now(), caught.value.retry_after) == (0, 1_000_000)
 
 
 async def test_a_429_wakes_those_for_whom_it_is_hopeless() -> None:
-    gate = make_gate()
-    permits = [await gate.acquire() for _ in range(8)]
-    patient, hasty = (asyncio.create_task(gate.acquire(max_wait=wait)) for wait in (2_000_000, 50))
+    limiter = make_gate()
+    permits = [await limiter.acquire() for _ in range(8)]
+    patient, hasty = (
+        asyncio.create_task(limiter.acquire(max_wait=wait)) for wait in (2_000_000, 50)
+    )
     await asyncio.sleep(1)
-    gate.release(permits[0], limited=True, reading=named(10, 1000.0))
+    permits[0].spend(throttled=True, reading=named(10, 1000.0))
     with pytest.raises(RateLimited, match="1000 s"):
         await hasty
     assert now() == 1
@@ -192,47 +194,47 @@ async def test_a_429_wakes_those_for_whom_it_is_hopeless() -> None:
 
 
 async def test_nobody_waits_longer_than_allowed() -> None:
-    gate = make_gate(RateLimit(1, 10))
-    waits = [asyncio.create_task(gate.acquire(max_wait=25)) for _ in range(2)]
+    limiter = make_gate(RateLimit(1, 10))
+    waits = [asyncio.create_task(limiter.acquire(max_wait=25)) for _ in range(2)]
     for task in waits:
-        gate.release((await asyncio.gather(task))[0])
-    held = await gate.acquire()
+        (await asyncio.gather(task))[0].spend()
+    held = await limiter.acquire()
     with pytest.raises(RateLimited):
-        await gate.acquire(max_wait=7)
+        await limiter.acquire(max_wait=7)
     assert now() == 27
-    gate.release(held)
+    held.spend()
 
 
 async def test_a_wait_of_zero_is_no_wait() -> None:
-    gate = make_gate(RateLimit(1, 10))
-    held = await gate.acquire(max_wait=0.0)
+    limiter = make_gate(RateLimit(1, 10))
+    held = await limiter.acquire(max_wait=0.0)
     with pytest.raises(RateLimited):
-        await gate.acquire(max_wait=0.0)
+        await limiter.acquire(max_wait=0.0)
     assert now() == 0
-    gate.release(held)
+    held.spend()
 
 
 async def test_a_place_too_far_behind_fails_at_once_with_the_computed_wait() -> None:
-    gate, order = make_gate(RateLimit(10, 10), max_wait=1000), list[int]()
-    tasks = [asyncio.create_task(take(gate, order, n)) for n in range(60)]
+    limiter, order = make_gate(RateLimit(10, 10), max_wait=1000), list[int]()
+    tasks = [asyncio.create_task(take(limiter, order, n)) for n in range(60)]
     await asyncio.sleep(1)
     with pytest.raises(RateLimited) as caught:
-        await gate.acquire(max_wait=30)
+        await limiter.acquire(max_wait=30)
     assert caught.value.retry_after == pytest.approx(59, abs=10)
     assert now() == 1
     await asyncio.gather(*tasks)
 
 
 async def test_what_was_never_sent_costs_nothing_and_what_was_sent_twice_costs_two() -> None:
-    gate = make_gate(RateLimit(10, 60))
+    limiter = make_gate(RateLimit(10, 60))
     for sends in (0, 1, 2):
-        gate.release(await gate.acquire(), sends=sends)
-    assert gate.snapshot().left == 7
+        (await limiter.acquire()).spend(sends=sends)
+    assert limiter.snapshot().left == 7
 
 
 async def test_a_waiter_cancelled_while_it_queues_lets_the_next_one_go() -> None:
-    gate, order = make_gate(RateLimit(1, 10)), list[int]()
-    tasks = [asyncio.create_task(take(gate, order, n)) for n in range(4)]
+    limiter, order = make_gate(RateLimit(1, 10)), list[int]()
+    tasks = [asyncio.create_task(take(limiter, order, n)) for n in range(4)]
     await asyncio.sleep(5)
     tasks[1].cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
@@ -240,35 +242,35 @@ async def test_a_waiter_cancelled_while_it_queues_lets_the_next_one_go() -> None
 
 
 async def test_a_waiter_cancelled_in_the_tick_of_its_grant_gives_the_permit_back() -> None:
-    gate, order = make_gate(RateLimit(1, 10)), list[int]()
-    await take(gate, order, 0)
-    first = asyncio.create_task(take(gate, order, 1))
-    second = asyncio.create_task(take(gate, order, 2))
+    limiter, order = make_gate(RateLimit(1, 10)), list[int]()
+    await take(limiter, order, 0)
+    first = asyncio.create_task(take(limiter, order, 1))
+    second = asyncio.create_task(take(limiter, order, 2))
     await asyncio.sleep(0)
     granted = list[int]()
 
     def cancel() -> None:
-        granted.append(gate.snapshot().in_flight)
+        granted.append(limiter.snapshot().in_flight)
         first.cancel()
 
     asyncio.get_running_loop().call_at(10, cancel)
     await asyncio.gather(first, second, return_exceptions=True)
-    assert (order, granted, gate.snapshot().in_flight) == ([0, 2], [1], 0)
+    assert (order, granted, limiter.snapshot().in_flight) == ([0, 2], [1], 0)
 
 
 async def test_many_that_leave_leave_nothing_behind() -> None:
-    gate = make_gate(RateLimit(1, 1000), max_wait=100_000)
-    held = await gate.acquire()
+    limiter = make_gate(RateLimit(1, 1000), max_wait=100_000)
+    held = await limiter.acquire()
     for _ in range(20):
-        tasks = [asyncio.create_task(gate.acquire()) for _ in range(50)]
+        tasks = [asyncio.create_task(limiter.acquire()) for _ in range(50)]
         await asyncio.sleep(0)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-    assert len(gate._lanes[ACTION]._heap) < 200
-    assert len(gate._deadlines._heap) < 200
-    assert gate.snapshot().queued == 0
-    gate.release(held)
+    assert len(limiter._lanes[ACTION]._heap) < 200
+    assert len(limiter._deadlines._heap) < 200
+    assert limiter.snapshot().queued == 0
+    held.spend()
 
 
 async def test_the_gate_says_what_it_could_grant_and_at_which_rate() -> None:
@@ -280,24 +282,24 @@ async def test_the_gate_says_what_it_could_grant_and_at_which_rate() -> None:
     permits.append(await known.acquire())
     assert known.spare(ACTION) < 1
     for permit in permits:
-        known.release(permit)
+        permit.spend()
     await asyncio.sleep(10)
     assert known.spare(POLL) >= 1
 
 
 async def test_an_unlimited_budget_still_waits_out_a_429() -> None:
-    gate, order = make_gate(RateLimit.UNLIMITED), list[int]()
-    moments = await asyncio.gather(*(take(gate, order, n) for n in range(500)))
-    await be_limited(gate, 9.0)
-    assert (set(moments), await take(gate, order, 500)) == ({0}, 9)
-    assert gate.rate() == float("inf")
+    limiter, order = make_gate(RateLimit.UNLIMITED), list[int]()
+    moments = await asyncio.gather(*(take(limiter, order, n) for n in range(500)))
+    await be_limited(limiter, 9.0)
+    assert (set(moments), await take(limiter, order, 500)) == ({0}, 9)
+    assert limiter.rate() == float("inf")
 
 
 async def test_those_that_wait_are_told_once_why() -> None:
-    gate, told = make_gate(RateLimit(1, 10)), list[str]()
-    gate.release(await gate.acquire())
-    permit = await gate.acquire(on_wait=lambda snapshot: told.append(snapshot.why))
-    gate.release(permit)
+    limiter, told = make_gate(RateLimit(1, 10)), list[str]()
+    (await limiter.acquire()).spend()
+    permit = await limiter.acquire(on_wait=lambda snapshot: told.append(snapshot.why))
+    permit.spend()
     assert told == ["1 requests in 10 s are used up: 10.0 s to go, 1 queued"]
 
 
@@ -320,14 +322,14 @@ def test_a_client_refuses_a_budget_that_is_none(budget: Any) -> None:
 
 
 def test_event_loops_in_several_threads_share_one_limit_in_order() -> None:
-    gate = Budget(RateLimit(20, 0.2)).gate
+    limiter = Budget(RateLimit(20, 0.2))._limiter
     moments: list[float] = []
 
     async def work() -> None:
         async def one() -> None:
-            permit = await gate.acquire()
+            permit = await limiter.acquire()
             moments.append(asyncio.get_running_loop().time())
-            gate.release(permit)
+            permit.spend()
 
         await asyncio.gather(*(one() for _ in range(20)))
 
@@ -340,49 +342,49 @@ def test_event_loops_in_several_threads_share_one_limit_in_order() -> None:
     assert len(moments) == 80
     # A permit is granted on one thread and noted on another: allow the hand-over some time.
     assert all(later - first > 0.15 for first, later in zip(moments, moments[20:], strict=False))
-    assert gate.snapshot().in_flight == 0
+    assert limiter.snapshot().in_flight == 0
 
 
 def test_threads_that_hurry_lose_no_permit() -> None:
-    gate = Budget(RateLimit.UNLIMITED).gate
+    limiter = Budget(RateLimit.UNLIMITED)._limiter
 
     async def work() -> None:
         for _ in range(5000):
-            gate.release(await gate.acquire())
+            (await limiter.acquire()).spend()
 
     threads = [threading.Thread(target=lambda: asyncio.run(work())) for _ in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join(timeout=20)
-    assert gate.snapshot().in_flight == 0
+    assert limiter.snapshot().in_flight == 0
 
 
 def test_a_loop_that_ends_takes_no_permit_with_it() -> None:
-    gate = Budget(RateLimit(1, 0.1)).gate
+    limiter = Budget(RateLimit(1, 0.1))._limiter
 
     async def leave_a_waiter() -> None:
-        gate.release(await gate.acquire())
-        left = asyncio.create_task(gate.acquire())
+        (await limiter.acquire()).spend()
+        left = asyncio.create_task(limiter.acquire())
         await asyncio.sleep(0)
         assert not left.done()
 
     async def take_one() -> None:
-        gate.release(await asyncio.wait_for(gate.acquire(), 5))
+        (await asyncio.wait_for(limiter.acquire(), 5)).spend()
 
     asyncio.run(leave_a_waiter())
     asyncio.run(take_one())
-    assert gate.snapshot().in_flight == 0
+    assert limiter.snapshot().in_flight == 0
 
 
 def test_a_loop_that_ends_takes_no_timer_with_it() -> None:
-    gate = Budget(RateLimit(1, 0.5)).gate
+    limiter = Budget(RateLimit(1, 0.5))._limiter
     queued, ended = threading.Event(), threading.Event()
 
     async def be_first_and_go() -> None:
-        held = await gate.acquire()
-        gate.release(held)
-        first = asyncio.create_task(gate.acquire())  # its loop holds the timer
+        held = await limiter.acquire()
+        held.spend()
+        first = asyncio.create_task(limiter.acquire())  # its loop holds the timer
         await asyncio.sleep(0)
         queued.set()
         await asyncio.to_thread(ended.wait, 5)
@@ -390,10 +392,10 @@ def test_a_loop_that_ends_takes_no_timer_with_it() -> None:
 
     async def wait_behind() -> None:
         await asyncio.to_thread(queued.wait, 5)
-        second = asyncio.create_task(gate.acquire())
+        second = asyncio.create_task(limiter.acquire())
         await asyncio.sleep(0)
         ended.set()
-        gate.release(await asyncio.wait_for(second, 5))
+        (await asyncio.wait_for(second, 5)).spend()
 
     threads = [
         threading.Thread(target=lambda one=one: asyncio.run(one()))
@@ -403,5 +405,5 @@ def test_a_loop_that_ends_takes_no_timer_with_it() -> None:
         thread.start()
     for thread in threads:
         thread.join(timeout=20)
-    assert gate.snapshot().in_flight == 0
-    assert gate.snapshot().queued == 0
+    assert limiter.snapshot().in_flight == 0
+    assert limiter.snapshot().queued == 0

@@ -45,18 +45,18 @@ async def test_a_permit_that_was_taken_before_is_spent_on_the_first_try(
     sandbox = await start_sandbox()
     budget = Budget(RateLimit(1, 60))
     client = await connect(sandbox, budget=budget)
-    permit = await budget.gate.acquire(RequestClass.POLL)
-    caller = client._caller
-    url = caller.line.transport.api_url(f"/vps/{sandbox.vps_ids[0]}/status")
+    permit = await budget._limiter.acquire(RequestClass.POLL)
+    requester = client._requester
+    url = requester.transport.api_url(f"/vps/{sandbox.vps_ids[0]}/status")
 
     def read(body: Any) -> VpsStatus:
         return read_object(VpsStatus, body)
 
-    status = await caller.get(url, read, RequestClass.POLL, permit=permit)
+    status = await requester.get(url, read, RequestClass.POLL, permit=permit)
     assert status.power_state == "running"
     assert budget.snapshot().in_flight == 0
     with pytest.raises(RateLimited):
-        await caller.get(url, read, RequestClass.POLL, max_wait=0.0)
+        await requester.get(url, read, RequestClass.POLL, max_wait=0.0)
 
 
 async def test_a_fleet_on_the_sandbox_meets_few_429s(

@@ -69,7 +69,7 @@ class Play:
 
     def __init__(self, limit: RateLimit | None) -> None:
         self.limit = limit
-        self.gate = Budget(limit, clock=asyncio.get_running_loop().time).gate
+        self.limiter = Budget(limit, clock=asyncio.get_running_loop().time)._limiter
         self.waiting: list[asyncio.Task[None]] = []
         self.held: list[Send] = []
         self.all: list[Send] = []
@@ -83,9 +83,9 @@ class Play:
     async def _acquire(self, kind: RequestClass, max_wait: float | None, number: int) -> None:
         asked_at = now()
         try:
-            permit = await self.gate.acquire(kind, max_wait=max_wait)
+            permit = await self.limiter.acquire(kind, max_wait=max_wait)
         except RateLimited:
-            longest = self.gate.max_wait if max_wait is None else max_wait
+            longest = self.limiter.max_wait if max_wait is None else max_wait
             assert now() <= asked_at + longest + 1e-6
             return
         send = Send(permit, kind, number)
@@ -98,7 +98,7 @@ class Play:
 
     async def cancel_in_the_tick(self, index: int) -> None:
         """At the very moment of the next grant, after the timer and before the waiter runs."""
-        wait = self.gate.snapshot().wait
+        wait = self.limiter.snapshot().wait
         asyncio.get_running_loop().call_at(now() + wait, self.cancel, index)
         await asyncio.sleep(wait)
 
@@ -106,7 +106,7 @@ class Play:
         if self.held:
             send = self.held.pop(index % len(self.held))
             send.over_at, send.sends = now(), sends
-            self.gate.release(send.permit, sends=sends, **answer)
+            send.permit.spend(sends=sends, **answer)
 
     async def step(self, step: Step) -> None:
         match step.what:
@@ -120,7 +120,7 @@ class Play:
                 await self.cancel_in_the_tick(step.which)
             case "limited" | "heard":
                 limited = step.what == "limited"
-                self.release(step.which, limited=limited, reading=step.reading or EMPTY)
+                self.release(step.which, throttled=limited, reading=step.reading or EMPTY)
             case _:
                 self.release(step.which, {"answer": 1, "unsent": 0, "twice": 2}[step.what])
         for _ in range(3):
@@ -128,7 +128,7 @@ class Play:
         self.waiting = [task for task in self.waiting if not task.done()]
 
     def check(self) -> None:
-        snapshot = self.gate.snapshot()
+        snapshot = self.limiter.snapshot()
         assert snapshot.in_flight == len(self.held)
         assert snapshot.queued == len(self.waiting)
         assert snapshot.wait >= 0
@@ -158,7 +158,7 @@ class Play:
             self.release(0)
         self.check()
         await asyncio.sleep(10_000)
-        self.gate.release(await self.gate.acquire(max_wait=1))
+        (await self.limiter.acquire(max_wait=1)).spend()
 
 
 async def play(steps: list[Step], limit: RateLimit | None) -> None:

@@ -123,7 +123,7 @@ class Sides:
         assert first is not None
         second = limiter(reads) if reads else first
         assert second is not None
-        self.gate = Budget(clock=asyncio.get_running_loop().time, max_wait=100_000).gate
+        self.limiter = Budget(clock=asyncio.get_running_loop().time, max_wait=100_000)._limiter
         self._limiters: dict[RequestClass, Limiter] = {
             RequestClass.ACTION: first,
             RequestClass.POLL: second,
@@ -132,16 +132,16 @@ class Sides:
 
     async def send(self, kind: RequestClass) -> None:
         while True:
-            permit = await self.gate.acquire(kind)
+            permit = await self.limiter.acquire(kind)
             await asyncio.sleep(0.02)
             verdict = self._limiters[kind].take(now())
             if verdict.allowed:
-                self.gate.release(permit)
+                permit.spend()
                 return
             self.limited[kind] += 1
             wait = float(math.ceil(verdict.wait))
             reading = RateLimitReading(limit=verdict.limit, retry_after=wait)
-            self.gate.release(permit, limited=True, reading=reading)
+            permit.spend(throttled=True, reading=reading)
 
     async def send_many(self, kind: RequestClass, count: int) -> float:
         await asyncio.gather(*(self.send(kind) for _ in range(count)))
@@ -153,12 +153,12 @@ async def test_reads_and_actions_with_limits_of_their_own_are_told_apart() -> No
     actions, reads = await asyncio.gather(
         sides.send_many(RequestClass.ACTION, 200), sides.send_many(RequestClass.POLL, 2000)
     )
-    assert sides.gate.snapshot().is_split
+    assert sides.limiter.snapshot().is_split
     assert actions == pytest.approx(90, abs=5)
     assert reads == pytest.approx(60, abs=5)
     assert sum(sides.limited.values()) <= 40
-    assert sides.gate.rate(RequestClass.ACTION) == 2
-    assert sides.gate.rate(RequestClass.POLL) == 30
+    assert sides.limiter.rate(RequestClass.ACTION) == 2
+    assert sides.limiter.rate(RequestClass.POLL) == 30
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -167,5 +167,5 @@ async def test_sides_that_share_a_limit_are_left_together(kind: LimitKind) -> No
     await asyncio.gather(
         sides.send_many(RequestClass.ACTION, 60), sides.send_many(RequestClass.POLL, 60)
     )
-    assert not sides.gate.snapshot().is_split
+    assert not sides.limiter.snapshot().is_split
     assert sum(sides.limited.values()) <= 40

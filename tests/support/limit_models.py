@@ -130,9 +130,9 @@ async def send(budget: Budget, server: Server, kind: RequestClass) -> None:
     """One call: again after each 429, in its old place."""
     since = asyncio.get_running_loop().time()
     while True:
-        permit = await budget.gate.acquire(kind, since=since)
+        permit = await budget._limiter.acquire(kind, since=since)
         allowed, reading = await server.ask()
-        budget.gate.release(permit, limited=not allowed, reading=reading)
+        permit.spend(throttled=not allowed, reading=reading)
         if allowed:
             return
 

@@ -17,7 +17,7 @@ def expand_option_groups(command: Callable[..., None]) -> Callable[..., None]:
         ...     width: int = 80
         >>> def draw(*, size: Size) -> None:
         ...     print(size)
-        >>> spread(draw)(width=132)
+        >>> expand_option_groups(draw)(width=132)
         Size(width=132)
     """
     hints = get_type_hints(command, include_extras=True)

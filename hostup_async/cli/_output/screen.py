@@ -72,7 +72,7 @@ def truncate(items: Iterable[str], most: int) -> list[str]:
     """The first of many, and how many more there are.
 
     Example:
-        >>> brief(["a", "b", "c"], 2)
+        >>> truncate(["a", "b", "c"], 2)
         ['a', 'b', '... and 1 more']
     """
     told = list(items)

@@ -6,6 +6,7 @@ from rich.console import Console, ConsoleOptions, RenderResult
 from rich.text import Text
 
 from hostup_async import EntryState, Outcome, RunSnapshot
+from hostup_async.cli._output.pace import format_duration
 
 STYLES: Final = {
     "completed": "green",

@@ -9,6 +9,7 @@ from rich.text import Text
 from hostup_async import FleetPolicy, FleetReport, Outcome, OutcomeStatus
 from hostup_async._text import printable
 from hostup_async.cli._exits import RANKED, ExitCode
+from hostup_async.cli._output.pace import format_duration
 from hostup_async.cli._output.screen import vpses
 from hostup_async.cli._output.words import STYLES, in_words, told_of
 from hostup_async.cli._work.run import FinishedRun
