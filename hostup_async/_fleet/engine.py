@@ -22,17 +22,17 @@ class Engine(Sender):
     """One run at work; the poller tells it when to send.
 
     Args:
-        context: What its courses need.
+        context: What its targets need.
 
     Attributes:
-        mistake: An error that is none of ours and ended a course; there should be none.
+        internal_error: An error that is none of ours and ended a target; there should be none.
     """
 
     def __init__(self, context: RunContext) -> None:
-        self.mistake: BaseException | None = None
+        self.internal_error: BaseException | None = None
         self._context: Final = context
         self._queue: Final = deque(context.journal.positions(EntryState.PLANNED))
-        self._courses: Final[dict[asyncio.Task[None], Target]] = {}
+        self._targets: Final[dict[asyncio.Task[None], Target]] = {}
         self._over = asyncio.Event()
         self._is_paused = False
         context.rollout.on_stop = self._drain
@@ -45,7 +45,7 @@ class Engine(Sender):
 
     def left(self) -> int:
         """How many actions it has still to send, be it later."""
-        return 0 if self._is_paused or self._context.rollout.why else len(self._queue)
+        return 0 if self._is_paused or self._context.rollout.stop_reason else len(self._queue)
 
     @property
     def limit(self) -> int | None:
@@ -55,11 +55,11 @@ class Engine(Sender):
     @property
     def in_flight(self) -> int:
         """VPSes whose outcome is not known, though something may have been sent to them."""
-        return len(self._courses)
+        return len(self._targets)
 
     def waiting(self) -> int:
         """How many actions it would send now."""
-        room = 0 if self._is_paused else min(len(self._queue), self._context.rollout.room())
+        room = 0 if self._is_paused else min(len(self._queue), self._context.rollout.allowance())
         if room <= 0:
             return 0
         return max(0, min(int(room), self.window() - self.in_flight))
@@ -72,22 +72,22 @@ class Engine(Sender):
     def send(self, permit: Permit) -> None:
         """Send the next one."""
         entry = self._context.journal[self._queue.popleft()]
-        course = Target(self._context, entry)
-        begun = course.begin(permit, self._context.poller.sent)
-        self._start(course, begun, self._context.rollout.sent())
+        target = Target(self._context, entry)
+        begun = target.begin(permit, self._context.poller.sent)
+        self._start(target, begun, self._context.rollout.sent())
 
     def fail(self, error: Exception) -> None:
         """The limit allows nothing more within the longest wait allowed; or there is a mistake."""
         if not isinstance(error, RateLimited):
-            self.mistake = self.mistake or error
+            self.internal_error = self.internal_error or error
         self.stop(str(error))
 
     async def run(self) -> None:
         """Send and follow everything, or what is begun when the sending is stopped."""
         journal, deadline = self._context.journal, self._context.policy.deadline
         for position in list(journal.positions(EntryState.INTENT, EntryState.ACCEPTED)):
-            course = Target(self._context, journal[position])
-            self._start(course, course.go_on(), _FROM_BEFORE)
+            target = Target(self._context, journal[position])
+            self._start(target, target.go_on(), _FROM_BEFORE)
         if deadline is not None:
             self._after(deadline, partial(self.leave, "the run's deadline has passed"))
         self._context.poller.add(self)
@@ -106,47 +106,47 @@ class Engine(Sender):
     def leave(self, why: str) -> None:
         """Send nothing more and follow nothing more; what is being sent is let end."""
         self._context.rollout.stop(why)
-        for course in self._courses.values():
-            course.leave()
+        for target in self._targets.values():
+            target.leave()
         self._check()
 
     def pause(self, *, on: bool) -> None:
         """Send nothing more until told to go on."""
         self._is_paused = on
-        self._context.poller.nudge()
+        self._context.poller.wake()
 
-    def _start(self, course: Target, way: Coroutine[Any, Any, None], step: int) -> None:
+    def _start(self, target: Target, way: Coroutine[Any, Any, None], step: int) -> None:
         task = asyncio.create_task(way)
-        self._courses[task] = course
+        self._targets[task] = target
         task.add_done_callback(partial(self._ended, step))
 
     def _ended(self, step: int, task: asyncio.Task[None]) -> None:
-        course = self._courses.pop(task)
+        target = self._targets.pop(task)
         if not task.cancelled() and (error := task.exception()) is not None:
-            self.mistake = self.mistake or error
+            self.internal_error = self.internal_error or error
             self._context.rollout.stop(f"a mistake in this program: {error!r}")
-        self._judge(course.entry, step)
+        self._judge(target.entry, step)
         self._check()
-        self._context.poller.nudge()
+        self._context.poller.wake()
 
     def _judge(self, entry: Entry, step: int) -> None:
         rollout = self._context.rollout
         if entry.state in {EntryState.SKIPPED, EntryState.PLANNED}:
-            rollout.unsent(step)
+            rollout.return_slot(step)
         elif entry.state.is_terminal:
-            rollout.known(step, entry.vps_id, OutcomeStatus(entry.state.value))
+            rollout.record_outcome(step, entry.vps_id, OutcomeStatus(entry.state.value))
 
     def _check(self) -> None:
         """Whether it is over."""
-        if not self._courses and (self._context.rollout.why or not self._queue):
+        if not self._targets and (self._context.rollout.stop_reason or not self._queue):
             self._over.set()
 
     def _drain(self) -> None:
         """Nothing more is sent: what waits to be is taken back, the rest followed for a time."""
         drain = self._context.policy.drain_timeout
         self._after(drain, partial(self.leave, f"not ended {drain:g} s after the stop"))
-        for course in self._courses.values():
-            course.stop()
+        for target in self._targets.values():
+            target.stop()
         self._check()
 
     def _after(self, delay: float, call: partial[None]) -> None:

@@ -132,7 +132,7 @@ class FleetPolicy:
         """How many failures end the sending in a plan of so many VPSes; None for no bound."""
         return _count(self.max_failures, of)
 
-    def doubts_allowed(self, *, of: int) -> int | None:
+    def ambiguous_allowed(self, *, of: int) -> int | None:
         """Likewise for VPSes of which nobody can tell."""
         return _count(self.max_ambiguous, of)
 

@@ -20,12 +20,12 @@ class Rollout:
         total: How many VPSes the plan has.
 
     Attributes:
-        why: Why nothing more is sent; None while more may be.
+        stop_reason: Why nothing more is sent; None while more may be.
         on_stop: Called when that comes to be.
     """
 
     def __init__(self, policy: FleetPolicy, total: int) -> None:
-        self.why: str | None = None
+        self.stop_reason: str | None = None
         self.on_stop: Callable[[], None] | None = None
         self._canary: Final = policy.canary
         self._step = 0
@@ -33,35 +33,35 @@ class Rollout:
         self._sent = self._known = 0
         self._failures = self._doubts = 0
         self._most_failures: Final = policy.failures_allowed(of=total)
-        self._most_doubts: Final = policy.doubts_allowed(of=total)
+        self._most_doubts: Final = policy.ambiguous_allowed(of=total)
 
     def stop(self, why: str) -> None:
         """Send nothing more; the first reason stays."""
-        if self.why is None:
-            self.why = why
+        if self.stop_reason is None:
+            self.stop_reason = why
             if self.on_stop is not None:
                 self.on_stop()
 
-    def recall(self, entries: Iterable[Entry]) -> None:
+    def restore(self, entries: Iterable[Entry]) -> None:
         """What became of some before, in another process."""
         for entry in entries:
             if entry.state.is_terminal:
                 self._count(entry.outcome().status)
 
-    def room(self) -> float:
+    def allowance(self) -> float:
         """How many more may be sent now."""
-        return 0 if self.why else self._size - self._sent
+        return 0 if self.stop_reason else self._size - self._sent
 
     def sent(self) -> int:
         """One is sent; returns the step that it belongs to."""
         self._sent += 1
         return self._step
 
-    def unsent(self, step: int) -> None:
+    def return_slot(self, step: int) -> None:
         """It was not sent after all, and somebody else may take its place."""
         self._sent -= step == self._step
 
-    def known(self, step: int, vps_id: str, status: OutcomeStatus) -> None:
+    def record_outcome(self, step: int, vps_id: str, status: OutcomeStatus) -> None:
         """What became of one that was sent in a step."""
         if self._canary and step == 0 and status is not OutcomeStatus.COMPLETED:
             self.stop(f"the canary {vps_id} ended as {status}")

@@ -126,8 +126,8 @@ class FleetRun:
         _, _, engine = self._begun()
         if self._task is not None:
             await asyncio.shield(self._task)
-        if engine.mistake is not None:
-            raise engine.mistake
+        if engine.internal_error is not None:
+            raise engine.internal_error
 
     def stop(self, reason: str = "stop() was called") -> None:
         """Send nothing more; follow what is in flight, for at most the policy's `drain_timeout`.
@@ -159,7 +159,7 @@ class FleetRun:
             is_held_back=engine.window() < self._client_parts.poller.window().wanted,
             seconds=self._took or time.monotonic() - self._began,
             seconds_left=left / rate if rate else None,
-            stopping=self._rollout.why,
+            stopping=self._rollout.stop_reason,
             budget=self._client_parts.budget.snapshot(),
         )
 
@@ -169,7 +169,7 @@ class FleetRun:
             before = await store.acquire(self.id, who=whoami())
             entries = [entry async for entry in store.entries(self.id)]
             if before.state is RunState.RUNNING:
-                self._rollout.recall(entries)
+                self._rollout.restore(entries)
             return entries
         run = RunRecord(
             id=self.id,
@@ -188,7 +188,9 @@ class FleetRun:
     async def _relearn(self, store: Store) -> None:
         text = await store.load_durations(self.plan.origin, self.plan.action)
         if text is not None:
-            self._client_parts.poller.relearn(self.plan.action, DurationModel.from_json(text))
+            self._client_parts.poller.restore_durations(
+                self.plan.action, DurationModel.from_json(text)
+            )
 
     def _begin(self, store: Store, entries: list[Entry]) -> None:
         client_parts = self._client_parts
@@ -230,14 +232,14 @@ class FleetRun:
         finally:
             self._took = time.monotonic() - self._began
             counts = journal.counts.copy()
-            journal.close(self._rollout.why or "the run was left")
+            journal.close(self._rollout.stop_reason or "the run was left")
             with anyio.CancelScope(shield=True):
                 await self._put_away(store, journal, counts)
 
     async def _put_away(self, store: Store, journal: Journal, counts: Counter[EntryState]) -> None:
         """What the store must have in the end; if it is lost, the outcomes are still told."""
         is_done = all(state.is_terminal for state, count in counts.items() if count)
-        detail = {"counts": counts, "stopped": self._rollout.why, "seconds": self._took}
+        detail = {"counts": counts, "stopped": self._rollout.stop_reason, "seconds": self._took}
         durations = self._client_parts.poller.durations(self.plan.action)
         try:
             await journal.catch_up()
@@ -278,7 +280,7 @@ class FleetRun:
             action=self.plan.action,
             outcomes=tuple(self._begun()[1].all_outcomes()),
             seconds=self._took,
-            stopped=self._rollout.why,
+            stopped=self._rollout.stop_reason,
             requests=dict(requests),
             limited=client_parts.budget.snapshot().limited - self._limited_before,
             rate=self._rate(),

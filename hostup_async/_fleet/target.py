@@ -33,7 +33,7 @@ class Target:
     """One VPS's way through a run.
 
     Args:
-        context: What all courses share.
+        context: What all targets share.
         entry: Where it stands.
 
     """
@@ -74,7 +74,7 @@ class Target:
         self._task = asyncio.current_task()
         plan = self._context.plan
         try:
-            if self._context.rollout.why:
+            if self._context.rollout.stop_reason:
                 permit.refund()
                 return
             if plan.preflight is not Preflight.GATES:
@@ -123,7 +123,9 @@ class Target:
             return error, None
         except asyncio.CancelledError:
             self._is_unsent = False
-            await self._take_back(context.rollout.why or "it was cancelled before it was sent")
+            await self._take_back(
+                context.rollout.stop_reason or "it was cancelled before it was sent"
+            )
             raise
         finally:
             self._is_unsent = False
@@ -277,7 +279,7 @@ class Target:
     def _may_resend(self) -> bool:
         context = self._context
         wanted = context.policy.on_ambiguous is OnAmbiguous.RESEND
-        return wanted and self._entry.attempts < 2 and not context.rollout.why  # noqa: PLR2004 - once
+        return wanted and self._entry.attempts < 2 and not context.rollout.stop_reason  # noqa: PLR2004 - once
 
     async def _complete(self) -> None:
         await self._end(EntryState.COMPLETED, evidence=self._context.evidence.kind)

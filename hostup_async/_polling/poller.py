@@ -13,7 +13,7 @@ from hostup_async._errors import ClientClosed, RateLimited
 from hostup_async._models import Action, Job
 from hostup_async._polling.durations import DurationModel
 from hostup_async._polling.scheduler import ConcurrencyLimit, Poll, PollScheduler, Rest, Send
-from hostup_async._polling.watch import LookAt, Watch
+from hostup_async._polling.watch import PollJob, Watch
 from hostup_async._ratelimit.limiter import RateLimiter
 from hostup_async._ratelimit.limits import RequestClass
 from hostup_async._ratelimit.queue import Permit
@@ -76,7 +76,7 @@ class Poller:
         """What is known of how long the jobs of an action take; it goes on learning."""
         return self._durations[action or Action.RESET]
 
-    def relearn(self, action: Action, durations: DurationModel) -> None:
+    def restore_durations(self, action: Action, durations: DurationModel) -> None:
         """Begin with what was learnt before, where nothing was learnt here yet."""
         if not self.durations(action).certainty():
             self._durations[action] = durations
@@ -90,7 +90,7 @@ class Poller:
         """For how long, in seconds, requests were left unused because of a sender's own bound."""
         return self._scheduler.held_back
 
-    def watch(self, look: LookAt, *, action: Action | None, age: float, patience: float) -> Watch:
+    def watch(self, look: PollJob, *, action: Action | None, age: float, patience: float) -> Watch:
         """Begin to watch a job; `follow` its end, or `forget` it.
 
         Args:
@@ -109,7 +109,7 @@ class Poller:
             deadline=watch.deadline,
             durations=self.durations(action),
         )
-        self.nudge()
+        self.wake()
         return watch
 
     async def follow(self, watch: Watch) -> Job:
@@ -121,28 +121,28 @@ class Poller:
 
     def forget(self, watch: Watch) -> None:
         """Watch a job no longer."""
-        watch.leave()
+        watch.cancel()
         self._watches.discard(watch)
         self._scheduler.forget(watch)
-        self.nudge()
+        self.wake()
 
     def add(self, sender: Sender) -> None:
         """Let somebody send."""
         self._senders.append(sender)
         self._scheduler.plan_for(self.durations(sender.action))
-        self.nudge()
+        self.wake()
 
     def remove(self, sender: Sender) -> None:
         """Let them send no more."""
         self._senders.remove(sender)
-        self.nudge()
+        self.wake()
 
     def sent(self) -> None:
         """An action that a sender was told to send is answered; its job is watched by now."""
         self._scheduler.sent()
-        self.nudge()
+        self.wake()
 
-    def nudge(self) -> None:
+    def wake(self) -> None:
         """Something changed: decide anew."""
         self._wake.set()
         if self._task is None or self._task.done():
@@ -152,7 +152,7 @@ class Poller:
         """Stop, and fail whoever still waits for a job."""
         self._settle_all(ClientClosed("The client was closed while its jobs were followed."))
         for watch in self._watches:
-            watch.cut()
+            watch.abort()
         if self._task is not None:
             self._task.cancel()
         tasks = [*self._looks, *filter(None, [self._task])]
@@ -160,7 +160,7 @@ class Poller:
 
     def _settle_all(self, end: Exception) -> None:
         for watch in self._watches:
-            watch.settle(end)
+            watch.resolve(end)
 
     async def _run(self) -> None:
         try:
@@ -209,7 +209,7 @@ class Poller:
             patience = max(0.0, min(self._limiter.max_wait, watch.deadline - self._now()))
             permit = await self._limiter.acquire(RequestClass.POLL, max_wait=patience)
         except RateLimited as error:
-            watch.settle(error)
+            watch.resolve(error)
             return
         task = asyncio.create_task(self._look_with(watch, permit))
         self._looks.add(task)
@@ -223,10 +223,10 @@ class Poller:
         try:
             seen = await watch.look(permit)
         except Exception as error:  # noqa: BLE001 - it belongs to whoever waits for this job
-            watch.settle(error)
+            watch.resolve(error)
             return
         self._seen(watch, *(seen or (None, 0.0)))
-        self.nudge()
+        self.wake()
 
     def _seen(self, watch: Watch, job: Job | None, not_again: float) -> None:
         now = self._now()
@@ -238,7 +238,7 @@ class Poller:
             not_before=now + not_again,
         )
         if job is not None and job.is_final:
-            watch.settle(job)
+            watch.resolve(job)
 
     async def _send(self) -> None:
         try:

@@ -7,7 +7,7 @@ from hostup_async._errors import NetworkError, ServerError, UnreadableReply
 from hostup_async._models import Job
 from hostup_async._ratelimit.queue import Permit
 
-LookAt = Callable[[Permit, float], Awaitable[tuple[Job, float]]]
+PollJob = Callable[[Permit, float], Awaitable[tuple[Job, float]]]
 """Looks at a job with a permit, waiting for the limit no longer than so many seconds; gives the
 job, and for how many seconds there shall be no other look."""
 
@@ -17,7 +17,7 @@ class Watch:
 
     __slots__ = ("_look", "deadline", "end", "task")
 
-    def __init__(self, look: LookAt, deadline: float) -> None:
+    def __init__(self, look: PollJob, deadline: float) -> None:
         self._look = look
         self.deadline: float = deadline
         self.task: asyncio.Task[None] | None = None
@@ -31,18 +31,18 @@ class Watch:
         except (NetworkError, ServerError, UnreadableReply):
             return None
 
-    def leave(self) -> None:
+    def cancel(self) -> None:
         """Nobody waits any more; a look under way is cut off."""
-        self.cut()
+        self.abort()
         if not self.end.cancel() and not self.end.cancelled():
             self.end.exception()  # seen
 
-    def cut(self) -> None:
+    def abort(self) -> None:
         """Cut a look off; one that has not begun must begin, to give its permit back."""
         if self.task is not None:
             self.task.cancel()
 
-    def settle(self, end: Job | Exception) -> None:
+    def resolve(self, end: Job | Exception) -> None:
         """Tell who waits, unless they left."""
         if self.end.done():
             return

@@ -52,7 +52,7 @@ def test_a_policy_is_frozen() -> None:
 def test_bounds_are_counts_or_shares(bound: float | None, total: int, allowed: int | None) -> None:
     policy = FleetPolicy(max_failures=bound, max_ambiguous=bound)
     assert policy.failures_allowed(of=total) == allowed
-    assert policy.doubts_allowed(of=total) == allowed
+    assert policy.ambiguous_allowed(of=total) == allowed
 
 
 COUNTS = st.none() | st.integers(1, 10**6)

@@ -26,6 +26,7 @@ SYNC_ROOT = Path(hostup_sync.__file__).parent
 ORDER = [
     "_version",
     "_text",
+    "_cancellation",
     "_models",
     "_outcome",
     "_errors",

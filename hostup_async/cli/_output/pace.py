@@ -35,7 +35,7 @@ def format_duration(seconds: float) -> str:
     """A length of time as a clock shows it.
 
     Example:
-        >>> format_duration(75.2), clock(7325)
+        >>> format_duration(75.2), format_duration(7325)
         ('1:15', '2:02:05')
     """
     minutes, rest = divmod(int(seconds), 60)

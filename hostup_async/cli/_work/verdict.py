@@ -47,7 +47,7 @@ def is_over_budget(report: FleetReport, policy: FleetPolicy) -> bool:
     failures = sum(counts[status] for status in _FAILURES)
     for known, allowed in (
         (failures, policy.failures_allowed(of=total)),
-        (counts[OutcomeStatus.AMBIGUOUS], policy.doubts_allowed(of=total)),
+        (counts[OutcomeStatus.AMBIGUOUS], policy.ambiguous_allowed(of=total)),
     ):
         if allowed is not None and known >= allowed:
             return True
