@@ -2,7 +2,9 @@
 
 `Sandbox` serves from this process, `SandboxProcess` from one of its own, `ThreadedSandbox` from a
 thread, for code without `async`; all have the same methods. What is unknown of the real API is a
-setting of `SandboxConfig`, what can go wrong is a `Fault`.
+setting of `SandboxConfig`; what can go wrong is a `Fault`. `Books` say what the server really did.
+
+It serves this machine alone, without TLS, and its control routes need no key: keep it off networks.
 
 Example:
     >>> async def main() -> None:
@@ -12,6 +14,11 @@ Example:
     ...         ...  # point a client at sandbox.url with sandbox.api_key
     ...         assert not (await sandbox.books()).reset_twice
 """
+
+# Read `_api` first (a call comes in, a reply goes out), then `_machines` (VPSes and their jobs),
+# `_bodies` and `_pages` (their JSON), `_limiters` (rate limits), `_faults` and `_effects` (what
+# goes wrong), and `_books` (the record). `_server`, `_process` and `_threaded` are the ways to run
+# it, `_control` and `_remote` the handles on it.
 
 from ._books import BookedJob, Books
 from ._config import Durations, SandboxConfig

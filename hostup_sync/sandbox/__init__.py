@@ -2,7 +2,9 @@
 
 `Sandbox` serves from this process, `SandboxProcess` from one of its own, `ThreadedSandbox` from a
 thread, for code without `async`; all have the same methods. What is unknown of the real API is a
-setting of `SandboxConfig`, what can go wrong is a `Fault`.
+setting of `SandboxConfig`; what can go wrong is a `Fault`. `Books` say what the server really did.
+
+It serves this machine alone, without TLS, and its control routes need no key: keep it off networks.
 
 Example:
     >>> def main() -> None:

@@ -1,0 +1,162 @@
+"""What the documents name is there: links, files, tests, classes, functions, and the layers."""
+
+import ast
+import builtins
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from test_architecture import ORDER
+
+ROOT = Path(__file__).parents[2]
+PACKAGES = (ROOT / "hostup_async", ROOT / "hostup_sync")
+AT_THE_TOP = [ROOT / f"{name}.md" for name in ("README", "CONTRIBUTING", "SECURITY")]
+PAGES = sorted([*ROOT.glob("docs/**/*.md"), *AT_THE_TOP])
+DECISIONS = [page for page in PAGES if page.parent.name == "decisions"]
+GLOSSARY = (ROOT / "docs/glossary.md").read_text()
+MOST_OWN_WORDS = 10
+MOST_ROWS = 10  # of the table in CONTRIBUTING
+# Code spans that begin with one of these are paths, and not routes, media types or URLs.
+TOPS = {"tests", "docs", "benchmarks", "examples", "hostup_async", "hostup_sync", "cli", "sandbox"}
+# Headers of HTTP, and classes of Python's own.
+NOT_OURS = {"Authorization", "Date", "CancelledError", *dir(builtins)}
+
+LINK = re.compile(r"\]\(([^)\s]+)\)")
+SPAN = re.compile(r"`([^`\n]+)`")
+FENCE = re.compile(r"^```.*?^```$", re.DOTALL | re.MULTILINE)
+DRAWING = re.compile(r"^```text\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+HEADING = re.compile(r"^#+ (.*)$", re.MULTILINE)
+PATH = re.compile(r"[\w.-]+(?:/[\w.-]*)+")
+TEST = re.compile(r"(tests/[\w/]+\.py)(?:::(\w+))?")
+CLASS = re.compile(r"[A-Z][a-z]+(?:[A-Z][a-z]+)*")
+FUNCTION = re.compile(r"(\w+)\(\)")
+OWN_WORD = re.compile(r"^\| \*\*([\w ]+)\*\* \|", re.MULTILINE)
+
+
+def trees(*folders: Path) -> Iterator[ast.Module]:
+    for folder in folders:
+        for path in folder.rglob("*.py"):
+            yield ast.parse(path.read_text())
+
+
+CODE = [node for tree in trees(*PACKAGES) for node in ast.walk(tree)]
+CLASSES = {node.name for node in CODE if isinstance(node, ast.ClassDef)}
+FUNCTIONS = {node.name for node in CODE if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)}
+
+
+def slug(heading: str) -> str:
+    """The anchor of a heading, as GitHub makes it."""
+    return re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-")
+
+
+def is_there(link: str, page: Path) -> bool:
+    """Whether a link leads somewhere; one to another site is believed."""
+    if re.match(r"[a-z]+:", link):
+        return True
+    name, _, anchor = link.partition("#")
+    target = (page.parent / name).resolve() if name else page
+    if not target.exists() or not anchor:
+        return target.exists()
+    return anchor in {slug(heading) for heading in HEADING.findall(target.read_text())}
+
+
+def is_path(span: str) -> bool:
+    top = span.partition("/")[0]
+    return bool(PATH.fullmatch(span)) and (top in TOPS or top.startswith("_"))
+
+
+def has_path(span: str) -> bool:
+    bases = (ROOT, *PACKAGES)
+    return any((base / span).exists() or (base / f"{span}.py").is_file() for base in bases)
+
+
+def has_test(file: str, name: str) -> bool:
+    path = ROOT / file
+    return path.is_file() and (not name or bool(re.search(rf"def {name}\(", path.read_text())))
+
+
+def missing(text: str, page: Path) -> list[str]:
+    """What a text names that is not there."""
+    spans = SPAN.findall(FENCE.sub("", text))
+    called = [found[1] for span in spans if (found := FUNCTION.fullmatch(span))]
+    return [
+        *(link for link in LINK.findall(text) if not is_there(link, page)),
+        *(span for span in spans if is_path(span) and not has_path(span)),
+        *(f"{file}::{name}" for file, name in TEST.findall(text) if not has_test(file, name)),
+        *(s for s in spans if CLASS.fullmatch(s) and s not in CLASSES | NOT_OURS),
+        *(name for name in called if name not in FUNCTIONS),
+    ]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_what_a_page_names_is_there(page: Path) -> None:
+    assert missing(page.read_text(), page) == []
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        "[a page](docs/nowhere.md)",
+        "[a heading](docs/glossary.md#nowhere)",
+        "`_http/nowhere.py`",
+        "`hostup_sync/_nowhere`",
+        "`tests/nowhere/`",
+        "tests/nowhere.py",
+        "`tests/promises/test_docs.py::test_nowhere`",
+        "`NoSuchClass`",
+        "`no_such_function()`",
+    ],
+)
+def test_what_is_not_there_is_found(broken: str) -> None:
+    assert missing(f"See {broken}.", ROOT / "README.md")
+
+
+@pytest.mark.parametrize(
+    "sound",
+    [
+        "[a page](docs/glossary.md#our-own-words)",
+        "[a site](https://example.com/x)",
+        "`_http/retry.py`",
+        "`hostup_sync/_generate`",
+        "`application/json`",
+        "`tests/promises/test_docs.py::test_what_is_there_is_not_complained_of`",
+        "`Ledger`",
+        "`open_store()`",
+        "`DateTime is no span of one class`",
+    ],
+)
+def test_what_is_there_is_not_complained_of(sound: str) -> None:
+    assert missing(f"See {sound}.", ROOT / "README.md") == []
+
+
+def test_the_glossary_has_few_words_of_our_own_and_all_are_in_use() -> None:
+    words = OWN_WORD.findall(GLOSSARY)
+    assert 1 <= len(words) <= MOST_OWN_WORDS
+    assert words == sorted(set(words))
+    source = "\n".join(path.read_text() for path in (ROOT / "hostup_async").rglob("*.py"))
+    for word in words:
+        assert re.search(rf"\b{word}s?\b", source, re.IGNORECASE)
+
+
+def test_the_architecture_lists_the_layers_in_their_order() -> None:
+    text = (ROOT / "docs/architecture.md").read_text()
+    lists = [block.split() for block in DRAWING.findall(text)]
+    assert ORDER in lists
+
+
+@pytest.mark.parametrize("page", DECISIONS, ids=lambda page: page.stem)
+def test_a_decision_says_why_what_and_at_which_price(page: Path) -> None:
+    text = page.read_text()
+    headings = re.findall(r"^## (.*)$", text, re.MULTILINE)
+    assert headings == ["Context", "Decision", "Rejected", "Consequences"]
+    assert f"decisions/{page.name}" in (ROOT / "docs/architecture.md").read_text()
+
+
+def test_contributing_has_each_package_in_a_short_table() -> None:
+    text = (ROOT / "CONTRIBUTING.md").read_text()
+    rows = re.findall(r"^\| (`.*?`(?:, `.*?`)*) \|", text, re.MULTILINE)
+    named = {name.rstrip("/") for row in rows for name in SPAN.findall(row)}
+    folders = {path.parent.name for path in (ROOT / "hostup_async").glob("*/__init__.py")}
+    assert len(rows) <= MOST_ROWS
+    assert folders <= named
