@@ -2,10 +2,10 @@
 
     ratio       the time until every result is known, over the floor of 2N/R seconds
     requests    for each reset, the POST included
-    undetected  how long a job was over before a look found it, on average, in seconds
+    undetected  how long a job was over before a poll found it, on average, in seconds
     unknown     the most results that were unknown at once: what a mistake can cost
 
-The table of durations is cold, and learns from looks alone (`exact`: from the API's times), unless
+The table of durations is cold, and learns from polls alone (`exact`: from the API's times), unless
 it says `learnt`. Last comes the CPU time that one decision with what follows from it costs.
 
     python benchmarks/bench_policies.py [--json]
@@ -42,7 +42,7 @@ JOBS: dict[str, Draw] = {
 }
 POLICIES: dict[str, Policy] = {
     "each 2 s, 50 workers": partial(workers, gap=each_two_seconds),
-    "each 2 s, looks first": partial(follow_all, gap=each_two_seconds, looks_first=True),
+    "each 2 s, polls first": partial(follow_all, gap=each_two_seconds, polls_first=True),
     "exponential, 50 workers": partial(workers, gap=exponential),
     "gather, first come": partial(follow_all, gap=each_two_seconds),
     "ours": ours,
@@ -65,23 +65,23 @@ def plenty(resets: int, policy: Policy) -> dict[str, float]:
 
 
 def cpu() -> float:
-    """CPU microseconds for a decision and what it leads to: `watch`, or `looked`."""
+    """CPU microseconds for a decision and what it leads to: `watch`, or `polled`."""
     jobs = JOBS["8 s"]
-    pilot: PollScheduler[int] = PollScheduler(learnt(jobs))
+    scheduler: PollScheduler[int] = PollScheduler(learnt(jobs))
     world = World(20_000, 50, jobs)
     ends: dict[int, float] = {}
     began, now, decisions = time.process_time(), 0.0, 0
     while decisions < 60_000:
         now += 1 / world.rate
-        decision = pilot.decide(now, rate=world.rate, tokens_idle=0, sends_waiting=1)
+        decision = scheduler.decide(now, rate=world.rate, tokens_idle=0, sends_waiting=1)
         decisions += 1
         if isinstance(decision, Send):
-            pilot.sent()
-            pilot.watch(decisions, now)
+            scheduler.sent()
+            scheduler.watch(decisions, now)
             ends[decisions] = now + world.durations[decisions % world.resets]
         elif isinstance(decision, Poll):
             ended = ends[decision.key] <= now
-            pilot.looked(decision.key, now, ended=ended)
+            scheduler.polled(decision.key, now, ended=ended)
     return 1e6 * (time.process_time() - began) / decisions
 
 

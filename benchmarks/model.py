@@ -81,7 +81,7 @@ class World:
         self.unknown += 1
         self.most_unknown = max(self.most_unknown, self.unknown)
 
-    def look(self, reset: int) -> bool:
+    def poll(self, reset: int) -> bool:
         """Whether the job is over when the server reads the request."""
         over = self.now + LATENCY / 2 - self._ends[reset]
         if over < 0:
@@ -110,19 +110,19 @@ def each_two_seconds(_: int) -> float:
     return 2.0
 
 
-def exponential(look: int) -> float:
-    return float(min(1.5**look, 30))
+def exponential(poll: int) -> float:
+    return float(min(1.5**poll, 30))
 
 
 def follow(world: World, reset: int, gap: Gap) -> Process:
-    """Send one reset, and look at it after each gap until it is over."""
+    """Send one reset, and poll it after each gap until it is over."""
     yield world.granted()
     world.send(reset)
     yield world.now + LATENCY
-    for look in count():
-        yield world.now + gap(look)
+    for poll in count():
+        yield world.now + gap(poll)
         yield world.granted()
-        over = world.look(reset)
+        over = world.poll(reset)
         yield world.now + LATENCY
         if over:
             return
@@ -142,7 +142,7 @@ def workers(world: World, gap: Gap, at_once: int = 50) -> World:
 
 
 def sender(world: World, gap: Gap) -> Process:
-    """Send with what the looks leave over."""
+    """Send with what the polls leave over."""
     for reset in range(world.resets):
         while world.token_at > world.now:
             yield world.token_at
@@ -150,9 +150,9 @@ def sender(world: World, gap: Gap) -> Process:
         yield world.now + 1 / world.rate
 
 
-def follow_all(world: World, gap: Gap, *, looks_first: bool = False) -> World:
+def follow_all(world: World, gap: Gap, *, polls_first: bool = False) -> World:
     """One task for each reset, all at once."""
-    if looks_first:
+    if polls_first:
         world.start(sender(world, gap))
     else:
         for reset in range(world.resets):
@@ -160,12 +160,12 @@ def follow_all(world: World, gap: Gap, *, looks_first: bool = False) -> World:
     return world.run()
 
 
-class Piloted:
-    """Our policy: the pilot decides on each token."""
+class Scheduled:
+    """Our policy: the scheduler decides on each token."""
 
-    def __init__(self, world: World, pilot: PollScheduler[int], *, exact: bool = False) -> None:
+    def __init__(self, world: World, scheduler: PollScheduler[int], *, exact: bool = False) -> None:
         self.world = world
-        self.pilot = pilot
+        self.scheduler = scheduler
         self.exact = exact
         self.sent = 0
         self.rests = 0
@@ -181,7 +181,7 @@ class Piloted:
         while True:
             yield world.token_at
             waiting = world.resets - self.sent
-            decision = self.pilot.decide(
+            decision = self.scheduler.decide(
                 world.now, rate=world.rate, tokens_idle=idle, sends_waiting=waiting
             )
             if isinstance(decision, Rest):
@@ -191,7 +191,7 @@ class Piloted:
                 return
             world.granted()
             if isinstance(decision, Poll):
-                world.start(self.look(decision.key, over=world.look(decision.key)))
+                world.start(self.poll(decision.key, over=world.poll(decision.key)))
             else:
                 world.send(self.sent)
                 world.start(self.send(self.sent))
@@ -203,7 +203,7 @@ class Piloted:
         yield from ()
 
     def wake(self) -> None:
-        """Something happened, and the pilot may decide otherwise."""
+        """Something happened, and the scheduler may decide otherwise."""
         if self.resting:
             self.resting = False
             self.world.start(self.fly())
@@ -211,19 +211,19 @@ class Piloted:
     def send(self, reset: int) -> Process:
         began = self.world.now
         yield began + LATENCY
-        self.pilot.sent()
-        self.pilot.watch(reset, self.world.now, began_at=began)
+        self.scheduler.sent()
+        self.scheduler.watch(reset, self.world.now, began_at=began)
         self.wake()
 
-    def look(self, reset: int, *, over: bool) -> Process:
+    def poll(self, reset: int, *, over: bool) -> Process:
         yield self.world.now + LATENCY
         exact = self.world.durations[reset] if over and self.exact else None
-        self.pilot.looked(reset, self.world.now, ended=over, exact_duration=exact)
+        self.scheduler.polled(reset, self.world.now, ended=over, exact_duration=exact)
         self.wake()
 
 
 def ours(world: World, *, known: str | None = None, exact: bool = False) -> World:
-    return Piloted(world, PollScheduler(DurationModel.from_json(known)), exact=exact).run()
+    return Scheduled(world, PollScheduler(DurationModel.from_json(known)), exact=exact).run()
 
 
 def learnt(draw: Draw, jobs: int = 1000, seed: int = 9) -> DurationModel:
@@ -231,6 +231,6 @@ def learnt(draw: Draw, jobs: int = 1000, seed: int = 9) -> DurationModel:
     chance, durations = random.Random(seed), DurationModel()
     for _ in range(jobs):
         took = draw(chance)
-        durations.ran(0, took)
-        durations.ended(took, took)
+        durations.observe_running(0, took)
+        durations.observe_end(took, took)
     return durations

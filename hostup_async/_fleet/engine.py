@@ -66,7 +66,7 @@ class Engine(Sender):
 
     def window(self) -> int:
         """How many may be in flight, others' apart."""
-        size = self._context.poller.window().size
+        size = self._context.poller.concurrency_limit().size
         return size if self.limit is None else min(size, self.limit)
 
     def send(self, permit: Permit) -> None:

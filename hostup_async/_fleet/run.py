@@ -156,7 +156,7 @@ class FleetRun:
             counts=dict(journal.counts),
             in_flight=engine.in_flight,
             window=engine.window(),
-            is_held_back=engine.window() < self._client_parts.poller.window().wanted,
+            is_held_back=engine.window() < self._client_parts.poller.concurrency_limit().wanted,
             seconds=self._took or time.monotonic() - self._began,
             seconds_left=left / rate if rate else None,
             stopping=self._rollout.stop_reason,

@@ -1,7 +1,11 @@
 """A distribution of durations, as hazards that are constant within log-spaced bins.
 
-A hazard is the chance to end within the next second, for a job that still runs. Ages and times
-are in seconds.
+The hazard is the chance that a job which still runs ends within the next second. Constant within
+a bin, it makes every integral below elementary: the share of jobs that still run falls as
+`exp(-rate * seconds)` there. This is the piecewise-exponential model of survival analysis
+(Friedman 1982, "Piecewise exponential models for survival data with covariates").
+
+All ages and times are in seconds, all hazards in ends per second.
 """
 
 from bisect import bisect_right
@@ -10,15 +14,20 @@ from itertools import accumulate, pairwise
 from math import exp, expm1, inf, log1p
 from typing import Final
 
+# The ages between which durations are told apart, in seconds. A poll takes about 0.1 s itself, and
+# a job that runs for an hour is polled so rarely that finer knowledge would change nothing.
 SHORTEST: Final = 0.1
 LONGEST: Final = 3600.0
-_STEPS: Final = 48
+_STEPS: Final = 48  # bins between the two, each 1.24 times as long as the one before
 _RATIO: Final[float] = (LONGEST / SHORTEST) ** (1 / _STEPS)
 # The bins' lower edges; the last bin has no end.
 EDGES: Final[tuple[float, ...]] = (0.0, *(SHORTEST * _RATIO**n for n in range(_STEPS + 1)))
 LENGTHS: Final = (*(after - edge for edge, after in pairwise(EDGES)), inf)
 BINS: Final = len(EDGES)
+# Of a due age, relative: far below a clock's resolution.
 _PRECISION: Final = 1e-9
+# Newton's method needs about 5 steps; this bounds it where floating point does not settle.
+_MAX_NEWTON_STEPS: Final = 30
 
 
 def bin_of(age: float) -> int:
@@ -27,7 +36,7 @@ def bin_of(age: float) -> int:
 
 
 class Hazards:
-    """What follows from the hazards, ready to be asked often.
+    """The distribution that given hazards imply, with its integrals ready to be asked often.
 
     Attributes:
         rates: The hazard in each bin; none may be 0.
@@ -36,72 +45,78 @@ class Hazards:
         mean: The mean duration.
     """
 
-    __slots__ = ("_left", "_summed", "alive", "ending", "mean", "rates")
+    __slots__ = ("_cumulative", "_mean_left", "alive", "ending", "mean", "rates")
 
     def __init__(self, rates: Sequence[float]) -> None:
         self.rates: Final = rates
-        passed = [rate * length for rate, length in zip(rates, LENGTHS, strict=True)]
-        self._summed: Final = [0.0, *accumulate(passed[:-1])]
-        self.alive: Final = [exp(-summed) for summed in self._summed]
+        in_bin = [rate * length for rate, length in zip(rates, LENGTHS, strict=True)]
+        # The hazard summed up to the beginning of each bin: minus the logarithm of `alive`.
+        self._cumulative: Final = [0.0, *accumulate(in_bin[:-1])]
+        self.alive: Final = [exp(-cumulative) for cumulative in self._cumulative]
         alive_after = [*self.alive[1:], 0.0]
         self.ending: Final = [a - b for a, b in zip(self.alive, alive_after, strict=True)]
         # The mean time left to jobs that run as each bin begins, from the last bin back.
         left = [1 / rates[-1]] * BINS
         for n in range(BINS - 2, -1, -1):
-            left[n] = left[n + 1] - expm1(-passed[n]) * (1 / rates[n] - left[n + 1])
-        self._left: Final = left
+            left[n] = left[n + 1] - expm1(-in_bin[n]) * (1 / rates[n] - left[n + 1])
+        self._mean_left: Final = left
         self.mean: Final = left[0]
 
     def survival(self, age: float) -> float:
         """The share of jobs that take longer."""
-        return exp(-self._until(age))
+        return exp(-self._cumulative_at(age))
 
     def quantile(self, share: float) -> float:
-        """The age by which this share of jobs has ended."""
+        """The age by which this share of jobs, below 1, has ended."""
         hazard = -log1p(-share)
-        n = bisect_right(self._summed, hazard) - 1
-        return EDGES[n] + (hazard - self._summed[n]) / self.rates[n]
+        n = bisect_right(self._cumulative, hazard) - 1
+        return EDGES[n] + (hazard - self._cumulative[n]) / self.rates[n]
 
-    def passed(self, from_age: float, to_age: float) -> float:
-        """The logarithm of the share that still runs at the later age; 0 or below."""
-        return self._until(from_age) - self._until(to_age)
+    def log_survival(self, from_age: float, to_age: float) -> float:
+        """The logarithm of the share, of the jobs that run at one age, that run at a later one."""
+        return self._cumulative_at(from_age) - self._cumulative_at(to_age)
 
-    def undetected(self, last_look_age: float, age: float) -> float:
-        """The mean time for which a job, found running at the one age, is over at the other."""
-        alive = exp(self.passed(last_look_age, age))
-        running = self._left_at(last_look_age) - alive * self._left_at(age)
-        return max(0.0, age - last_look_age - running)
+    def expected_detection_delay(self, last_poll_age: float, age: float) -> float:
+        """The mean time for which a job has been over unnoticed.
 
-    def due_age(self, last_look_age: float, bound: float) -> float:
-        """The age at which `undetected` reaches a bound above 0: its inverse."""
-        passed = self._until(last_look_age)
-        base = last_look_age + self._left_at(last_look_age)
-        summed, left = self._summed, self._left
-        n = bin_of(last_look_age + bound)  # nobody is over for longer than not looked at
+        Args:
+            last_poll_age: The age at which a poll found it running.
+            age: Its age now.
+        """
+        alive = exp(self.log_survival(last_poll_age, age))
+        running = self._mean_left_at(last_poll_age) - alive * self._mean_left_at(age)
+        return max(0.0, age - last_poll_age - running)
+
+    def due_age(self, last_poll_age: float, delay: float) -> float:
+        """The age at which `expected_detection_delay` reaches a delay above 0: its inverse."""
+        cumulative_then = self._cumulative_at(last_poll_age)
+        base = last_poll_age + self._mean_left_at(last_poll_age)
+        cumulative, left = self._cumulative, self._mean_left
+        n = bin_of(last_poll_age + delay)  # the delay never exceeds the time since the last poll
         while n < BINS - 1:
-            after = EDGES[n + 1] - base + exp(passed - summed[n + 1]) * left[n + 1]
-            if after >= bound:
+            after = EDGES[n + 1] - base + exp(cumulative_then - cumulative[n + 1]) * left[n + 1]
+            if after >= delay:
                 break
             n += 1
-        start = max(EDGES[n], last_look_age)
-        alive = exp(passed - self._until(start))
-        missing = bound - max(0.0, start - base + alive * self._left_at(start))
+        start = max(EDGES[n], last_poll_age)
+        alive = exp(cumulative_then - self._cumulative_at(start))
+        missing = delay - max(0.0, start - base + alive * self._mean_left_at(start))
         return start + _solve(self.rates[n], alive, missing, LENGTHS[n])
 
     def distance(self, other: "Hazards") -> float:
-        """The share of jobs that end in another bin there."""
+        """The share of jobs that end in another bin there: the total variation distance."""
         return sum(abs(a - b) for a, b in zip(self.ending, other.ending, strict=True)) / 2
 
-    def _until(self, age: float) -> float:
+    def _cumulative_at(self, age: float) -> float:
         n = bisect_right(EDGES, age) - 1
-        return self._summed[n] + (age - EDGES[n]) * self.rates[n]
+        return self._cumulative[n] + (age - EDGES[n]) * self.rates[n]
 
-    def _left_at(self, age: float) -> float:
+    def _mean_left_at(self, age: float) -> float:
         n = bisect_right(EDGES, age) - 1
         rate = self.rates[n]
         if n == BINS - 1:
             return 1 / rate
-        after = self._left[n + 1]
+        after = self._mean_left[n + 1]
         return after - expm1(rate * (age - EDGES[n + 1])) * (1 / rate - after)
 
 
@@ -111,7 +126,7 @@ def _solve(rate: float, alive: float, missing: float, longest: float) -> float:
     Newton's method on a convex curve, from its right: it cannot overshoot.
     """
     time = min(missing + alive / rate, longest)
-    for _ in range(30):
+    for _ in range(_MAX_NEWTON_STEPS):
         gone = -expm1(-rate * time)
         step = (time - alive * gone / rate - missing) / (1 - alive * (1 - gone))
         time -= step

@@ -1,6 +1,6 @@
-"""One poller a client: each request that may be sent goes to a look, or to one more action.
+"""One poller for each client: each request that may be sent goes to a poll, or to one more action.
 
-The pilot decides, this carries out. No task and no timer waits for each job.
+The scheduler decides, this carries out. No job has a task or a timer of its own.
 """
 
 import asyncio
@@ -18,14 +18,15 @@ from hostup_async._ratelimit.limiter import RateLimiter
 from hostup_async._ratelimit.limits import RequestClass
 from hostup_async._ratelimit.queue import Permit
 
-# About how many requests an action takes: it is sent, and looked at.
-_EACH: Final = 2
-# A clock that was set meanwhile must not teach that jobs take years.
+# About how many requests an action takes: it is sent, and polled.
+_REQUESTS_PER_ACTION: Final = 2
+# The greatest age of a job when it is first watched, in seconds. Its age is told by a wall clock;
+# one that was set meanwhile must not teach that jobs take years.
 _OLDEST: Final = 3600.0
 
 
 class Sender(ABC):
-    """Somebody who has actions to send, and sends each when it is told to."""
+    """What has actions to send, and sends each when the poller tells it to."""
 
     @property
     @abstractmethod
@@ -35,7 +36,7 @@ class Sender(ABC):
     @property
     @abstractmethod
     def limit(self) -> int | None:
-        """At most so many actions in flight; None for no bound of its own."""
+        """The most actions in flight that it allows; None for no bound of its own."""
 
     @abstractmethod
     def left(self) -> int:
@@ -59,7 +60,7 @@ class Poller:
     """Follows jobs to their end, and tells senders when to send.
 
     Args:
-        gate: Whose permits it spends.
+        limiter: Whose permits it spends.
     """
 
     def __init__(self, limiter: RateLimiter) -> None:
@@ -68,7 +69,7 @@ class Poller:
         self._durations: defaultdict[Action, DurationModel] = defaultdict(DurationModel)
         self._senders: list[Sender] = []
         self._watches: set[Watch] = set()
-        self._looks: set[asyncio.Task[None]] = set()
+        self._polls: set[asyncio.Task[None]] = set()
         self._task: asyncio.Task[None] | None = None
         self._wake: asyncio.Event = asyncio.Event()
 
@@ -78,29 +79,29 @@ class Poller:
 
     def restore_durations(self, action: Action, durations: DurationModel) -> None:
         """Begin with what was learnt before, where nothing was learnt here yet."""
-        if not self.durations(action).certainty():
+        if not self.durations(action).confidence():
             self._durations[action] = durations
 
-    def window(self) -> ConcurrencyLimit:
+    def concurrency_limit(self) -> ConcurrencyLimit:
         """How many actions may be in flight."""
-        return self._scheduler.window(self._limiter.rate())
+        return self._scheduler.concurrency_limit(self._limiter.rate())
 
     @property
     def held_back(self) -> float:
         """For how long, in seconds, requests were left unused because of a sender's own bound."""
         return self._scheduler.held_back
 
-    def watch(self, look: PollJob, *, action: Action | None, age: float, patience: float) -> Watch:
+    def watch(self, poll: PollJob, *, action: Action | None, age: float, patience: float) -> Watch:
         """Begin to watch a job; `follow` its end, or `forget` it.
 
         Args:
-            look: How to look at it.
+            poll: How to poll it.
             action: What kind of job it is.
             age: How long ago it was accepted, in seconds.
-            patience: When a look is due at the latest, in seconds from now.
+            patience: When a poll is due at the latest, in seconds from now.
         """
         now = self._now()
-        watch = Watch(look, now + patience)
+        watch = Watch(poll, now + patience)
         self._watches.add(watch)
         self._scheduler.watch(
             watch,
@@ -127,13 +128,13 @@ class Poller:
         self.wake()
 
     def add(self, sender: Sender) -> None:
-        """Let somebody send."""
+        """Tell a sender when to send, from now on."""
         self._senders.append(sender)
-        self._scheduler.plan_for(self.durations(sender.action))
+        self._scheduler.plan_sends_by(self.durations(sender.action))
         self.wake()
 
     def remove(self, sender: Sender) -> None:
-        """Let them send no more."""
+        """Tell a sender no more to send."""
         self._senders.remove(sender)
         self.wake()
 
@@ -149,16 +150,16 @@ class Poller:
             self._task = asyncio.create_task(self._run(), name="hostup poller")
 
     async def aclose(self) -> None:
-        """Stop, and fail whoever still waits for a job."""
-        self._settle_all(ClientClosed("The client was closed while its jobs were followed."))
+        """Stop; what still waits for a job fails."""
+        self._resolve_all(ClientClosed("The client was closed while its jobs were followed."))
         for watch in self._watches:
             watch.abort()
         if self._task is not None:
             self._task.cancel()
-        tasks = [*self._looks, *filter(None, [self._task])]
+        tasks = [*self._polls, *filter(None, [self._task])]
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    def _settle_all(self, end: Exception) -> None:
+    def _resolve_all(self, end: Exception) -> None:
         for watch in self._watches:
             watch.resolve(end)
 
@@ -168,29 +169,32 @@ class Poller:
                 self._wake.clear()
                 await self._carry_out(self._decide())
         except Exception as error:
-            self._settle_all(error)
+            self._resolve_all(error)
             for sender in list(self._senders):
                 sender.fail(error)
             raise
 
     async def _carry_out(self, decision: Poll[Watch] | Send | Rest) -> None:
-        if isinstance(decision, Rest):
-            await self._rest(decision.until)
-        elif isinstance(decision, Poll):
-            await self._look(decision.key)
-        else:
-            await self._send()
+        match decision:
+            case Rest(until=until):
+                await self._rest(until)
+            case Poll(key=watch):
+                await self._poll(watch)
+            case Send():
+                await self._send()
 
     def _decide(self) -> Poll[Watch] | Send | Rest:
         senders = self._senders
         limits = [sender.limit for sender in senders]
-        self._scheduler.limit = None if None in limits or not limits else sum(filter(None, limits))
+        unbounded = None in limits or not limits
+        self._scheduler.max_in_flight = None if unbounded else sum(filter(None, limits))
         kind = RequestClass.ACTION if senders else RequestClass.POLL
         left = sum(sender.left() for sender in senders)
+        needed = _REQUESTS_PER_ACTION * (left + len(self._scheduler))
         return self._scheduler.decide(
             self._now(),
             rate=self._limiter.rate(kind),
-            tokens_idle=self._limiter.spare(kind, _EACH * (left + len(self._scheduler))),
+            tokens_idle=self._limiter.spare(kind, needed),
             sends_waiting=left,
             may_send=any(sender.waiting() for sender in senders),
         )
@@ -204,33 +208,34 @@ class Poller:
             if timer is not None:
                 timer.cancel()
 
-    async def _look(self, watch: Watch) -> None:
+    async def _poll(self, watch: Watch) -> None:
         try:
             patience = max(0.0, min(self._limiter.max_wait, watch.deadline - self._now()))
             permit = await self._limiter.acquire(RequestClass.POLL, max_wait=patience)
         except RateLimited as error:
             watch.resolve(error)
             return
-        task = asyncio.create_task(self._look_with(watch, permit))
-        self._looks.add(task)
-        task.add_done_callback(self._looks.discard)
+        task = asyncio.create_task(self._poll_with(permit, watch))
+        self._polls.add(task)
+        task.add_done_callback(self._polls.discard)
 
-    async def _look_with(self, watch: Watch, permit: Permit) -> None:
+    async def _poll_with(self, permit: Permit, watch: Watch) -> None:
         if watch.end.done():
             permit.refund()
             return
         watch.task = asyncio.current_task()
         try:
-            seen = await watch.look(permit)
-        except Exception as error:  # noqa: BLE001 - it belongs to whoever waits for this job
+            answer = await watch.poll(permit)
+        except Exception as error:  # noqa: BLE001 - it belongs to what waits for this job
             watch.resolve(error)
             return
-        self._seen(watch, *(seen or (None, 0.0)))
+        self._record(watch, *(answer or (None, 0.0)))
         self.wake()
 
-    def _seen(self, watch: Watch, job: Job | None, not_again: float) -> None:
+    def _record(self, watch: Watch, job: Job | None, not_again: float) -> None:
+        """Tell the scheduler, and what waits for the job, what a poll found."""
         now = self._now()
-        self._scheduler.looked(
+        self._scheduler.polled(
             watch,
             now,
             ended=None if job is None else job.is_final,

@@ -1,8 +1,16 @@
-"""What to spend the next request on: a look at a job, or one more action.
+"""What to spend the next request on: a poll of a job, or one more action.
 
-Pure logic on a clock that is passed in. A look is worth the time for which its job has probably
-been over without our knowing (`DurationModel.undetected`). Its price, also in seconds, rises while
-actions wait for requests and falls while requests are left over.
+Pure logic on a clock that is passed in. A poll is worth the time for which its job has probably
+been over unnoticed (`DurationModel.expected_detection_delay`). Its price, in the unit of that
+worth, seconds, is a shadow price: what one more request would be worth elsewhere. It rises while
+actions wait for requests and falls while requests are left over, so that all requests are used
+and none is used for less than another would bring. `PollScheduler.decide` is the rule.
+
+Where the hazard is low, polls at a constant price are Keller's square-root law (1974, "Optimum
+checking schedules for systems subject to random failure"): gaps of `sqrt(2 * price / hazard)`.
+
+Rejected: polls at fixed or growing intervals, which spend most requests on jobs that cannot be
+over yet; and a fixed number of workers, which cannot follow Little's law (see `benchmarks/`).
 """
 
 from math import ceil, exp, inf
@@ -13,32 +21,43 @@ from attrs import frozen
 from hostup_async._polling.durations import DurationModel
 from hostup_async._polling.queue import K, PolledJob, PollQueue
 
-# The price of a look, in seconds undetected. At the lowest one, requests cost nothing.
+# The bounds of the price, in seconds of expected detection delay. The lowest one stands for
+# requests that cost nothing: polling more often finds ends sooner by less than a request takes.
+# At the highest one users begin to wonder.
 LOWEST_PRICE: Final = 0.22
 HIGHEST_PRICE: Final = 30.0
-# In mean durations: at this price looks are rarely in vain, and a higher one saves nothing.
-_DEAREST: Final = 0.9
-# While the window is full, looks are what opens it.
-_EAGER: Final = 0.25
-# The price changes e-fold in so many seconds.
-_ADAPTS: Final = 2.0
+# Upper bound of the price, in mean job durations. Above it almost every poll finds the job over,
+# so polling less saves nothing.
+_MAX_PRICE: Final = 0.9
+# While the window is full, a poll is worth this share of the price: ends are what opens it.
+_WINDOW_FULL_FACTOR: Final = 0.25
+# The price changes e-fold in this many seconds: slow against the bursts of a rate limit, fast
+# against a job.
+_PRICE_E_FOLD: Final = 2.0
+
+# Nothing rests for longer than this, in seconds, while the price could still fall; and a pause
+# between two decisions counts for no more.
 _LONGEST_STEP: Final = 1.0
+# The rest between two steps of re-keying, in seconds: others on the event loop get their turn.
 _SHORTEST_REST: Final = 0.005
 
-# Little's law, with a little to spare.
-_AMPLE: Final = 1.25
-# The window where no rate limit is known: what is at stake, not what is possible, bounds it.
+# Of what Little's law says is needed: durations vary, and an empty window wastes requests.
+_LITTLE_MARGIN: Final = 1.25
+_REQUESTS_PER_JOB: Final = 2  # at the best: its action, and one poll that finds it over
+# The window where no rate limit is known. Not what is possible bounds it, but what is at stake.
 DEFAULT_WINDOW: Final = 1000
-# Where jobs come to take longer than usual by more than this factor, our rate may be the cause.
-_SLOWER: Final = 1.5
+
+# Where the mean duration grows by more than this factor, our own rate may be the cause.
+_SLOWED_FACTOR: Final = 1.5
+# The window then shrinks, to no less than this share of what the usual mean allows.
 _LEAST_SHARE: Final = 0.5
-# What is usual grows by this factor with each end, at most.
-_GETS_USED: Final = 1 + 1 / 300
+# What is usual grows by this factor with each end, at most: e-fold in 300 ends.
+_USUAL_GROWTH: Final = 1 + 1 / 300
 
 
 @frozen
 class Poll(Generic[K]):
-    """Look at this job, then call `PollScheduler.looked`."""
+    """Poll this job, then call `PollScheduler.polled`."""
 
     key: K
 
@@ -54,11 +73,11 @@ class Rest:
 
     Attributes:
         until: The moment; infinite where only an event can change anything.
-        limited: Whether requests are left unused because the operator's bound is reached.
+        at_max_in_flight: Whether requests are left unused because of the operator's bound.
     """
 
     until: float
-    limited: bool = False
+    at_max_in_flight: bool = False
 
 
 @frozen
@@ -66,8 +85,8 @@ class ConcurrencyLimit:
     """How many actions may be in flight.
 
     Attributes:
-        size: What applies.
-        wanted: What the rate could make use of; above `size`, the operator's bound costs time.
+        size: How many may be.
+        wanted: How many the rate could make use of; above `size`, the operator's bound costs time.
     """
 
     size: int
@@ -77,46 +96,112 @@ class ConcurrencyLimit:
 _SEND: Final = Send()
 
 
+class Price:
+    """What a poll costs at present, and how that changes with the demand for requests.
+
+    Attributes:
+        value: The price, in seconds of expected detection delay.
+        trend: Where the last decision left it: 1 rising, -1 falling, 0 as it is.
+    """
+
+    __slots__ = ("trend", "value")
+
+    def __init__(self) -> None:
+        self.value = LOWEST_PRICE
+        self.trend = 0
+
+    @property
+    def is_lowest(self) -> bool:
+        """Whether it can fall no further."""
+        return self.value <= LOWEST_PRICE
+
+    @property
+    def window_full(self) -> float:
+        """What a poll costs while only an end lets another action go."""
+        return max(LOWEST_PRICE, _WINDOW_FULL_FACTOR * self.value)
+
+    def adapt(self, passed: float, ceiling: float) -> None:
+        """Follow the trend for the time that has passed.
+
+        Args:
+            passed: Seconds since the last decision.
+            ceiling: A bound below `HIGHEST_PRICE`, where there is one.
+        """
+        if self.trend:
+            moved = self.value * exp(self.trend * min(passed, _LONGEST_STEP) / _PRICE_E_FOLD)
+            self.value = max(min(moved, HIGHEST_PRICE, ceiling), LOWEST_PRICE)
+
+
+class UsualMean:
+    """The mean duration that the window counts on.
+
+    If jobs take longer because we send faster, a window that follows the mean grows without end.
+    So what is usual grows slowly, and a mean far above it shrinks the window.
+    """
+
+    __slots__ = ("_usual",)
+
+    def __init__(self, durations: DurationModel) -> None:
+        self._usual = durations.mean()
+
+    def bearable(self, mean: float) -> float:
+        """The mean duration, or less where it grew until our own rate may be the cause."""
+        most = _SLOWED_FACTOR * self._usual
+        return mean if mean <= most else most * max(_LEAST_SHARE, most / mean)
+
+    def observe(self, mean: float) -> None:
+        """A job has ended; the mean is now this."""
+        self._usual = min(mean, _USUAL_GROWTH * self._usual)
+
+
 class PollScheduler(Generic[K]):
     """Decides, for each request that may be sent, what it is best spent on.
 
     Args:
         durations: What is known of how long jobs take; it goes on learning.
-        limit: At most so many actions in flight; it may be changed at any time.
+        max_in_flight: The operator's bound on actions in flight, None for no bound; it may be
+            changed at any time.
 
     Attributes:
-        held_back: For how long, in seconds, requests were left unused because of the limit.
+        held_back: For how long, in seconds, requests were left unused because of that bound.
     """
 
-    def __init__(self, durations: DurationModel | None = None, *, limit: int | None = None) -> None:
+    def __init__(
+        self, durations: DurationModel | None = None, *, max_in_flight: int | None = None
+    ) -> None:
         self.durations = durations or DurationModel()
-        self.limit = limit
+        self.max_in_flight = max_in_flight
         self.held_back = 0.0
-        self._list: PollQueue[K] = PollQueue()
+        self._queue: Final[PollQueue[K]] = PollQueue()
+        self._price: Final = Price()
+        self._usual_mean = UsualMean(self.durations)
         self._sending = 0
-        self._price = LOWEST_PRICE
-        self._then = inf
-        self._trend = 0
-        self._limited = False
-        self._usual_mean = self.durations.mean()
+        self._decided_at = inf
+        self._at_max_in_flight = False  # as of then
 
     def __len__(self) -> int:
-        return len(self._list.jobs)
+        return len(self._queue.jobs)
+
+    def __repr__(self) -> str:
+        return (
+            f"<PollScheduler: {self._sending} being sent, {len(self)} watched, "
+            f"price {self.price:.2f} s>"
+        )
 
     @property
     def price(self) -> float:
-        """What a look costs at present, in seconds undetected."""
-        return self._price
+        """What a poll costs at present, in seconds of expected detection delay."""
+        return self._price.value
 
     @property
     def in_flight(self) -> int:
         """Actions that are being sent, and jobs whose end is not known."""
-        return self._sending + len(self._list.jobs)
+        return self._sending + len(self._queue.jobs)
 
-    def plan_for(self, durations: DurationModel) -> None:
-        """Let the actions to be sent be ones of which this is known."""
+    def plan_sends_by(self, durations: DurationModel) -> None:
+        """Let the actions to be sent be ones whose durations are these."""
         if durations is not self.durations:
-            self.durations, self._usual_mean = durations, durations.mean()
+            self.durations, self._usual_mean = durations, UsualMean(durations)
 
     def watch(
         self,
@@ -133,24 +218,24 @@ class PollScheduler(Generic[K]):
             key: Your name for it.
             now: The present moment.
             began_at: When it began; now, unless said.
-            deadline: When a look is due at the latest, say because the wait for it ends.
-            durations: What is known of such jobs, where that is not what the pilot's are like.
+            deadline: When a poll is due at the latest, say because the wait for it ends.
+            durations: What is known of such jobs, where they are not like those to be sent.
         """
-        self._list.drop(key)
+        self._queue.drop(key)
         began = now if began_at is None else min(began_at, now)
         job = PolledJob(key, durations or self.durations, began, deadline)
-        self._list.jobs[key] = job
-        self._list.put(job)
+        self._queue.jobs[key] = job
+        self._queue.put(job)
 
     def forget(self, key: K) -> None:
         """Watch a job no longer."""
-        self._list.drop(key)
+        self._queue.drop(key)
 
     def sent(self) -> None:
         """The action of a `Send` is answered: `watch` its job, if there is one, before all else."""
         self._sending -= 1
 
-    def looked(
+    def polled(
         self,
         key: K,
         now: float,
@@ -159,25 +244,25 @@ class PollScheduler(Generic[K]):
         exact_duration: float | None = None,
         not_before: float = -inf,
     ) -> None:
-        """A look at a job is answered; one that has ended is watched no longer.
+        """A poll of a job is answered; one that has ended is watched no longer.
 
         Args:
             key: The job; one that was forgotten meanwhile is no matter.
             now: The moment of the answer.
-            ended: Whether the job has ended; None where the look found no answer.
+            ended: Whether the job has ended; None where the poll found no answer.
             exact_duration: How long it took, where the answer says so.
-            not_before: No look at this job before this moment.
+            not_before: No poll of this job is due before this moment.
         """
-        job = self._list.jobs.get(key)
+        job = self._queue.jobs.get(key)
         if job is None:
             return
         if ended is not None:
             self._learn(job, now - job.began, ended=ended, exact=exact_duration)
         if ended:
-            self._list.drop(key)
+            self._queue.drop(key)
         else:
             job.not_before = not_before
-            self._list.put(job)
+            self._queue.put(job)
 
     def decide(
         self,
@@ -188,102 +273,127 @@ class PollScheduler(Generic[K]):
         sends_waiting: int,
         may_send: bool = True,
     ) -> Poll[K] | Send | Rest:
-        """What to do with the request that may be sent now.
+        """What to do with the request that may be sent now: the first line that applies.
+
+        ================================  ====  =================================================
+        situation                         do    why
+        ================================  ====  =================================================
+        a poll is worth its price, and    Poll  its job has probably been over for that long, and
+        no action is hurried                    its end may let another action go
+        an action waits, and the window   Send  no poll is worth more
+        has room for it
+        requests will be missing later    Rest  a poll in vain now is one that is missing then
+        actions wait, the window is full  Poll  the request would be left over, and an end would
+        and a poll is worth a quarter of        let an action go
+        the price
+        anything else                     Rest  until the next poll is due
+        ================================  ====  =================================================
+
+        The price rises while requests are scarce, and falls at the last line, where requests
+        are left over.
 
         Args:
             now: The present moment.
             rate: The requests a second that the budget sustains; None where that is not known,
                 infinite where there is no limit.
             tokens_idle: The requests that may be sent now besides this one without falling
-                behind the rate later; below 0 where so many will be missing, so that a request
+                behind the rate later; below 0 where that many will be missing, so that a request
                 saved now is one more later.
             sends_waiting: The actions still to be sent; 0 while draining.
-            may_send: Whether one of them may be sent now, as far as whoever sends them knows.
+            may_send: Whether one of them may be sent now, as far as its sender knows.
         """
-        self._adapt(now)
-        window = self.window(rate)
-        admitted = sends_waiting > 0 and may_send and self.in_flight < window.size
-        due, job = self._list.first(self._price)
-        scarce = tokens_idle < 1 and (admitted or due < now - _LONGEST_STEP or tokens_idle < 0)
-        self._trend, self._limited = int(scarce), False
-        # What is sent last ends last: once all the rest has room, it goes before the looks.
-        hurried = admitted and tokens_idle < 1 and sends_waiting <= window.size - self.in_flight
+        self._pass_time(now)
+        window = self.concurrency_limit(rate)
+        room = window.size - self.in_flight if may_send else 0
+        admitted = sends_waiting > 0 and room > 0
+        due, job = self._queue.first(self.price)
+        scarce = self._is_scarce(tokens_idle, admitted=admitted, overdue=now - due)
+        self._price.trend = int(scarce)
+        hurried = admitted and self._is_hurried(tokens_idle, sends_waiting, room)
         if job and due <= now and not hurried:
-            return self._look(now)
+            return self._poll(now)
         if admitted:
             self._sending += 1
             return _SEND
-        if tokens_idle < 0:  # a look in vain now is one that is missing later
+        if tokens_idle < 0:
             return Rest(min(due, now + _LONGEST_STEP) if job else due)
-        return self._idle(now, window, sends_waiting)
+        return self._spare_request(now, window, sends_waiting)
 
-    def window(self, rate: float | None) -> ConcurrencyLimit:
+    def concurrency_limit(self, rate: float | None) -> ConcurrencyLimit:
         """How many actions may be in flight at this rate, by Little's law.
+
+        In flight = jobs a second x seconds until an end is known. Every job takes two requests,
+        its action and a poll, and its end is known about the price after it.
 
         Args:
             rate: Requests a second, as for `decide`.
         """
         wanted = DEFAULT_WINDOW
         if rate is not None and rate < inf:
-            wanted = max(1, ceil(_AMPLE * rate / 2 * (self._bearable_mean() + self._price)))
-        return ConcurrencyLimit(wanted if self.limit is None else min(wanted, self.limit), wanted)
+            known_after = self._usual_mean.bearable(self.durations.mean()) + self.price
+            wanted = max(1, ceil(_LITTLE_MARGIN * rate / _REQUESTS_PER_JOB * known_after))
+        most = self.max_in_flight
+        return ConcurrencyLimit(wanted if most is None else min(wanted, most), wanted)
 
-    def _bearable_mean(self) -> float:
-        """The mean duration, or less where it grew so much that our own rate may be the cause."""
-        mean, bearable = self.durations.mean(), _SLOWER * self._usual_mean
-        return mean if mean <= bearable else bearable * max(_LEAST_SHARE, bearable / mean)
+    @staticmethod
+    def _is_scarce(tokens_idle: float, *, admitted: bool, overdue: float) -> bool:
+        """No request is idle, and more could be used: one more would be worth the price or more."""
+        return tokens_idle < 1 and (admitted or overdue > _LONGEST_STEP or tokens_idle < 0)
 
-    def _look(self, now: float) -> Poll[K]:
-        job = self._list.take()
-        job.asked_age = max(job.asked_age, now - job.began)
+    @staticmethod
+    def _is_hurried(tokens_idle: float, sends_waiting: int, room: int) -> bool:
+        """All that wait have room: they go before polls, for the action sent last ends last."""
+        return tokens_idle < 1 and sends_waiting <= room
+
+    def _poll(self, now: float) -> Poll[K]:
+        job = self._queue.take()
+        job.polled_age = max(job.polled_age, now - job.began)
         if now >= job.deadline:
             job.deadline = inf
         return Poll(job.key)
 
-    def _idle(self, now: float, window: ConcurrencyLimit, sends_waiting: int) -> Poll[K] | Rest:
-        """No look is worth its price and nothing may be sent: there are requests to spare."""
-        due, job = self._list.first_of_all(self._price)
-        if job and sends_waiting:  # for the window
-            due = min(due, job.due(max(LOWEST_PRICE, _EAGER * self._price)))
+    def _spare_request(
+        self, now: float, window: ConcurrencyLimit, sends_waiting: int
+    ) -> Poll[K] | Rest:
+        """No poll is worth its price and nothing may be sent: there are requests to spare."""
+        due, job = self._queue.first_with_time_to_spare(self.price)
+        if job and sends_waiting:
+            due = min(due, job.due(self._price.window_full))
         if due <= now:
-            return self._look(now)
-        self._trend = -1
-        self._limited = sends_waiting > 0 and window.size < window.wanted
-        if self._list.is_late:
+            return self._poll(now)
+        self._price.trend = -1
+        self._at_max_in_flight = sends_waiting > 0 and window.size < window.wanted
+        if self._queue.is_rekeying:
             due = now + _SHORTEST_REST
-        elif job and self._price > LOWEST_PRICE:
+        elif job and not self._price.is_lowest:
             due = min(due, now + _LONGEST_STEP)
-        return Rest(due, self._limited)
+        return Rest(due, self._at_max_in_flight)
 
-    def _adapt(self, now: float) -> None:
-        """Move the price as the last decision found it; looks may be that much rarer or not."""
-        passed, self._then = max(0.0, now - self._then), now
-        if self._limited:
+    def _pass_time(self, now: float) -> None:
+        """Account for the time since the last decision, as that one left things."""
+        passed, self._decided_at = max(0.0, now - self._decided_at), now
+        if self._at_max_in_flight:
             self.held_back += passed
-        if self._trend:
-            step = min(passed, _LONGEST_STEP) / _ADAPTS
-            moved = self._price * exp(self._trend * step)
-            self._price = max(min(moved, HIGHEST_PRICE, self._dearest()), LOWEST_PRICE)
-
-    def _dearest(self) -> float:
-        """The price from which on looks are rarely in vain; low while there is much to learn."""
-        return _DEAREST * self._bearable_mean() * self.durations.certainty()
+        self._at_max_in_flight = False
+        mean = self._usual_mean.bearable(self.durations.mean())
+        # Low while there is much to learn.
+        self._price.adapt(passed, ceiling=_MAX_PRICE * mean * self.durations.confidence())
 
     def _learn(self, job: PolledJob[K], age: float, *, ended: bool, exact: float | None) -> None:
-        durations, seen = job.durations, job.seen_age
+        durations, running_age = job.durations, job.running_age
         version = durations.version
-        durations.check(seen, job.asked_age, ended=ended)
+        durations.check_drift(running_age, job.polled_age, ended=ended)
         if not ended:
-            durations.ran(seen, job.asked_age)
-            job.seen_age = job.asked_age
+            durations.observe_running(running_age, job.polled_age)
+            job.running_age = job.polled_age
         elif exact is None:
-            durations.ended(seen, max(seen, age))
+            durations.observe_end(running_age, max(running_age, age))
         else:
-            # The API's clock is not ours, yet the end was between two looks.
-            exact = min(max(seen, exact), max(seen, age))
-            durations.ran(seen, exact)
-            durations.ended(exact, exact)
+            # By the API's clock, which is not ours; yet the end was between two polls.
+            exact = min(max(running_age, exact), max(running_age, age))
+            durations.observe_running(running_age, exact)
+            durations.observe_end(exact, exact)
         if durations.version != version:
-            self._list.outdate()
+            self._queue.invalidate()
         if ended and durations is self.durations:
-            self._usual_mean = min(durations.mean(), _GETS_USED * self._usual_mean)
+            self._usual_mean.observe(durations.mean())

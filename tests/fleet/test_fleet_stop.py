@@ -52,7 +52,7 @@ async def check_clean(client: Client) -> None:
     poller = client._poller
     assert our_tasks() == []
     assert not poller._watches
-    assert not poller._looks
+    assert not poller._polls
     assert not poller._senders
     assert len(poller._scheduler) == 0
     assert client.budget.snapshot().in_flight == 0

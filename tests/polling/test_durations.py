@@ -1,4 +1,4 @@
-"""What is learnt of durations, from looks and from exact times."""
+"""What is learnt of durations, from polls and from exact times."""
 
 import json
 import random
@@ -22,8 +22,8 @@ def tables(draw: st.DrawFn) -> DurationModel:
     for after, took, exact in draw(
         st.lists(st.tuples(AGES, st.floats(0, 5000), st.booleans()), max_size=40)
     ):
-        durations.ran(0, after)
-        durations.ended(after + took if exact else after, after + took)
+        durations.observe_running(0, after)
+        durations.observe_end(after + took if exact else after, after + took)
     return durations
 
 
@@ -38,20 +38,21 @@ def test_ever_fewer_jobs_survive(durations: DurationModel, one: float, other: fl
 def test_what_goes_undetected_grows_and_is_no_longer_than_the_gap(
     durations: DurationModel, ages: list[float]
 ) -> None:
-    look, early, late = sorted(ages)
-    less, more = durations.undetected(look, early), durations.undetected(look, late)
+    poll, early, late = sorted(ages)
+    less = durations.expected_detection_delay(poll, early)
+    more = durations.expected_detection_delay(poll, late)
     assert 0 <= less <= more + 1e-6
-    assert more <= late - look + 1e-6
-    assert durations.undetected(look, look) == pytest.approx(0, abs=1e-6)
+    assert more <= late - poll + 1e-6
+    assert durations.expected_detection_delay(poll, poll) == pytest.approx(0, abs=1e-6)
 
 
 @given(tables(), AGES, BOUNDS)
 def test_the_due_age_is_when_so_much_has_gone_undetected(
-    durations: DurationModel, look: float, bound: float
+    durations: DurationModel, poll: float, bound: float
 ) -> None:
-    due = durations.due_age(look, bound)
-    assert due >= look
-    assert durations.undetected(look, due) == pytest.approx(bound, rel=1e-3, abs=1e-4)
+    due = durations.due_age(poll, bound)
+    assert due >= poll
+    assert durations.expected_detection_delay(poll, due) == pytest.approx(bound, rel=1e-3, abs=1e-4)
 
 
 @given(tables(), st.floats(0, 0.999))
@@ -66,20 +67,20 @@ def test_the_mean_is_the_area_under_the_survivors(durations: DurationModel) -> N
     # What is alive at a bin's end is undetected no more: from birth to then, time less the mean
     # of what is lived of it.
     far = durations.quantile(1 - 1e-12)
-    lived = far - durations.undetected(0, far)
+    lived = far - durations.expected_detection_delay(0, far)
     assert lived == pytest.approx(durations.mean(), rel=1e-3, abs=1e-3)
 
 
 @given(tables(), AGES, BOUNDS)
 def test_what_was_learnt_outlives_its_process(
-    durations: DurationModel, look: float, bound: float
+    durations: DurationModel, poll: float, bound: float
 ) -> None:
     again = DurationModel.from_json(durations.to_json())
     assert again.mean() == pytest.approx(durations.mean(), rel=0.05, abs=0.01)
-    assert again.due_age(look, bound) - look == pytest.approx(
-        durations.due_age(look, bound) - look, rel=0.05, abs=0.01
+    assert again.due_age(poll, bound) - poll == pytest.approx(
+        durations.due_age(poll, bound) - poll, rel=0.05, abs=0.01
     )
-    assert again.certainty() == pytest.approx(durations.certainty(), abs=0.03)
+    assert again.confidence() == pytest.approx(durations.confidence(), abs=0.03)
 
 
 BINS = len(json.loads(DurationModel().to_json())["ends"])
@@ -109,7 +110,7 @@ def test_junk_teaches_nothing(text: str | None) -> None:
     durations = DurationModel.from_json(text)
     assert durations.to_json() == DurationModel().to_json()
     assert durations.quantile(0.5) == pytest.approx(30, rel=0.01)
-    assert durations.certainty() == 0
+    assert durations.confidence() == 0
 
 
 NUMBERS = st.lists(st.floats(0, 1e308), min_size=BINS, max_size=BINS)
@@ -117,16 +118,16 @@ NUMBERS = st.lists(st.floats(0, 1e308), min_size=BINS, max_size=BINS)
 
 @given(NUMBERS, NUMBERS, AGES, BOUNDS)
 def test_no_text_breaks_the_arithmetic(
-    ends: list[float], seconds: list[float], look: float, bound: float
+    ends: list[float], seconds: list[float], poll: float, bound: float
 ) -> None:
     durations = DurationModel.from_json(json.dumps({"ends": ends, "seconds": seconds}))
-    due = durations.due_age(look, bound)
+    due = durations.due_age(poll, bound)
     assert isfinite(due)
-    assert due >= look
+    assert due >= poll
     assert isfinite(durations.mean())
 
 
-# The time to the next look, of an age and of chance, which is from 0 to 1.
+# The time to the next poll, of an age and of chance, which is from 0 to 1.
 Gap = Callable[[float, float], float]
 GAPS: dict[str, Gap] = {
     "regular": lambda _, chance: 1.5 + 3 * chance,
@@ -138,13 +139,13 @@ GAPS: dict[str, Gap] = {
 def follow(durations: DurationModel, took: float, gap: Callable[[float], float]) -> None:
     seen = 0.0
     while (age := seen + gap(seen)) < took:
-        durations.ran(seen, age)
+        durations.observe_running(seen, age)
         seen = age
-    durations.ended(seen, age)
+    durations.observe_end(seen, age)
 
 
 @pytest.mark.parametrize("gap", GAPS.values(), ids=GAPS)
-def test_looks_alone_teach_the_distribution(gap: Gap) -> None:
+def test_polls_alone_teach_the_distribution(gap: Gap) -> None:
     chance, durations = random.Random(3), DurationModel()
     for _ in range(3000):
         follow(durations, 8 * exp(0.35 * chance.gauss(0, 1)), lambda age: gap(age, chance.random()))
@@ -159,9 +160,9 @@ def test_slow_jobs_count_before_they_end() -> None:
     chance, durations = random.Random(4), DurationModel()
     for _ in range(200):
         took = chance.uniform(3, 7)
-        durations.ran(0, took)
-        durations.ended(took, took)
-        durations.ran(0, 20)
+        durations.observe_running(0, took)
+        durations.observe_end(took, took)
+        durations.observe_running(0, 20)
     assert durations.survival(20) == pytest.approx(0.5, abs=0.04)
     assert durations.quantile(0.25) == pytest.approx(5, rel=0.1)
     assert durations.mean() > 20
@@ -171,8 +172,8 @@ def test_exact_times_teach_the_distribution() -> None:
     chance, durations = random.Random(5), DurationModel()
     for _ in range(2000):
         took = 40 * exp(0.2 * chance.gauss(0, 1))
-        durations.ran(0, took)
-        durations.ended(took, took)
+        durations.observe_running(0, took)
+        durations.observe_end(took, took)
     assert durations.quantile(0.5) == pytest.approx(40, rel=0.05)
     assert durations.quantile(0.95) == pytest.approx(55.6, rel=0.08)
     assert durations.mean() == pytest.approx(40.8, rel=0.05)
@@ -194,8 +195,8 @@ def test_the_version_changes_with_what_is_news_alone() -> None:
         before = durations.version
         for _ in range(500):
             took = 8 * exp(0.35 * chance.gauss(0, 1))
-            durations.ran(0, took)
-            durations.ended(took, took)
+            durations.observe_running(0, took)
+            durations.observe_end(took, took)
         versions.append(durations.version - before)
     assert versions[0] > 2
     assert max(versions[1:]) <= 12
@@ -204,24 +205,32 @@ def test_the_version_changes_with_what_is_news_alone() -> None:
 def test_memory_of_many_jobs_neither_overflows_nor_slows_learning() -> None:
     durations = DurationModel()
     for _ in range(12_000):  # the weights pass their bound twice
-        durations.ran(0, 8)
-        durations.ended(8, 9)
+        durations.observe_running(0, 8)
+        durations.observe_end(8, 9)
     assert durations.quantile(0.5) == pytest.approx(8.5, rel=0.1)
     for _ in range(1000):
-        durations.ran(0, 2)
-        durations.ended(2, 2)
+        durations.observe_running(0, 2)
+        durations.observe_end(2, 2)
     assert durations.quantile(0.5) == pytest.approx(2, rel=0.15)
 
 
 def test_instant_jobs_leave_room_for_a_slow_one() -> None:
     durations = DurationModel()
     for _ in range(500):
-        durations.ended(0, 0)
+        durations.observe_end(0, 0)
     assert durations.due_age(0, 0.2) < 0.3
     seen = 0.0
-    looks = 0
+    polls = 0
     while seen < 60:
         age = durations.due_age(seen, 0.2)
-        durations.ran(seen, age)
-        seen, looks = age, looks + 1
-    assert looks < 60
+        durations.observe_running(seen, age)
+        seen, polls = age, polls + 1
+    assert polls < 60
+
+
+def test_it_shows_what_it_knows() -> None:
+    durations = DurationModel()
+    assert repr(durations) == "<DurationModel: median 30 s, mean 53.8 s, confidence 0.00>"
+    for _ in range(40):
+        durations.observe_end(8, 8)
+    assert repr(durations).endswith("confidence 0.50>")

@@ -30,20 +30,20 @@ RUNS, DONE = Job(id="j", status=JobStatus.IN_PROGRESS), Job(id="j", status=JobSt
 
 
 class Bench:
-    """A poller, jobs that end when they are told to, and the moments of the looks."""
+    """A poller, jobs that end when they are told to, and the moments of the polls."""
 
     def __init__(self, limit: RateLimit | None = RateLimit.UNLIMITED) -> None:
         self.limiter = RateLimiter(limit, 900, now)
         self.poller = Poller(self.limiter)
-        self.looks: list[float] = []
+        self.polls: list[float] = []
 
     def watch(
         self, took: float, answer: Callable[[], float] = lambda: 0.0, **settings: Any
     ) -> Watch:
         ends = now() + took
 
-        async def look(permit: Permit, _: float) -> tuple[Job, float]:
-            self.looks.append(now())
+        async def poll(permit: Permit, _: float) -> tuple[Job, float]:
+            self.polls.append(now())
             try:
                 await asyncio.sleep(0.01)
                 return DONE if now() >= ends else RUNS, answer()
@@ -51,12 +51,12 @@ class Bench:
                 permit.spend()
 
         known = {"action": Action.RESET, "age": 0.0, "patience": 3600.0, **settings}
-        return self.poller.watch(look, **known)
+        return self.poller.watch(poll, **known)
 
     async def check_clean(self) -> None:
         await asyncio.sleep(0.001)
         assert not self.poller._watches
-        assert not self.poller._looks
+        assert not self.poller._polls
         assert self.limiter.snapshot().in_flight == 0
 
 
@@ -73,14 +73,14 @@ class TestOnVirtualTime:
         assert now() < 75
         await bench.check_clean()
 
-    async def test_a_floor_for_the_next_look_is_kept(self) -> None:
+    async def test_a_floor_for_the_next_poll_is_kept(self) -> None:
         bench = Bench()
         await bench.poller.follow(bench.watch(1000, lambda: 40.0))
-        gaps = [after - before for before, after in zip(bench.looks, bench.looks[1:], strict=False)]
+        gaps = [after - before for before, after in zip(bench.polls, bench.polls[1:], strict=False)]
         assert gaps
         assert min(gaps) >= 40
 
-    async def test_a_look_without_an_answer_is_made_up_for(self) -> None:
+    async def test_a_poll_without_an_answer_is_made_up_for(self) -> None:
         bench, failed = Bench(), [0]
 
         def answer() -> float:
@@ -94,7 +94,7 @@ class TestOnVirtualTime:
         assert failed[0] >= 4
         await bench.check_clean()
 
-    async def test_a_look_that_raises_is_its_own_jobs_misfortune(self) -> None:
+    async def test_a_poll_that_raises_is_its_own_jobs_misfortune(self) -> None:
         bench = Bench()
         bad, good = bench.watch(5, lambda: 1 // 0), bench.watch(5)
         with pytest.raises(ZeroDivisionError):
@@ -102,15 +102,15 @@ class TestOnVirtualTime:
         assert await bench.poller.follow(good) is DONE
         await bench.check_clean()
 
-    async def test_a_look_that_has_not_begun_gives_its_permit_back(self) -> None:
+    async def test_a_poll_that_has_not_begun_gives_its_permit_back(self) -> None:
         bench = Bench()
         watch = bench.watch(5)
         bench.poller._scheduler.forget(watch)
-        await bench.poller._look(watch)
+        await bench.poller._poll(watch)
         assert bench.limiter.snapshot().in_flight == 1
         bench.poller.forget(watch)
         await bench.check_clean()
-        assert bench.looks == []
+        assert bench.polls == []
         await bench.check_clean()
 
     @pytest.mark.parametrize("tick", range(8))
@@ -156,17 +156,17 @@ class TestOnVirtualTime:
         bench = Bench()
         bench.watch(100, age=1e9)
         await asyncio.sleep(50)
-        assert bench.looks
+        assert bench.polls
         assert bench.poller.durations(Action.RESET).mean() < 1e5
         await bench.poller.aclose()
 
-    async def test_a_wait_for_the_limit_is_shared_by_all_looks(self) -> None:
+    async def test_a_wait_for_the_limit_is_shared_by_all_polls(self) -> None:
         bench = Bench(RateLimit(10, 10))
         watches = [bench.watch(3) for _ in range(30)]
         for watch in watches:
             assert await bench.poller.follow(watch) is DONE
-        for moment in bench.looks:
-            assert sum(moment <= other < moment + 9.9 for other in bench.looks) <= 11
+        for moment in bench.polls:
+            assert sum(moment <= other < moment + 9.9 for other in bench.polls) <= 11
         await bench.check_clean()
 
 

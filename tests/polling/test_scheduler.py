@@ -1,4 +1,4 @@
-"""What the pilot decides, and how well that does in the model of `benchmarks/`, in virtual time."""
+"""What the scheduler decides, and how well it does in the model of `benchmarks/`."""
 
 import random
 import sys
@@ -44,12 +44,12 @@ def taught(*, took: float = 8.0, jobs: int = 300) -> DurationModel:
 def teach(durations: DurationModel, took: float, jobs: int, chance: random.Random) -> None:
     for _ in range(jobs):
         each = took * chance.uniform(0.7, 1.3)
-        durations.ran(0, each)
-        durations.ended(each, each)
+        durations.observe_running(0, each)
+        durations.observe_end(each, each)
 
 
-def decide(pilot: PollScheduler[int], now: float, **given: Any) -> Poll[int] | Send | Rest:
-    return pilot.decide(now, **{"rate": inf, "tokens_idle": inf, "sends_waiting": 0, **given})
+def decide(scheduler: PollScheduler[int], now: float, **given: Any) -> Poll[int] | Send | Rest:
+    return scheduler.decide(now, **{"rate": inf, "tokens_idle": inf, "sends_waiting": 0, **given})
 
 
 def test_with_nothing_to_do_it_rests_for_ever() -> None:
@@ -57,236 +57,238 @@ def test_with_nothing_to_do_it_rests_for_ever() -> None:
 
 
 def test_it_sends_up_to_the_window_and_on_as_results_come_in() -> None:
-    pilot: PollScheduler[int] = PollScheduler(limit=2)
-    assert [decide(pilot, 0, sends_waiting=9) for _ in range(2)] == [Send(), Send()]
-    assert isinstance(decide(pilot, 0, sends_waiting=9), Rest)
-    pilot.sent()  # and refused: it has no job
-    assert decide(pilot, 1, sends_waiting=8) == Send()
-    pilot.sent()
-    pilot.watch(1, 1)
-    assert isinstance(decide(pilot, 1, sends_waiting=8), Rest)
-    pilot.looked(1, 2, ended=True)
-    assert decide(pilot, 2, sends_waiting=8) == Send()
+    scheduler: PollScheduler[int] = PollScheduler(max_in_flight=2)
+    assert [decide(scheduler, 0, sends_waiting=9) for _ in range(2)] == [Send(), Send()]
+    assert isinstance(decide(scheduler, 0, sends_waiting=9), Rest)
+    scheduler.sent()  # and refused: it has no job
+    assert decide(scheduler, 1, sends_waiting=8) == Send()
+    scheduler.sent()
+    scheduler.watch(1, 1)
+    assert isinstance(decide(scheduler, 1, sends_waiting=8), Rest)
+    scheduler.polled(1, 2, ended=True)
+    assert decide(scheduler, 2, sends_waiting=8) == Send()
 
 
-def test_a_draining_pilot_sends_nothing_and_still_looks() -> None:
-    pilot: PollScheduler[int] = PollScheduler()
-    pilot.watch(1, 0)
-    rest = decide(pilot, 0)
+def test_a_draining_scheduler_sends_nothing_and_still_polls() -> None:
+    scheduler: PollScheduler[int] = PollScheduler()
+    scheduler.watch(1, 0)
+    rest = decide(scheduler, 0)
     assert isinstance(rest, Rest)
-    assert decide(pilot, rest.until) == Poll(1)
-    assert decide(pilot, rest.until) == Rest(inf)
+    assert decide(scheduler, rest.until) == Poll(1)
+    assert decide(scheduler, rest.until) == Rest(inf)
 
 
-def test_a_look_is_due_when_it_was_said_to_be() -> None:
-    pilot: PollScheduler[int] = PollScheduler(taught())
-    pilot.watch(1, 100)
-    rest = decide(pilot, 100)
+def test_a_poll_is_due_when_it_was_said_to_be() -> None:
+    scheduler: PollScheduler[int] = PollScheduler(taught())
+    scheduler.watch(1, 100)
+    rest = decide(scheduler, 100)
     assert isinstance(rest, Rest)
     assert 104 < rest.until < 109  # jobs of 8 s: not long before they end
-    assert decide(pilot, rest.until - 0.01) == rest
-    assert decide(pilot, rest.until) == Poll(1)
+    assert decide(scheduler, rest.until - 0.01) == rest
+    assert decide(scheduler, rest.until) == Poll(1)
 
 
-def test_a_job_that_began_long_ago_is_looked_at_now() -> None:
-    pilot: PollScheduler[int] = PollScheduler()
-    pilot.watch(1, 1000, began_at=0)
-    assert decide(pilot, 1000) == Poll(1)
+def test_a_job_that_began_long_ago_is_polled_now() -> None:
+    scheduler: PollScheduler[int] = PollScheduler()
+    scheduler.watch(1, 1000, began_at=0)
+    assert decide(scheduler, 1000) == Poll(1)
 
 
 @pytest.mark.parametrize(("took", "late"), [(0.0, 1.0), (2.0, 3.0), (8.0, 7.0), (40.0, 12.0)])
 def test_a_single_job_of_an_unknown_kind_is_found_soon(took: float, late: float) -> None:
-    pilot: PollScheduler[int] = PollScheduler()
-    pilot.watch(1, 0)
-    now, looks = 0.0, 0
-    while len(pilot):
-        decision = decide(pilot, now)
+    scheduler: PollScheduler[int] = PollScheduler()
+    scheduler.watch(1, 0)
+    now, polls = 0.0, 0
+    while len(scheduler):
+        decision = decide(scheduler, now)
         if isinstance(decision, Rest):
             now = decision.until
             continue
-        looks += 1
-        pilot.looked(1, now, ended=now >= took)
+        polls += 1
+        scheduler.polled(1, now, ended=now >= took)
     assert now - took <= late
-    assert looks <= 12
+    assert polls <= 12
 
 
-def test_a_look_is_not_due_before_the_api_wants_one() -> None:
-    pilot: PollScheduler[int] = PollScheduler(taught())
-    pilot.watch(1, 0)
-    assert decide(pilot, 50) == Poll(1)
-    pilot.looked(1, 50, ended=False, not_before=75)
-    assert decide(pilot, 51) == Rest(75)
-    assert decide(pilot, 75) == Poll(1)
+def test_a_poll_is_not_due_before_the_api_wants_one() -> None:
+    scheduler: PollScheduler[int] = PollScheduler(taught())
+    scheduler.watch(1, 0)
+    assert decide(scheduler, 50) == Poll(1)
+    scheduler.polled(1, 50, ended=False, not_before=75)
+    assert decide(scheduler, 51) == Rest(75)
+    assert decide(scheduler, 75) == Poll(1)
 
 
-def test_a_look_is_due_at_the_deadline_of_a_job_and_then_as_for_any_other() -> None:
-    pilot: PollScheduler[int] = PollScheduler(taught(took=60))
-    pilot.watch(1, 0, deadline=10)
-    assert decide(pilot, 0) == Rest(10)
-    assert decide(pilot, 10) == Poll(1)
-    pilot.looked(1, 10, ended=False)
-    rest = decide(pilot, 10)
+def test_a_poll_is_due_at_the_deadline_of_a_job_and_then_as_for_any_other() -> None:
+    scheduler: PollScheduler[int] = PollScheduler(taught(took=60))
+    scheduler.watch(1, 0, deadline=10)
+    assert decide(scheduler, 0) == Rest(10)
+    assert decide(scheduler, 10) == Poll(1)
+    scheduler.polled(1, 10, ended=False)
+    rest = decide(scheduler, 10)
     assert isinstance(rest, Rest)
     assert rest.until > 20
 
 
-def test_a_look_without_an_answer_teaches_nothing_and_is_repeated_later() -> None:
+def test_a_poll_without_an_answer_teaches_nothing_and_is_repeated_later() -> None:
     durations = taught()
     before = durations.to_json()
-    pilot: PollScheduler[int] = PollScheduler(durations)
-    pilot.watch(1, 0)
-    assert decide(pilot, 30) == Poll(1)
-    pilot.looked(1, 60, ended=None)
+    scheduler: PollScheduler[int] = PollScheduler(durations)
+    scheduler.watch(1, 0)
+    assert decide(scheduler, 30) == Poll(1)
+    scheduler.polled(1, 60, ended=None)
     assert durations.to_json() == before
-    rest = decide(pilot, 30)
+    rest = decide(scheduler, 30)
     assert isinstance(rest, Rest)
     assert rest.until >= 30 + LOWEST_PRICE
 
 
 def test_jobs_of_another_kind_are_timed_and_learnt_by_their_own_durations() -> None:
-    pilot: PollScheduler[int] = PollScheduler(taught(took=8))
+    scheduler: PollScheduler[int] = PollScheduler(taught(took=8))
     slow = taught(took=300)
-    pilot.watch(1, 0, durations=slow)
-    rest = decide(pilot, 0)
+    scheduler.watch(1, 0, durations=slow)
+    rest = decide(scheduler, 0)
     assert isinstance(rest, Rest)
     assert rest.until > 15  # not within 8 s
-    before = pilot.durations.to_json()
-    pilot.looked(1, 100, ended=True)
-    assert pilot.durations.to_json() == before
+    before = scheduler.durations.to_json()
+    scheduler.polled(1, 100, ended=True)
+    assert scheduler.durations.to_json() == before
     assert slow.quantile(0.01) < 150
 
 
 @pytest.mark.parametrize("exact", [-5.0, 0.0, 7.0, 1e9, float("nan"), inf])
 def test_an_exact_duration_counts_within_what_was_seen(exact: float) -> None:
-    pilot: PollScheduler[int] = PollScheduler()
+    scheduler: PollScheduler[int] = PollScheduler()
     for key in range(200):
-        pilot.watch(key, 0)
-        pilot.looked(key, 10, ended=True, exact_duration=exact)
-    assert pilot.durations.quantile(0.9) < 11
+        scheduler.watch(key, 0)
+        scheduler.polled(key, 10, ended=True, exact_duration=exact)
+    assert scheduler.durations.quantile(0.9) < 11
 
 
-def test_forgotten_jobs_are_not_looked_at_and_leave_nothing_behind() -> None:
-    pilot: PollScheduler[int] = PollScheduler()
+def test_forgotten_jobs_are_not_polled_and_leave_nothing_behind() -> None:
+    scheduler: PollScheduler[int] = PollScheduler()
     for key in range(10_000):
-        pilot.watch(key, 0, deadline=1e6)
-        pilot.forget(key)
-        decide(pilot, 0)
-    pilot.forget(0)
-    pilot.looked(0, 1, ended=False)
-    assert decide(pilot, 1e9) == Rest(inf)
-    assert len(pilot._list._heap) < 100
+        scheduler.watch(key, 0, deadline=1e6)
+        scheduler.forget(key)
+        decide(scheduler, 0)
+    scheduler.forget(0)
+    scheduler.polled(0, 1, ended=False)
+    assert decide(scheduler, 1e9) == Rest(inf)
+    assert len(scheduler._queue._heap) < 100
 
 
 def test_a_job_watched_anew_counts_once() -> None:
-    pilot: PollScheduler[int] = PollScheduler()
-    pilot.watch(1, 0)
-    pilot.watch(1, 5)
-    assert pilot.in_flight == 1
-    assert decide(pilot, 100) == Poll(1)
-    assert decide(pilot, 100) == Rest(inf)
+    scheduler: PollScheduler[int] = PollScheduler()
+    scheduler.watch(1, 0)
+    scheduler.watch(1, 5)
+    assert scheduler.in_flight == 1
+    assert decide(scheduler, 100) == Poll(1)
+    assert decide(scheduler, 100) == Rest(inf)
 
 
 def test_the_window_follows_littles_law_within_the_operators_bound() -> None:
-    pilot: PollScheduler[int] = PollScheduler(taught(took=8))
-    assert 1.25 * 5 * 7.5 < pilot.window(10).size < 1.25 * 5 * 9.5
-    assert pilot.window(20).size == pytest.approx(2 * pilot.window(10).size, abs=1)
-    assert pilot.window(0.001).size == 1
+    scheduler: PollScheduler[int] = PollScheduler(taught(took=8))
+    assert 1.25 * 5 * 7.5 < scheduler.concurrency_limit(10).size < 1.25 * 5 * 9.5
+    assert scheduler.concurrency_limit(20).size == pytest.approx(
+        2 * scheduler.concurrency_limit(10).size, abs=1
+    )
+    assert scheduler.concurrency_limit(0.001).size == 1
     for rate in (None, inf):
-        assert pilot.window(rate).size == DEFAULT_WINDOW
-    pilot.limit = 5
-    assert pilot.window(10).size == 5
-    assert pilot.window(10).wanted > 40
-    pilot.limit = 0
-    assert isinstance(decide(pilot, 0, rate=10, sends_waiting=1), Rest)
+        assert scheduler.concurrency_limit(rate).size == DEFAULT_WINDOW
+    scheduler.max_in_flight = 5
+    assert scheduler.concurrency_limit(10).size == 5
+    assert scheduler.concurrency_limit(10).wanted > 40
+    scheduler.max_in_flight = 0
+    assert isinstance(decide(scheduler, 0, rate=10, sends_waiting=1), Rest)
 
 
 def test_it_says_when_the_operators_bound_is_what_costs_time() -> None:
-    pilot: PollScheduler[int] = PollScheduler(taught(took=8), limit=1)
-    assert decide(pilot, 0, rate=10, sends_waiting=5) == Send()
-    pilot.sent()
-    pilot.watch(1, 0)
-    rest = decide(pilot, 0, rate=10, sends_waiting=5)
+    scheduler: PollScheduler[int] = PollScheduler(taught(took=8), max_in_flight=1)
+    assert decide(scheduler, 0, rate=10, sends_waiting=5) == Send()
+    scheduler.sent()
+    scheduler.watch(1, 0)
+    rest = decide(scheduler, 0, rate=10, sends_waiting=5)
     assert isinstance(rest, Rest)
-    assert rest.limited
-    decide(pilot, 4, rate=10, sends_waiting=5)
-    assert pilot.held_back == 4
-    rest = decide(pilot, 4.5, rate=10, sends_waiting=0)
+    assert rest.at_max_in_flight
+    decide(scheduler, 4, rate=10, sends_waiting=5)
+    assert scheduler.held_back == 4
+    rest = decide(scheduler, 4.5, rate=10, sends_waiting=0)
     assert isinstance(rest, Rest)
-    assert not rest.limited
+    assert not rest.at_max_in_flight
 
 
-def test_what_is_sent_last_goes_before_the_looks_where_requests_are_scarce() -> None:
-    pilot: PollScheduler[int] = PollScheduler(taught(took=8))
+def test_what_is_sent_last_goes_before_the_polls_where_requests_are_scarce() -> None:
+    scheduler: PollScheduler[int] = PollScheduler(taught(took=8))
     for key in range(10):
-        pilot.watch(key, 0)
-    room = pilot.window(10).size - 10
+        scheduler.watch(key, 0)
+    room = scheduler.concurrency_limit(10).size - 10
     scarce = {"rate": 10, "tokens_idle": 0}
-    assert isinstance(decide(pilot, 60, **scarce, sends_waiting=room + 1), Poll)
-    assert decide(pilot, 60, **scarce, sends_waiting=room) == Send()
-    assert isinstance(decide(pilot, 60, **scarce, sends_waiting=1, may_send=False), Poll)
-    assert isinstance(decide(pilot, 60, rate=10, tokens_idle=5, sends_waiting=1), Poll)
+    assert isinstance(decide(scheduler, 60, **scarce, sends_waiting=room + 1), Poll)
+    assert decide(scheduler, 60, **scarce, sends_waiting=room) == Send()
+    assert isinstance(decide(scheduler, 60, **scarce, sends_waiting=1, may_send=False), Poll)
+    assert isinstance(decide(scheduler, 60, rate=10, tokens_idle=5, sends_waiting=1), Poll)
 
 
 def test_requests_that_will_be_missing_are_saved_while_the_window_is_full() -> None:
-    looks: dict[float, int] = {}
+    polls: dict[float, int] = {}
     for idle in (0, -5):
-        pilot: PollScheduler[int] = PollScheduler(taught(took=8), limit=1)
-        pilot.watch(1, 0)
-        now, looks[idle] = 0.0, 0
+        scheduler: PollScheduler[int] = PollScheduler(taught(took=8), max_in_flight=1)
+        scheduler.watch(1, 0)
+        now, polls[idle] = 0.0, 0
         while now < 7:
-            decision = decide(pilot, now, rate=10, tokens_idle=idle, sends_waiting=9)
+            decision = decide(scheduler, now, rate=10, tokens_idle=idle, sends_waiting=9)
             if isinstance(decision, Rest):
                 now = min(decision.until, now + 1)
             else:
-                looks[idle] += 1
-                pilot.looked(1, now, ended=False)
-        price = pilot.price
+                polls[idle] += 1
+                scheduler.polled(1, now, ended=False)
+        price = scheduler.price
         assert price > 2 * LOWEST_PRICE if idle < 0 else price < 2 * LOWEST_PRICE
-    assert looks[-5] < looks[0]
+    assert polls[-5] < polls[0]
 
 
-def test_a_look_grows_dear_while_actions_wait_and_cheap_while_requests_are_left() -> None:
-    pilot: PollScheduler[int] = PollScheduler(taught(took=100))
+def test_a_poll_grows_dear_while_actions_wait_and_cheap_while_requests_are_left() -> None:
+    scheduler: PollScheduler[int] = PollScheduler(taught(took=100))
     for tick in range(600):
-        if decide(pilot, tick / 10, rate=10, tokens_idle=0, sends_waiting=9) == Send():
-            pilot.sent()
-            pilot.watch(tick, tick / 10)
-    assert pilot.price == HIGHEST_PRICE
+        if decide(scheduler, tick / 10, rate=10, tokens_idle=0, sends_waiting=9) == Send():
+            scheduler.sent()
+            scheduler.watch(tick, tick / 10)
+    assert scheduler.price == HIGHEST_PRICE
     now = 60.0
     for _ in range(1000):
-        decision = decide(pilot, now, rate=10, tokens_idle=5)
+        decision = decide(scheduler, now, rate=10, tokens_idle=5)
         if isinstance(decision, Rest):
             now = min(decision.until, now + 0.5)
         else:
             assert isinstance(decision, Poll)
-            pilot.looked(decision.key, now, ended=False)
-    assert pilot.price == LOWEST_PRICE
+            scheduler.polled(decision.key, now, ended=False)
+    assert scheduler.price == LOWEST_PRICE
 
 
 def test_a_mean_that_grows_narrows_the_window_until_it_is_usual() -> None:
-    pilot: PollScheduler[int] = PollScheduler(taught(took=8))
+    scheduler: PollScheduler[int] = PollScheduler(taught(took=8))
     chance = random.Random(2)
 
     def end(took: float, jobs: int) -> None:
         for key in range(jobs):
             each = took * chance.uniform(0.7, 1.3)
-            pilot.watch(key, 0)
-            pilot.looked(key, each, ended=True, exact_duration=each)
+            scheduler.watch(key, 0)
+            scheduler.polled(key, each, ended=True, exact_duration=each)
 
     end(8, 50)
-    usual = pilot.window(10).size
+    usual = scheduler.concurrency_limit(10).size
     end(40, 100)
-    assert pilot.durations.mean() > 3 * 8
-    assert pilot.window(10).size < 1.5 * usual
+    assert scheduler.durations.mean() > 3 * 8
+    assert scheduler.concurrency_limit(10).size < 1.5 * usual
     end(40, 2500)
-    assert pilot.window(10).size > 4 * usual
+    assert scheduler.concurrency_limit(10).size > 4 * usual
 
 
 def test_a_watched_job_costs_hundreds_of_bytes() -> None:
-    pilot: PollScheduler[int] = PollScheduler()
+    scheduler: PollScheduler[int] = PollScheduler()
     tracemalloc.start()
     for key in range(5000):
-        pilot.watch(key, float(key))
+        scheduler.watch(key, float(key))
     each = tracemalloc.get_traced_memory()[0] / 5000
     tracemalloc.stop()
     assert each < 600
@@ -306,7 +308,7 @@ STEPS = st.lists(
 def test_whatever_happens_the_rules_hold(
     steps: list[tuple[str, int]], limit: int | None, rate: float | None
 ) -> None:
-    flight = Flight(PollScheduler(limit=limit), rate)
+    flight = Flight(PollScheduler(max_in_flight=limit), rate)
     for step, number in steps:
         flight.do(step, number)
     flight.land()
@@ -315,14 +317,14 @@ def test_whatever_happens_the_rules_hold(
 class Flight:
     """Plays an engine that answers in any order, and checks each decision."""
 
-    def __init__(self, pilot: PollScheduler[int], rate: float | None) -> None:
-        self.pilot = pilot
+    def __init__(self, scheduler: PollScheduler[int], rate: float | None) -> None:
+        self.scheduler = scheduler
         self.rate = rate
         self.now = 0.0
         self.made = 0
         self.sending = 0
         self.resting: set[int] = set()
-        self.looking: list[int] = []
+        self.polling: list[int] = []
 
     def do(self, step: str, number: int) -> None:
         match step:
@@ -330,38 +332,40 @@ class Flight:
                 self.decide(sends_waiting=number)
             case "pass":
                 self.now += number
-            case "answer" | "end" | "miss" if self.looking:
+            case "answer" | "end" | "miss" if self.polling:
                 self.answer(step, number)
             case "accept" | "refuse" if self.sending:
                 self.sending -= 1
-                self.pilot.sent()
+                self.scheduler.sent()
                 if step == "accept":
                     self.made += 1
-                    self.pilot.watch(self.made, self.now)
+                    self.scheduler.watch(self.made, self.now)
                     self.resting.add(self.made)
             case "forget" if self.resting:
-                self.pilot.forget(self.resting.pop())
-        assert self.pilot.in_flight == self.sending + len(self.resting) + len(self.looking)
+                self.scheduler.forget(self.resting.pop())
+        assert self.scheduler.in_flight == self.sending + len(self.resting) + len(self.polling)
 
     def answer(self, step: str, number: int) -> None:
-        key = self.looking.pop(number % len(self.looking))
+        key = self.polling.pop(number % len(self.polling))
         ended = {"answer": False, "end": True, "miss": None}[step]
-        self.pilot.looked(key, self.now, ended=ended)
+        self.scheduler.polled(key, self.now, ended=ended)
         if not ended:
             self.resting.add(key)
 
     def decide(self, *, sends_waiting: int) -> Poll[int] | Send | Rest:
-        window = self.pilot.window(self.rate).size
-        decision = self.pilot.decide(
+        window = self.scheduler.concurrency_limit(self.rate).size
+        decision = self.scheduler.decide(
             self.now, rate=self.rate, tokens_idle=self.made % 2, sends_waiting=sends_waiting
         )
         if isinstance(decision, Poll):
-            self.resting.remove(decision.key)  # a second look at once would find it gone
-            self.looking.append(decision.key)
+            self.resting.remove(decision.key)  # a second poll at once would find it gone
+            self.polling.append(decision.key)
         elif isinstance(decision, Send):
             assert sends_waiting
             # The price may just have moved, and the window with it.
-            assert self.pilot.in_flight <= max(window, self.pilot.window(self.rate).size)
+            assert self.scheduler.in_flight <= max(
+                window, self.scheduler.concurrency_limit(self.rate).size
+            )
             self.sending += 1
         else:
             assert decision.until > self.now
@@ -369,8 +373,8 @@ class Flight:
         return decision
 
     def land(self) -> None:
-        """Every job that is left is looked at, in time."""
-        while self.looking:
+        """Every job that is left is polled, in time."""
+        while self.polling:
             self.answer("answer", 0)
         for _ in range(10 * len(self.resting) + 10):
             decision = self.decide(sends_waiting=0)
@@ -381,7 +385,7 @@ class Flight:
                     break
                 self.now = decision.until
         assert not self.resting
-        assert not len(self.pilot)
+        assert not len(self.scheduler)
 
 
 Run = Callable[[int], Any]
@@ -447,3 +451,10 @@ def test_a_server_that_we_slow_down_is_not_flooded(model: Any) -> None:
     known = model.learnt(jobs).to_json()
     found = averages(lambda seed: model.ours(Slow(500, 20, jobs, seed), known=known))
     assert found["unknown"] < 300
+
+
+def test_it_shows_where_it_stands() -> None:
+    scheduler: PollScheduler[int] = PollScheduler()
+    scheduler.watch(1, 0)
+    decide(scheduler, 0, sends_waiting=1)
+    assert repr(scheduler) == "<PollScheduler: 1 being sent, 1 watched, price 0.22 s>"

@@ -30,7 +30,7 @@ def learnt(took: float = 0.5) -> str:
     """What is known once fifty jobs have taken so long."""
     durations = Learnt()
     for _ in range(50):
-        durations.ended(took, took)
+        durations.observe_end(took, took)
     return durations.to_json()
 
 
