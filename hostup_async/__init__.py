@@ -79,13 +79,21 @@ if TYPE_CHECKING:
     from hostup_async._ratelimit.snapshot import BudgetSnapshot
     from hostup_async._store.base import Store
     from hostup_async._store.open import open_store
-    from hostup_async._store.records import AuditRecord, Entry, EntryState, RunRecord, RunState
+    from hostup_async._store.records import (
+        AuditEvent,
+        AuditRecord,
+        Entry,
+        EntryState,
+        RunRecord,
+        RunState,
+    )
     from hostup_async._vps import VpsResource
 
 __all__ = [
     "Accepted",
     "Action",
     "ApiError",
+    "AuditEvent",
     "AuditRecord",
     "Billing",
     "Budget",
@@ -232,6 +240,7 @@ _HOMES = {
             "OutcomeStatus",
         ),
         "_store.records": (
+            "AuditEvent",
             "AuditRecord",
             "Entry",
             "EntryState",

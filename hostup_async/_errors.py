@@ -240,7 +240,7 @@ class StoreError(HostUpError):
 
 
 class RunHeld(StoreError):
-    """The run is in the hands of another process or client, which alone may go on with it."""
+    """Another process or client holds the run: it alone may go on with it."""
 
 
 class WaitTimeout(HostUpError, TimeoutError):

@@ -12,6 +12,7 @@ from typing import Self
 import hostup_async
 from hostup_async import (
     Action,
+    AuditEvent,
     AuditRecord,
     Budget,
     Entry,
@@ -306,15 +307,15 @@ class VpsResource(Handle[hostup_async.VpsResource]):
 
 
 class Store(Handle[hostup_async.Store]):
-    """A store of runs; use it as a context manager, or let `open_store` do so.
+    """A store of runs; use it as a context manager, or call `open_store`, which does.
 
-    A run is held by one store at a time: by the one that created or acquired it, until that
-    releases it, closes, or dies. Only its holder can save. Each call is done as a whole or not at
-    all, also where its caller is cancelled; what a call has returned from is durable (in the
-    memory store: until the process ends). Moments are seconds since the epoch.
+    One store at a time holds a run: the one that created or acquired it, until it releases the
+    run, closes, or its process dies. Only the holder can save. Each call takes effect as a whole
+    or not at all, even where its caller is cancelled. When a call returns, its effect is durable
+    (in the memory store: until the process ends). Moments are seconds since the epoch.
 
     Every call raises `StoreError` where the store cannot be used, and `ConfigurationError` for a
-    run that it does not have.
+    run that the store does not have.
     """
 
     def __enter__(self) -> Self:
@@ -331,11 +332,11 @@ class Store(Handle[hostup_async.Store]):
 
     @property
     def is_open(self) -> bool:
-        """Whether it is open."""
+        """Whether the store is open."""
         return self._async.is_open
 
     def open(self) -> None:
-        """Open the store; one that is open stays so."""
+        """Open the store; does nothing if it is open."""
         call(
             self._home,
             same,
@@ -343,9 +344,10 @@ class Store(Handle[hostup_async.Store]):
         )
 
     def close(self) -> None:
-        """Write what is still queued, let go of the runs held, and close; again is harmless.
+        """Write what is queued, give up the runs held, and close; a second call does nothing.
 
-        A run that was not released before stays as it is, for anyone to resume at once.
+        A run that was not released before keeps its state, and can be resumed at once. The store
+        is closed when this returns or raises, also where the caller is cancelled.
         """
         close(self._home, self._async, self._async.aclose)
 
@@ -358,21 +360,22 @@ class Store(Handle[hostup_async.Store]):
     ) -> list[Entry]:
         """Record a new run with its entries, and hold it.
 
-        Looking for obstacles and recording are one step: of two runs that two processes begin
-        at once, one sees the other. A caller that is cancelled meanwhile leaves no open run.
+        Finding conflicts with other runs and recording are one step, so of two processes that
+        begin a run at once, one sees the other's. A caller that is cancelled meanwhile leaves no
+        open run.
 
         Args:
-            run: The run; its state, counts and end are the store's to keep.
+            run: The run; the store sets its state, counts and end.
             entries: One for each VPS.
-            cooldown: For how many seconds a VPS is left alone after any run at the same origin
-                acted on it; 0 for none. What the API refused does not count.
+            cooldown: Seconds for which a VPS is left alone after any run at this origin acted on
+                it; 0 turns that off. An action that the API refused does not count.
 
         Returns:
-            The entries as they were recorded: a planned VPS that another open run at the same
-            origin holds, or whose cooldown is not over, is `skipped`, and its reason says why.
+            The entries as recorded: a planned VPS that another open run at this origin holds, or
+            whose cooldown is not over, is `skipped`, and its reason says why.
 
         Raises:
-            ConfigurationError: A VPS or a position stands twice.
+            ConfigurationError: A VPS or a position is given twice.
         """
         return call(
             self._home,
@@ -390,13 +393,12 @@ class Store(Handle[hostup_async.Store]):
     ) -> None:
         """Record entries of a run that is held, each in place of the one at its position.
 
-        They are durable when it returns. What concurrent callers save is committed together.
-        An entry in a last state must not go back to an earlier one: another run may have its
-        VPS by then.
+        The entries are durable when this returns. Concurrent saves share a commit. An entry in a
+        last state must not go back to an earlier one: another run may have its VPS by then.
 
         Raises:
-            StoreError: They are not recorded; whatever the intent was for must not be sent.
-            RunHeld: Likewise: the run is in other hands now, or was never in ours.
+            StoreError: The entries are not recorded: do not send the action that they announce.
+            RunHeld: The entries are not recorded, because this store does not hold the run.
         """
         call(
             self._home,
@@ -412,14 +414,14 @@ class Store(Handle[hostup_async.Store]):
         *,
         who: str = "",
     ) -> RunRecord:
-        """Hold a run that was cut off or stopped, so as to resume it.
+        """Hold a run that was cut off or stopped, to resume it.
 
         Returns:
-            The run with its state before; its entries come from `entries`.
+            The run with the state that it had before; `entries` gives its entries.
 
         Raises:
-            RunHeld: Its holder is alive, or cannot be known to be dead yet.
-            ConfigurationError: It is finished or abandoned.
+            RunHeld: Its holder is alive, or may be.
+            ConfigurationError: The run is finished or abandoned.
         """
         return call(
             self._home,
@@ -436,15 +438,15 @@ class Store(Handle[hostup_async.Store]):
         *,
         detail: str = "{}",
     ) -> None:
-        """End the holding of a run, which stays in `state`.
+        """Give up a run, and set its state.
 
         Args:
-            run_id: A run that is held.
-            state: `STOPPED` while something is left to do, else `FINISHED`.
-            detail: More for the audit trail, as JSON.
+            run_id: A run that this store holds.
+            state: `STOPPED` if something is left to do, else `FINISHED`.
+            detail: Details for the audit trail, as a JSON object.
 
         Raises:
-            RunHeld: The run is in other hands now.
+            RunHeld: This store does not hold the run.
         """
         call(
             self._home,
@@ -462,14 +464,14 @@ class Store(Handle[hostup_async.Store]):
         who: str = "",
         reason: str = "",
     ) -> RunRecord:
-        """Give up an open run that nobody holds, and free its VPSes.
+        """End an open run that no living process holds, and free its VPSes.
 
-        What was planned becomes `not_sent`, what was being sent `ambiguous`, and what was
-        accepted `timed_out`.
+        Its `planned` entries become `not_sent`, `intent` becomes `ambiguous`, and `accepted`
+        becomes `timed_out`.
 
         Raises:
-            RunHeld: Its holder is alive, or cannot be known to be dead yet.
-            ConfigurationError: It is finished or abandoned already.
+            RunHeld: Its holder is alive, or may be.
+            ConfigurationError: The run is finished or abandoned already.
         """
         return call(
             self._home,
@@ -508,7 +510,7 @@ class Store(Handle[hostup_async.Store]):
         self,
         run_id: str,
     ) -> Iterator[Entry]:
-        """The entries of a run in the order of their positions, read piece by piece."""
+        """The entries of a run in the order of their positions, read in pages."""
         return stream(
             self._home,
             same,
@@ -519,12 +521,19 @@ class Store(Handle[hostup_async.Store]):
     def note(
         self,
         run_id: str,
-        what: str,
+        what: AuditEvent | str,
         *,
         who: str = "",
         detail: str = "{}",
     ) -> None:
-        """Add a line to a run's audit trail; `detail` is JSON."""
+        """Add an event to a run's audit trail.
+
+        Args:
+            run_id: The run.
+            what: What happened.
+            who: Who did it.
+            detail: Details, as a JSON object.
+        """
         call(
             self._home,
             same,
@@ -552,7 +561,7 @@ class Store(Handle[hostup_async.Store]):
         origin: str,
         action: Action,
     ) -> str | None:
-        """What was learnt of how long an action takes at an origin, as JSON; None if nothing."""
+        """The learnt durations of an action at an origin, as JSON; None if there are none."""
         return call(
             self._home,
             same,
@@ -567,7 +576,7 @@ class Store(Handle[hostup_async.Store]):
         action: Action,
         text: str,
     ) -> None:
-        """Keep what was learnt, in place of what was kept before."""
+        """Replace the learnt durations of an action at an origin."""
         call(
             self._home,
             same,
@@ -967,15 +976,15 @@ class Client(Handle[hostup_async.Client]):
 def open_store(
     store: str | os.PathLike[str] | Store | None,
 ) -> AbstractContextManager[Store]:
-    """A store that is open, from whatever names one; closed at the end, if it was opened here.
+    """Open a store, and close it at the end if it was opened here.
 
     Args:
-        store: A path or `sqlite:///path` for a file, which needs the extra `hostup[store]` and
-            is made where it does not exist; None for memory; or a store, which is lent.
+        store: A path or `sqlite:///path` of a file, which is created if it does not exist and
+            needs the extra `hostup[store]`; None for memory; or a `Store`, which is lent.
 
     Raises:
-        ConfigurationError: No store can be had from that.
-        StoreError: It cannot be opened.
+        ConfigurationError: That does not name a store.
+        StoreError: The store cannot be opened.
 
     Example:
         >>> def show():

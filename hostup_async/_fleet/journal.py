@@ -96,7 +96,7 @@ class Journal:
         now = time.time()
         for entry in list(self._entries):
             if not entry.state.is_terminal:
-                left = entry.left(entry.reason or why, now)
+                left = entry.abandoned(entry.reason or why, now)
                 self.keep(left)
                 self._settle(left)
         self._is_over = True

@@ -151,7 +151,7 @@ class Target:
 
     async def _take_back(self, why: str) -> None:
         """It is proved not to have been sent: it may be sent later."""
-        self._entry = self._entry.taken_back(why)
+        self._entry = self._entry.reverted(why)
         await self._record()
 
     async def _take(self, answer: Operation | HostUpError | None, watched: Watch | None) -> None:

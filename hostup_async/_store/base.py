@@ -1,4 +1,4 @@
-"""Where a fleet keeps what it has done, so that another process can go on: the protocol."""
+"""The protocol of a store: where a fleet records its runs, so that another process can resume."""
 
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Sequence
@@ -7,21 +7,21 @@ from typing import Final, Self
 
 from hostup_async._errors import ConfigurationError, RunHeld, StoreError
 from hostup_async._models import Action
-from hostup_async._store.records import AuditRecord, Entry, RunRecord, RunState
+from hostup_async._store.records import AuditEvent, AuditRecord, Entry, RunRecord, RunState
 
 ABANDONED: Final = "the run was abandoned"
 
 
 class Store(ABC):
-    """A store of runs; use it as a context manager, or let `open_store` do so.
+    """A store of runs; use it as a context manager, or call `open_store`, which does.
 
-    A run is held by one store at a time: by the one that created or acquired it, until that
-    releases it, closes, or dies. Only its holder can save. Each call is done as a whole or not at
-    all, also where its caller is cancelled; what a call has returned from is durable (in the
-    memory store: until the process ends). Moments are seconds since the epoch.
+    One store at a time holds a run: the one that created or acquired it, until it releases the
+    run, closes, or its process dies. Only the holder can save. Each call takes effect as a whole
+    or not at all, even where its caller is cancelled. When a call returns, its effect is durable
+    (in the memory store: until the process ends). Moments are seconds since the epoch.
 
     Every call raises `StoreError` where the store cannot be used, and `ConfigurationError` for a
-    run that it does not have.
+    run that the store does not have.
     """
 
     async def __aenter__(self) -> Self:
@@ -39,17 +39,18 @@ class Store(ABC):
     @property
     @abstractmethod
     def is_open(self) -> bool:
-        """Whether it is open."""
+        """Whether the store is open."""
 
     @abstractmethod
     async def open(self) -> None:
-        """Open the store; one that is open stays so."""
+        """Open the store; does nothing if it is open."""
 
     @abstractmethod
     async def aclose(self) -> None:
-        """Write what is still queued, let go of the runs held, and close; again is harmless.
+        """Write what is queued, give up the runs held, and close; a second call does nothing.
 
-        A run that was not released before stays as it is, for anyone to resume at once.
+        A run that was not released before keeps its state, and can be resumed at once. The store
+        is closed when this returns or raises, also where the caller is cancelled.
         """
 
     @abstractmethod
@@ -58,71 +59,71 @@ class Store(ABC):
     ) -> list[Entry]:
         """Record a new run with its entries, and hold it.
 
-        Looking for obstacles and recording are one step: of two runs that two processes begin
-        at once, one sees the other. A caller that is cancelled meanwhile leaves no open run.
+        Finding conflicts with other runs and recording are one step, so of two processes that
+        begin a run at once, one sees the other's. A caller that is cancelled meanwhile leaves no
+        open run.
 
         Args:
-            run: The run; its state, counts and end are the store's to keep.
+            run: The run; the store sets its state, counts and end.
             entries: One for each VPS.
-            cooldown: For how many seconds a VPS is left alone after any run at the same origin
-                acted on it; 0 for none. What the API refused does not count.
+            cooldown: Seconds for which a VPS is left alone after any run at this origin acted on
+                it; 0 turns that off. An action that the API refused does not count.
 
         Returns:
-            The entries as they were recorded: a planned VPS that another open run at the same
-            origin holds, or whose cooldown is not over, is `skipped`, and its reason says why.
+            The entries as recorded: a planned VPS that another open run at this origin holds, or
+            whose cooldown is not over, is `skipped`, and its reason says why.
 
         Raises:
-            ConfigurationError: A VPS or a position stands twice.
+            ConfigurationError: A VPS or a position is given twice.
         """
 
     @abstractmethod
     async def save(self, run_id: str, entries: Sequence[Entry]) -> None:
         """Record entries of a run that is held, each in place of the one at its position.
 
-        They are durable when it returns. What concurrent callers save is committed together.
-        An entry in a last state must not go back to an earlier one: another run may have its
-        VPS by then.
+        The entries are durable when this returns. Concurrent saves share a commit. An entry in a
+        last state must not go back to an earlier one: another run may have its VPS by then.
 
         Raises:
-            StoreError: They are not recorded; whatever the intent was for must not be sent.
-            RunHeld: Likewise: the run is in other hands now, or was never in ours.
+            StoreError: The entries are not recorded: do not send the action that they announce.
+            RunHeld: The entries are not recorded, because this store does not hold the run.
         """
 
     @abstractmethod
     async def acquire(self, run_id: str, *, who: str = "") -> RunRecord:
-        """Hold a run that was cut off or stopped, so as to resume it.
+        """Hold a run that was cut off or stopped, to resume it.
 
         Returns:
-            The run with its state before; its entries come from `entries`.
+            The run with the state that it had before; `entries` gives its entries.
 
         Raises:
-            RunHeld: Its holder is alive, or cannot be known to be dead yet.
-            ConfigurationError: It is finished or abandoned.
+            RunHeld: Its holder is alive, or may be.
+            ConfigurationError: The run is finished or abandoned.
         """
 
     @abstractmethod
     async def release(self, run_id: str, state: RunState, *, detail: str = "{}") -> None:
-        """End the holding of a run, which stays in `state`.
+        """Give up a run, and set its state.
 
         Args:
-            run_id: A run that is held.
-            state: `STOPPED` while something is left to do, else `FINISHED`.
-            detail: More for the audit trail, as JSON.
+            run_id: A run that this store holds.
+            state: `STOPPED` if something is left to do, else `FINISHED`.
+            detail: Details for the audit trail, as a JSON object.
 
         Raises:
-            RunHeld: The run is in other hands now.
+            RunHeld: This store does not hold the run.
         """
 
     @abstractmethod
     async def abandon(self, run_id: str, *, who: str = "", reason: str = "") -> RunRecord:
-        """Give up an open run that nobody holds, and free its VPSes.
+        """End an open run that no living process holds, and free its VPSes.
 
-        What was planned becomes `not_sent`, what was being sent `ambiguous`, and what was
-        accepted `timed_out`.
+        Its `planned` entries become `not_sent`, `intent` becomes `ambiguous`, and `accepted`
+        becomes `timed_out`.
 
         Raises:
-            RunHeld: Its holder is alive, or cannot be known to be dead yet.
-            ConfigurationError: It is finished or abandoned already.
+            RunHeld: Its holder is alive, or may be.
+            ConfigurationError: The run is finished or abandoned already.
         """
 
     @abstractmethod
@@ -135,11 +136,20 @@ class Store(ABC):
 
     @abstractmethod
     def entries(self, run_id: str) -> AsyncIterator[Entry]:
-        """The entries of a run in the order of their positions, read piece by piece."""
+        """The entries of a run in the order of their positions, read in pages."""
 
     @abstractmethod
-    async def note(self, run_id: str, what: str, *, who: str = "", detail: str = "{}") -> None:
-        """Add a line to a run's audit trail; `detail` is JSON."""
+    async def note(
+        self, run_id: str, what: AuditEvent | str, *, who: str = "", detail: str = "{}"
+    ) -> None:
+        """Add an event to a run's audit trail.
+
+        Args:
+            run_id: The run.
+            what: What happened.
+            who: Who did it.
+            detail: Details, as a JSON object.
+        """
 
     @abstractmethod
     async def audit(self, run_id: str) -> list[AuditRecord]:
@@ -147,57 +157,59 @@ class Store(ABC):
 
     @abstractmethod
     async def load_durations(self, origin: str, action: Action) -> str | None:
-        """What was learnt of how long an action takes at an origin, as JSON; None if nothing."""
+        """The learnt durations of an action at an origin, as JSON; None if there are none."""
 
     @abstractmethod
     async def save_durations(self, origin: str, action: Action, text: str) -> None:
-        """Keep what was learnt, in place of what was kept before."""
+        """Replace the learnt durations of an action at an origin."""
 
 
-def not_open() -> StoreError:
-    """The store is closed, or not open yet."""
+def store_closed() -> StoreError:
+    """The error for a store that is closed, or not open yet."""
     return StoreError("The store is not open: use it inside `async with`.")
 
 
-def not_here(run_id: str) -> ConfigurationError:
-    """The store has no such run."""
+def run_not_found(run_id: str) -> ConfigurationError:
+    """The error for a run that the store does not have."""
     return ConfigurationError(
         f"This store has no run {run_id!r}: list its runs, or look in another store."
     )
 
 
-def taken(run_id: str) -> ConfigurationError:
-    """A new run has the id of another."""
+def run_exists(run_id: str) -> ConfigurationError:
+    """The error for a new run whose id another run has."""
     return ConfigurationError(
-        f"This store has a run {run_id!r} already: give the new one an id of its own."
+        f"This store already has a run {run_id!r}: give the new run another id."
     )
 
 
-def not_ours(run_id: str) -> RunHeld:
-    """We would write to a run, and do not hold it."""
+def run_not_held(run_id: str) -> RunHeld:
+    """The error for writing to a run that this store does not hold."""
     return RunHeld(
-        f"Run {run_id} is not held by this client (any more): nothing was recorded. Stop sending; "
-        "whoever holds it goes on with it, or else resume it."
+        f"Run {run_id} is not held by this client, or no longer: nothing was recorded. Stop "
+        "sending. If no other process goes on with the run, resume it."
     )
 
 
-def in_other_hands(run_id: str, holder: str) -> RunHeld:
-    """Someone else holds the run."""
+def run_held_by(run_id: str, holder: str) -> RunHeld:
+    """The error for a run that another process or client holds."""
     return RunHeld(
-        f"Run {run_id} is in the hands of {holder}: let that end, or end it, and try again."
+        f"Run {run_id} is held by {holder}. Wait until it ends, or stop it, then try again."
     )
 
 
 def refuse_ended(run_id: str, state: RunState) -> None:
-    """Refuse to go on with a run that has ended."""
+    """Refuse to resume or abandon a run that has ended."""
     if not state.is_open:
-        msg = f"Run {run_id} is {state.value}: nothing of it is left to do. Begin a new run."
+        msg = f"Run {run_id} is {state.value}, so nothing is left to do. Begin a new run."
         raise ConfigurationError(msg)
 
 
 def refuse_unknown(run_id: str, entries: Sequence[Entry], found: int) -> None:
-    """Refuse to have saved entries that the run does not have."""
+    """Refuse to save entries that the run does not have."""
     if found != len(entries):
         ids = ", ".join(sorted({entry.vps_id for entry in entries})[:3])
-        msg = f"Run {run_id} has no such entries ({ids}, ...): save what its store returned."
+        msg = (
+            f"Run {run_id} has no such entries ({ids}, ...): save entries that its store returned."
+        )
         raise StoreError(msg)

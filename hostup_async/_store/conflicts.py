@@ -1,4 +1,4 @@
-"""Why a VPS of a new run must be left alone: another run holds it, or it was acted on just now."""
+"""Which VPSes a new run must leave alone: those that another run holds or acted on just now."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -9,19 +9,19 @@ from hostup_async._store.records import UNSETTLED, UNTOUCHED, Entry, EntryState
 
 
 class Conflicts:
-    """Gathers what stands against the entries of a new run.
+    """Collects the conflicts of a new run with the entries of others.
 
     Args:
-        entries: The new run's.
-        cooldown: How long a VPS is left alone after it was acted on, in seconds.
+        entries: The entries of the new run.
+        cooldown: Seconds for which a VPS is left alone after it was acted on.
         now: Seconds since the epoch.
 
     Raises:
-        ConfigurationError: A VPS or a position stands twice in the entries.
+        ConfigurationError: A VPS or a position is given twice.
     """
 
     def __init__(self, entries: Sequence[Entry], *, cooldown: float, now: float) -> None:
-        _refuse_twins(entries)
+        _refuse_duplicates(entries)
         self.wanted: Final = {
             entry.vps_id for entry in entries if entry.state is EntryState.PLANNED
         }
@@ -32,11 +32,11 @@ class Conflicts:
 
     @property
     def since(self) -> float:
-        """What was sent up to this moment is no obstacle any more."""
+        """An action sent up to this moment is no longer a conflict."""
         return self._now - self._cooldown if self._cooldown > 0 else math.inf
 
-    def meet(self, entry: Entry, *, run_id: str, is_open: bool) -> None:
-        """Take an entry of another run into account, and whether that run can be resumed."""
+    def consider(self, entry: Entry, *, run_id: str, is_open: bool) -> None:
+        """Consider an entry of another run, which `is_open` if it can be resumed."""
         vps_id, sent_at = entry.vps_id, entry.sent_at
         if vps_id not in self.wanted:
             return
@@ -45,11 +45,11 @@ class Conflicts:
         elif sent_at is not None and sent_at > self.since and entry.state not in UNTOUCHED:
             self._last[vps_id] = max((sent_at, run_id), self._last.get(vps_id, (sent_at, run_id)))
 
-    def applied(self, entries: Iterable[Entry]) -> list[Entry]:
-        """The entries, those with an obstacle skipped."""
-        return [self._applied(entry) for entry in entries]
+    def resolve(self, entries: Iterable[Entry]) -> list[Entry]:
+        """The entries, with those that have a conflict skipped."""
+        return [self._resolved(entry) for entry in entries]
 
-    def _applied(self, entry: Entry) -> Entry:
+    def _resolved(self, entry: Entry) -> Entry:
         if entry.state is not EntryState.PLANNED:
             return entry
         if run_id := self._holders.get(entry.vps_id):
@@ -59,7 +59,7 @@ class Conflicts:
         return entry
 
     def _too_soon(self, sent_at: float, run_id: str) -> str:
-        """A moment yet to come was written before the clock was set back: it counts as now."""
+        """Why it is too soon. A moment in the future (the clock was set back) counts as now."""
         age = max(0.0, self._now - sent_at)
         return (
             f"run {run_id} acted on this VPS {age:.0f} s ago, and the cooldown is "
@@ -67,8 +67,8 @@ class Conflicts:
         )
 
 
-def _refuse_twins(entries: Sequence[Entry]) -> None:
+def _refuse_duplicates(entries: Sequence[Entry]) -> None:
     for name in ("vps_id", "position"):
         if len({getattr(entry, name) for entry in entries}) != len(entries):
-            msg = f"A {name} stands twice in the plan: give each VPS once, so that it is sent once."
+            msg = f"A {name} is in the plan twice: give each VPS once, so that it is sent once."
             raise ConfigurationError(msg)

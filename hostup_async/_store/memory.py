@@ -1,4 +1,4 @@
-"""A store in memory: what a run needs while it goes on, and nothing that outlives the process."""
+"""A store in memory, which ends with its process."""
 
 import json
 import time
@@ -12,16 +12,16 @@ from hostup_async._models import Action
 from hostup_async._store.base import (
     ABANDONED,
     Store,
-    in_other_hands,
-    not_here,
-    not_open,
-    not_ours,
     refuse_ended,
     refuse_unknown,
-    taken,
+    run_exists,
+    run_held_by,
+    run_not_found,
+    run_not_held,
+    store_closed,
 )
 from hostup_async._store.conflicts import Conflicts
-from hostup_async._store.records import AuditRecord, Entry, RunRecord, RunState
+from hostup_async._store.records import AuditEvent, AuditRecord, Entry, RunRecord, RunState
 
 
 @define
@@ -31,7 +31,7 @@ class _Run:
     trail: list[AuditRecord] = field(factory=list[AuditRecord])
     is_held: bool = True
 
-    def shown(self) -> RunRecord:
+    def counted(self) -> RunRecord:
         counts = Counter(entry.state for entry in self.entries.values())
         return evolve(self.record, counts=dict(counts))
 
@@ -44,10 +44,10 @@ class _Run:
 
 
 class MemoryStore(Store):
-    """A store in memory; closed and opened again, it still has what it had.
+    """A store in memory; it keeps its runs while it is closed.
 
     Args:
-        clock: Where the time comes from, in seconds since the epoch; for tests.
+        clock: The time in seconds since the epoch; for tests.
     """
 
     def __init__(self, *, clock: Callable[[], float] = time.time) -> None:
@@ -75,22 +75,22 @@ class MemoryStore(Store):
         self, run: RunRecord, entries: Sequence[Entry], *, cooldown: float
     ) -> list[Entry]:
         self._check_open()
-        obstacles = Conflicts(entries, cooldown=cooldown, now=self._clock())
+        conflicts = Conflicts(entries, cooldown=cooldown, now=self._clock())
         if run.id in self._runs:
-            raise taken(run.id)
+            raise run_exists(run.id)
         for other in self._runs.values():
             if other.record.origin == run.origin:
-                self._meet(obstacles, other)
-        stored = obstacles.applied(entries)
+                self._consider(conflicts, other)
+        stored = conflicts.resolve(entries)
         record = evolve(run, state=RunState.RUNNING, finished_at=None)
         new = self._runs[run.id] = _Run(record, {entry.position: entry for entry in stored})
-        self._note(new, "created", run.who)
+        self._note(new, AuditEvent.CREATED, run.who)
         return stored
 
     @staticmethod
-    def _meet(obstacles: Conflicts, other: _Run) -> None:
+    def _consider(conflicts: Conflicts, other: _Run) -> None:
         for entry in other.entries.values():
-            obstacles.meet(entry, run_id=other.record.id, is_open=other.record.state.is_open)
+            conflicts.consider(entry, run_id=other.record.id, is_open=other.record.state.is_open)
 
     async def save(self, run_id: str, entries: Sequence[Entry]) -> None:
         run = self._ours(run_id)
@@ -99,27 +99,27 @@ class MemoryStore(Store):
 
     async def acquire(self, run_id: str, *, who: str = "") -> RunRecord:
         run = self._free(run_id)
-        before = run.shown()
+        before = run.counted()
         run.is_held = True
         run.record = evolve(run.record, state=RunState.RUNNING)
-        self._note(run, "resumed", who)
+        self._note(run, AuditEvent.RESUMED, who)
         return before
 
     async def release(self, run_id: str, state: RunState, *, detail: str = "{}") -> None:
         run = self._ours(run_id)
         self._end(run, state)
-        self._note(run, state.value, run.record.who, detail)
+        self._note(run, AuditEvent(state.value), run.record.who, detail)
 
     async def abandon(self, run_id: str, *, who: str = "", reason: str = "") -> RunRecord:
         run, now = self._free(run_id), self._clock()
         words = reason or ABANDONED
-        run.put([entry.left(words, now) for entry in run.entries.values()])
+        run.put([entry.abandoned(words, now) for entry in run.entries.values()])
         self._end(run, RunState.ABANDONED)
-        self._note(run, "abandoned", who, json.dumps({"reason": words}))
-        return run.shown()
+        self._note(run, AuditEvent.ABANDONED, who, json.dumps({"reason": words}))
+        return run.counted()
 
     async def run(self, run_id: str) -> RunRecord:
-        return self._any(run_id).shown()
+        return self._any(run_id).counted()
 
     async def runs(self, limit: int = 20) -> list[RunRecord]:
         self._check_open()
@@ -128,14 +128,16 @@ class MemoryStore(Store):
             key=lambda run: (run.record.created_at, run.record.id),
             reverse=True,
         )
-        return [evolve(run.shown(), plan="", policy="") for run in newest[:limit]]
+        return [evolve(run.counted(), plan="", policy="") for run in newest[:limit]]
 
     async def entries(self, run_id: str) -> AsyncIterator[Entry]:
         run = self._any(run_id)
         for position in sorted(run.entries):
             yield run.entries[position]
 
-    async def note(self, run_id: str, what: str, *, who: str = "", detail: str = "{}") -> None:
+    async def note(
+        self, run_id: str, what: AuditEvent | str, *, who: str = "", detail: str = "{}"
+    ) -> None:
         self._note(self._any(run_id), what, who, detail)
 
     async def audit(self, run_id: str) -> list[AuditRecord]:
@@ -151,27 +153,27 @@ class MemoryStore(Store):
 
     def _check_open(self) -> None:
         if not self._is_open:
-            raise not_open()
+            raise store_closed()
 
     def _any(self, run_id: str) -> _Run:
         self._check_open()
         run = self._runs.get(run_id)
         if run is None:
-            raise not_here(run_id)
+            raise run_not_found(run_id)
         return run
 
     def _ours(self, run_id: str) -> _Run:
         self._check_open()
         run = self._runs.get(run_id)
         if run is None or not run.is_held:
-            raise not_ours(run_id)
+            raise run_not_held(run_id)
         return run
 
     def _free(self, run_id: str) -> _Run:
         run = self._any(run_id)
         refuse_ended(run_id, run.record.state)
         if run.is_held:
-            raise in_other_hands(run_id, "this very process")
+            raise run_held_by(run_id, "this client")
         return run
 
     def _end(self, run: _Run, state: RunState) -> None:
@@ -179,6 +181,5 @@ class MemoryStore(Store):
         run.record = evolve(run.record, state=state, finished_at=finished_at)
         run.is_held = False
 
-    def _note(self, run: _Run, what: str, who: str, detail: str = "{}") -> None:
-        line = AuditRecord(run.record.id, self._clock(), who, what, detail)
-        run.trail.append(line)
+    def _note(self, run: _Run, what: AuditEvent | str, who: str, detail: str = "{}") -> None:
+        run.trail.append(AuditRecord(run.record.id, self._clock(), who, what, detail))

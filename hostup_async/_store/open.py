@@ -1,4 +1,4 @@
-"""From what a user names to a store."""
+"""Finds the store that a user names."""
 
 import os
 import re
@@ -17,15 +17,15 @@ _SCHEME: Final = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]+:(?://|$)")
 
 @asynccontextmanager
 async def open_store(store: str | os.PathLike[str] | Store | None) -> AsyncGenerator[Store, None]:
-    """A store that is open, from whatever names one; closed at the end, if it was opened here.
+    """Open a store, and close it at the end if it was opened here.
 
     Args:
-        store: A path or `sqlite:///path` for a file, which needs the extra `hostup[store]` and
-            is made where it does not exist; None for memory; or a store, which is lent.
+        store: A path or `sqlite:///path` of a file, which is created if it does not exist and
+            needs the extra `hostup[store]`; None for memory; or a `Store`, which is lent.
 
     Raises:
-        ConfigurationError: No store can be had from that.
-        StoreError: It cannot be opened.
+        ConfigurationError: That does not name a store.
+        StoreError: The store cannot be opened.
 
     Example:
         >>> async def show():
@@ -42,7 +42,7 @@ async def open_store(store: str | os.PathLike[str] | Store | None) -> AsyncGener
 
 
 def find_store(store: str | os.PathLike[str] | Store | None) -> Store:
-    """The store that is named, as `open_store` reads it; not opened yet."""
+    """The store that `open_store` would open."""
     if store is None:
         return MemoryStore()
     if isinstance(store, Store):
@@ -51,8 +51,8 @@ def find_store(store: str | os.PathLike[str] | Store | None) -> Store:
     if path.startswith(_SQLITE):
         return _in_file(path.removeprefix(_SQLITE))
     if found := _SCHEME.match(path):
-        msg = (  # what follows the scheme may hold a password
-            f"No store can be had from a {found[0]}... URL: name a file, as fleet.db or "
+        msg = (  # the rest of the URL may hold a password
+            f"A {found[0]}... URL does not name a store: name a file, as fleet.db or "
             "sqlite:///fleet.db, or pass None for memory."
         )
         raise ConfigurationError(msg)

@@ -1,4 +1,4 @@
-"""Who holds a run: one store, opened in one process; and whether that process still lives."""
+"""Who holds a run (one store, opened in one process), and whether that process still lives."""
 
 import getpass
 import json
@@ -12,7 +12,7 @@ from typing import Final, Self
 from attrs import astuple, frozen
 
 _PROC: Final = Path("/proc")
-_GONE: Final = frozenset("ZXx")  # killed, and not yet reaped by its parent
+_GONE: Final = frozenset("ZXx")  # the kernel's states of a process that has ended
 
 
 @frozen
@@ -21,10 +21,10 @@ class Owner:
 
     Attributes:
         host: The machine's name, to show.
-        machine: What tells machines apart, and the process id spaces on one machine.
+        machine: Identifies the machine, its boot, and the process id namespace.
         pid: The process.
-        started: When the process started, as the machine tells it; empty where it does not.
-        nonce: What tells the stores of one process apart.
+        started: When the process started, by the kernel; empty where that is not known.
+        nonce: Tells the stores of one process apart.
     """
 
     host: str
@@ -41,12 +41,12 @@ class Owner:
 
     @classmethod
     def read(cls, text: str) -> Self:
-        """The owner of an earlier `text`."""
+        """The owner that `text` was made of."""
         return cls(*json.loads(text))
 
     @property
     def text(self) -> str:
-        """The owner as it is stored."""
+        """The owner as text, for the store."""
         return json.dumps(astuple(self))
 
     def __str__(self) -> str:
@@ -55,14 +55,14 @@ class Owner:
     def is_alive(self) -> bool | None:
         """Whether the process lives; None where that cannot be known from here.
 
-        A container has process ids of its own, and a process id is given out again after its
-        process: only machine, id space and starting time together are proof.
+        Process ids are reused, and each container has its own: only machine, namespace and
+        starting time together identify a process.
         """
         here = Owner.here()
         if here.machine != self.machine:
             return None
         if here.pid == self.pid and here.started == self.started:
-            return None  # another store of this very process: its heartbeat tells
+            return None  # another store of this process: its heartbeat tells
         if not self.started:
             return None if _exists(self.pid) else False
         return _started(self.pid) == self.started
@@ -73,12 +73,12 @@ def _machine() -> str:
     try:
         boot = (_PROC / "sys/kernel/random/boot_id").read_text().strip()
         return f"{boot} {(_PROC / 'self/ns/pid').readlink()}"
-    except OSError:  # no Linux
+    except OSError:  # not Linux
         return f"{platform.node()} {uuid.getnode():x}"
 
 
 def _started(pid: int) -> str | None:
-    """When a process started, in the kernel's ticks; None where it is gone or not told."""
+    """When a process started, in the kernel's ticks; None if it is gone or that is not known."""
     try:
         stat = (_PROC / str(pid) / "stat").read_text()
     except OSError:
@@ -98,7 +98,7 @@ def _exists(pid: int) -> bool:
 
 
 def whoami() -> str:
-    """The user and the machine, for people."""
+    """The user and the machine, to show."""
     try:
         user = getpass.getuser()
     except (OSError, KeyError, ImportError):  # no such user, as in some containers

@@ -1,4 +1,4 @@
-"""What a store keeps of a run: the run, one entry for each VPS, and who did what when.
+"""What a store keeps of a run: the run itself, an entry for each VPS, and the audit trail.
 
 Moments are seconds since the epoch, by the clock of the machine that wrote them.
 """
@@ -14,7 +14,7 @@ from attrs import evolve, field, fields, frozen
 from hostup_async._models import Action
 from hostup_async._outcome import Outcome, OutcomeStatus
 
-# No letter that reads as a digit, so that an id can be told over the telephone.
+# Without letters that look like digits, so that an id can be read out over the telephone.
 _LETTERS: Final = "abcdefghjkmnpqrstuvwxyz23456789"
 
 
@@ -41,26 +41,26 @@ class EntryState(StrEnum):
     @property
     def is_terminal(self) -> bool:
         """Whether the run is done with the VPS."""
-        return self not in _WHEN_LEFT
+        return self not in _IF_ABANDONED
 
     @property
-    def when_left(self) -> "EntryState":
-        """The last state of an entry that nobody takes further: its own, where it is terminal.
+    def if_abandoned(self) -> "EntryState":
+        """The state that an entry ends in if its run is abandoned: its own, where it is terminal.
 
         Example:
-            >>> EntryState.INTENT.when_left
+            >>> EntryState.INTENT.if_abandoned
             <EntryState.AMBIGUOUS: 'ambiguous'>
         """
-        return _WHEN_LEFT.get(self, self)
+        return _IF_ABANDONED.get(self, self)
 
 
-_WHEN_LEFT: Final = {
+_IF_ABANDONED: Final = {
     EntryState.PLANNED: EntryState.NOT_SENT,
     EntryState.INTENT: EntryState.AMBIGUOUS,
     EntryState.ACCEPTED: EntryState.TIMED_OUT,
 }
-UNSETTLED: Final = tuple(_WHEN_LEFT)
-# In these, nothing was done to the VPS, whatever was sent.
+UNSETTLED: Final = tuple(_IF_ABANDONED)
+# The states in which nothing was done to the VPS.
 UNTOUCHED: Final = (EntryState.REFUSED, EntryState.SKIPPED, EntryState.NOT_SENT)
 
 
@@ -89,7 +89,7 @@ class Entry:
     evidence: str | None = None
 
     def skipped(self, reason: str) -> "Entry":
-        """The same entry, not to be sent, and why."""
+        """The entry if it is not sent, and why."""
         return evolve(self, state=EntryState.SKIPPED, reason=reason)
 
     def intended(self, at: float) -> "Entry":
@@ -97,24 +97,24 @@ class Entry:
         attempts = self.attempts + 1
         return evolve(self, state=EntryState.INTENT, attempts=attempts, sent_at=at)
 
-    def taken_back(self, reason: str) -> "Entry":
-        """The entry before its intent: it is proved that nothing was sent, for the reason given."""
+    def reverted(self, reason: str) -> "Entry":
+        """The entry as before its intent, once it is proved that nothing was sent."""
         attempts = self.attempts - 1
         sent_at = self.sent_at if attempts else None
         return evolve(
             self, state=EntryState.PLANNED, attempts=attempts, sent_at=sent_at, reason=reason
         )
 
-    def left(self, reason: str, at: float) -> "Entry":
-        """The entry as it stands when nobody takes it further; itself where it is terminal."""
+    def abandoned(self, reason: str, at: float) -> "Entry":
+        """The entry as it ends if its run is abandoned; itself where it is terminal."""
         if self.state.is_terminal:
             return self
-        return evolve(self, state=self.state.when_left, reason=reason, finished_at=at)
+        return evolve(self, state=self.state.if_abandoned, reason=reason, finished_at=at)
 
     def outcome(self) -> Outcome:
-        """What became of the VPS; of an unsettled entry, as if the run had ended here."""
+        """What became of the VPS; for an unsettled entry, as if the run had been abandoned."""
         values = {name: getattr(self, name) for name in _SHARED}
-        return Outcome(status=OutcomeStatus(self.state.when_left.value), **values)
+        return Outcome(status=OutcomeStatus(self.state.if_abandoned.value), **values)
 
 
 _SHARED: Final = [one.name for one in fields(Entry) if one.name not in {"position", "state"}]
@@ -124,17 +124,17 @@ class RunState(StrEnum):
     """The state of a run as a whole."""
 
     RUNNING = "running"
-    """Begun, and not ended: at work, or cut off (a crash, a `kill -9`) and to be resumed."""
+    """At work, or cut off by a crash or a kill and to be resumed."""
     STOPPED = "stopped"
     """Ended early, with something left to do: to be resumed or abandoned."""
     FINISHED = "finished"
     """Nothing is left to do."""
     ABANDONED = "abandoned"
-    """Given up by someone: never to be resumed."""
+    """Given up: never to be resumed."""
 
     @property
     def is_open(self) -> bool:
-        """Whether it can be resumed; until then no other run touches its unsettled VPSes."""
+        """Whether it can be resumed. While it is open, no other run acts on its unsettled VPSes."""
         return self in OPEN
 
 
@@ -176,22 +176,50 @@ class RunRecord:
     counts: Mapping[EntryState, int] = field(factory=dict[EntryState, int])
 
 
+class AuditEvent(StrEnum):
+    """What happened to a run, as its audit trail has it."""
+
+    CREATED = "created"
+    """Recorded, and begun."""
+    RESUMED = "resumed"
+    """Taken up again, by the same process or another."""
+    STOPPED = "stopped"
+    """Ended with something left to do."""
+    FINISHED = "finished"
+    """Ended with nothing left to do."""
+    ABANDONED = "abandoned"
+    """Given up, never to be resumed."""
+    PAUSED = "paused"
+    """Its operator paused the sending."""
+    UNPAUSED = "unpaused"
+    """Its operator let the sending go on."""
+    RATE_LIMITED = "rate_limited"
+    """The API's rate limit paused the sending; the detail `until` is when the pause ends."""
+
+
+def _known_event(word: str) -> AuditEvent | str:
+    try:
+        return AuditEvent(word)
+    except ValueError:
+        return word
+
+
 @frozen
 class AuditRecord:
-    """One line of a run's audit trail.
+    """One event in a run's audit trail.
 
     Attributes:
         run_id: The run.
         at: When it happened.
         who: Who did it.
-        what: What: `created`, `resumed`, `stopped`, `finished`, `abandoned`, or another word.
-        detail: More of it, as JSON.
+        what: What happened; a word that `AuditEvent` does not list stays a plain string.
+        detail: Details, as a JSON object.
     """
 
     run_id: str
     at: float
     who: str
-    what: str
+    what: AuditEvent | str = field(converter=_known_event)
     detail: str = "{}"
 
 

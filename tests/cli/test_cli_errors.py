@@ -97,7 +97,7 @@ def test_a_store_that_cannot_be_made(monkeypatch: pytest.MonkeyPatch, tmp_path: 
         ended = here("reset", "--all", "--store", str(tmp_path / "none" / "fleet.db"))
         assert served.books().resets == {}
     assert ended.returncode == 1
-    assert "cannot be made" in one_line(ended.stderr)
+    assert "cannot be created" in one_line(ended.stderr)
 
 
 def test_no_store_is_made_by_looking_at_it(tmp_path: Path) -> None:

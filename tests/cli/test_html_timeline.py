@@ -119,6 +119,12 @@ def test_a_line_without_an_end_is_no_pause(until: object) -> None:
     assert told.pauses == ()
 
 
+def test_a_pause_of_the_rate_limit_lasts_until_its_end() -> None:
+    audit = (line(10, "rate_limited", until=BEGUN + 40, why="the API asked for it"),)
+    expected = [(10, 40, "rate limited: the API asked for it")]
+    assert pauses(timeline(sent(1), sent(60), audit=audit)) == expected
+
+
 def test_paused_until_unpaused() -> None:
     audit = (line(10, "paused", why="lunch"), line(20, "stopped"), line(30, "unpaused"))
     assert pauses(timeline(sent(1), audit=audit)) == [(10, 30, "paused: lunch")]

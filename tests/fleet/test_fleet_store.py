@@ -102,7 +102,7 @@ async def test_a_store_that_cannot_be_opened_sends_nothing(
     start_sandbox: StartSandbox, connect: Connect, tmp_path: Path
 ) -> None:
     sandbox = await start_sandbox()
-    with pytest.raises(StoreError, match="cannot be made"):
+    with pytest.raises(StoreError, match="cannot be created"):
         await reset_all(await connect(sandbox), store=tmp_path / "missing" / "fleet.db")
     assert sent(await sandbox.books()) == 0
 

@@ -25,8 +25,8 @@ FULL = Entry(
 def test_the_states_end_as_the_outcomes_do() -> None:
     last = {state.value for state in EntryState if state.is_terminal}
     assert last == {status.value for status in OutcomeStatus}
-    assert {state.when_left for state in EntryState} == {
-        state for state in EntryState if state.is_terminal and state.when_left is state
+    assert {state.if_abandoned for state in EntryState} == {
+        state for state in EntryState if state.is_terminal and state.if_abandoned is state
     }
     assert {state for state in RunState if state.is_open} == {RunState.RUNNING, RunState.STOPPED}
 
@@ -57,8 +57,8 @@ def test_an_outcome_is_ready_for_json() -> None:
 
 def test_an_entry_that_is_settled_is_left_as_it_is() -> None:
     done = attrs.evolve(FULL, state=EntryState.COMPLETED)
-    assert done.left("abandoned", BEGAN) is done
-    left = FULL.left("abandoned", BEGAN + 9)
+    assert done.abandoned("abandoned", BEGAN) is done
+    left = FULL.abandoned("abandoned", BEGAN + 9)
     assert (left.state, left.reason, left.finished_at) == ("timed_out", "abandoned", BEGAN + 9)
 
 

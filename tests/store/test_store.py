@@ -13,6 +13,7 @@ from store_tools import BEGAN, Clock, OpenStore, a_run, in_file, planned, states
 
 from hostup_async import (
     Action,
+    AuditEvent,
     ConfigurationError,
     Entry,
     EntryState,
@@ -110,14 +111,14 @@ async def test_entries_come_in_the_order_of_positions(store: Store) -> None:
 async def test_a_vps_or_a_position_that_stands_twice_is_refused(
     store: Store, twins: list[Entry]
 ) -> None:
-    with pytest.raises(ConfigurationError, match="stands twice"):
+    with pytest.raises(ConfigurationError, match="is in the plan twice"):
         await store.create(a_run("r1"), twins, cooldown=0)
     assert await store.runs() == []
 
 
 async def test_a_run_id_is_given_once(store: Store) -> None:
     await store.create(a_run("r1"), planned(1), cooldown=0)
-    with pytest.raises(ConfigurationError, match="has a run 'r1' already"):
+    with pytest.raises(ConfigurationError, match="already has a run 'r1'"):
         await store.create(a_run("r1"), planned(2), cooldown=0)
     assert await stored(store, "r1") == planned(1)
 
@@ -259,7 +260,9 @@ async def test_a_run_goes_on_in_another_store(store: Store, open_again: OpenStor
 async def test_a_run_that_is_held_is_neither_acquired_nor_abandoned(store: Store) -> None:
     await store.create(a_run("r1"), planned(1), cooldown=0)
     for take in (store.acquire, store.abandon):
-        with pytest.raises(RunHeld, match=r"in the hands of this very"):
+        with pytest.raises(
+            RunHeld, match=r"is held by this client\. Wait until it ends, or stop it"
+        ):
             await take("r1")
     await store.release("r1", RunState.STOPPED)
     assert (await store.acquire("r1")).state is RunState.STOPPED
@@ -320,9 +323,18 @@ async def test_a_run_that_is_not_there_is_said_so(store: Store) -> None:
 async def test_the_audit_trail_takes_notes(store: Store, clock: Clock) -> None:
     await store.create(a_run("r1"), planned(1), cooldown=0)
     clock.now += 1
-    await store.note("r1", "paused", who="budget", detail='{"seconds": 3}')
+    await store.note("r1", AuditEvent.RATE_LIMITED, who="budget", detail='{"seconds": 3}')
     line = (await store.audit("r1"))[-1]
-    assert attrs.astuple(line) == ("r1", BEGAN + 1, "budget", "paused", '{"seconds": 3}')
+    assert attrs.astuple(line) == ("r1", BEGAN + 1, "budget", "rate_limited", '{"seconds": 3}')
+
+
+async def test_the_audit_trail_keeps_words_that_it_does_not_know(store: Store) -> None:
+    await store.create(a_run("r1"), planned(1), cooldown=0)
+    await store.note("r1", "paused")
+    await store.note("r1", "knighted")
+    words = [line.what for line in await store.audit("r1")]
+    assert words == ["created", "paused", "knighted"]
+    assert [type(word) for word in words] == [AuditEvent, AuditEvent, str]
 
 
 async def test_durations_are_kept_by_origin_and_action(store: Store, open_again: OpenStore) -> None:

@@ -68,7 +68,7 @@ class Stores(RuleBasedStateMachine):
             return
         entry = data.draw(st.sampled_from(entries))
         if entry.state.is_terminal:  # what has settled stays settled
-            state = state.when_left
+            state = state.if_abandoned
         sent_at = self.clock.now if is_sent else None
         changed = attrs.evolve(entry, state=state, sent_at=sent_at, request_ids=("a", "b"))
         self.both(lambda store: store.save(run_id, [changed]))

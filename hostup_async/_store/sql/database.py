@@ -1,4 +1,4 @@
-"""One connection, one transaction at a time, each to its end even where its caller is cancelled."""
+"""One connection; one transaction at a time, each to its end even where its caller is cancelled."""
 
 import asyncio
 import os
@@ -9,31 +9,32 @@ from typing import Any, Final, Protocol, TypeVar
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from hostup_async._cancellation import finish
 from hostup_async._errors import StoreError
-from hostup_async._store.base import not_open
+from hostup_async._store.base import store_closed
 
 T = TypeVar("T")
 Work = Callable[[AsyncConnection], Awaitable[T]]
 
 
 class Backend(Protocol):
-    """What is particular to one database engine."""
+    """What differs from one database engine to another."""
 
     @property
     def name(self) -> str:
-        """What to call the database in messages; no secrets."""
+        """The database's name in messages, without secrets."""
         ...
 
     def engine(self) -> AsyncEngine:
-        """A new engine, without a pool; raises `StoreError` where it cannot be had."""
+        """A new engine without a pool; raises `StoreError` where there can be none."""
         ...
 
     async def set_up(self, connection: AsyncConnection) -> None:
-        """Make a new connection ready, and the tables, should they be missing."""
+        """Prepare a new connection, and create missing tables."""
         ...
 
     async def settle(self) -> None:
-        """Wait until nothing is left of a connection that failed."""
+        """Wait until nothing of a failed connection still runs."""
         ...
 
     def explain(self, error: SQLAlchemyError) -> str:
@@ -54,15 +55,18 @@ class Database:
 
     @property
     def is_open(self) -> bool:
-        """Whether it is open."""
+        """Whether the connection is open."""
         return self._connection is not None
 
     async def open(self) -> None:
         """Connect; a caller that is cancelled meanwhile leaves nothing open."""
+        if self.is_open:
+            return
+        loop = asyncio.get_running_loop()
         try:
-            await to_the_end(self._open())
+            await finish(loop.create_task(self._open()))
         except asyncio.CancelledError:
-            await self.close()
+            await finish(loop.create_task(self.close()))
             raise
 
     async def _open(self) -> None:
@@ -81,7 +85,7 @@ class Database:
                 raise
 
     async def close(self) -> None:
-        """Let what was begun end, then disconnect; again is harmless."""
+        """Wait for the transactions under way, then disconnect; a second call does nothing."""
         while self._tasks:
             await asyncio.wait(self._tasks)
         async with self._turn:
@@ -89,38 +93,42 @@ class Database:
 
     async def _disconnect(self) -> None:
         connection, self._connection = self._connection, None
-        if connection is None or self._pid != os.getpid():  # a fork's parent closes its own
+        if connection is None or self._pid != os.getpid():  # after a fork it is the parent's
             return
         with suppress(SQLAlchemyError):
             await connection.close()
 
     def spawn(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
-        """Begin something that `close` waits for."""
+        """Start a task that `close` waits for."""
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task
 
     async def do(self, work: Work[T], *, undo: Callable[[], Awaitable[object]] | None = None) -> T:
-        """Do work as one transaction, and its undoing where the caller is cancelled meanwhile.
+        """Do work as one transaction, even where the caller is cancelled meanwhile.
+
+        Args:
+            work: What to do.
+            undo: Called after a cancellation, if the work was done all the same.
 
         Raises:
-            StoreError: It was not done.
+            StoreError: The work was not done.
         """
         task = self.spawn(self.transact(work))
         try:
-            return await asyncio.shield(task)
+            return await finish(task)
         except asyncio.CancelledError:
-            if undo is not None:
-                self.spawn(_undo(task, undo))
+            if undo is not None and not task.cancelled() and task.exception() is None:
+                await finish(self.spawn(_quietly(undo)))
             raise
 
     async def transact(self, work: Work[T]) -> T:
-        """Do work as one transaction; for tasks that no caller cancels."""
+        """Do work as one transaction, for a task that is never cancelled."""
         async with self._turn:
             connection = self._connection
             if connection is None:
-                raise not_open()
+                raise store_closed()
             if self._pid != os.getpid():
                 msg = f"The store {self.name} was opened before a fork: open it in this process."
                 raise StoreError(msg)
@@ -137,18 +145,6 @@ class Database:
             raise StoreError(msg) from error
 
 
-async def to_the_end(work: Coroutine[Any, Any, None]) -> None:
-    """Do work to its end, also where the caller is cancelled meanwhile; it is told afterwards."""
-    task = asyncio.get_running_loop().create_task(work)
-    try:
-        await asyncio.shield(task)
-    except asyncio.CancelledError:
-        await asyncio.wait([task])
-        raise
-
-
-async def _undo(task: asyncio.Task[Any], undo: Callable[[], Awaitable[object]]) -> None:
-    await asyncio.wait([task])
-    if not task.cancelled() and task.exception() is None:
-        with suppress(StoreError):
-            await undo()
+async def _quietly(undo: Callable[[], Awaitable[object]]) -> None:
+    with suppress(StoreError):
+        await undo()

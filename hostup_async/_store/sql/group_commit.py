@@ -1,4 +1,4 @@
-"""Group commit: what concurrent callers write goes into one commit, and each waits for its own."""
+"""Group commit: items that concurrent callers write share a commit, and each waits for its own."""
 
 import asyncio
 import copy
@@ -11,8 +11,9 @@ T = TypeVar("T")
 class GroupWriter(Generic[T]):
     """Writes items in groups, in the order in which they came.
 
-    While one commit runs, what is written meanwhile queues for the next; so groups are as large
-    as the commits are slow, and a lone caller waits for no one.
+    Items that are written during a commit form the next group, so the groups grow as the commits
+    slow down, and a lone caller never waits for others. Each caller costs one future, and each
+    group one task step.
 
     Args:
         commit: Makes items durable, all or none.
@@ -27,7 +28,7 @@ class GroupWriter(Generic[T]):
     async def write(self, *items: T) -> None:
         """Return once the items are durable, or raise what their group's commit raised.
 
-        Items of a caller that is cancelled meanwhile are written all the same.
+        The items of a cancelled caller are written all the same.
         """
         loop = asyncio.get_running_loop()
         future = loop.create_future()
@@ -38,7 +39,7 @@ class GroupWriter(Generic[T]):
         await future
 
     async def flush(self) -> None:
-        """Wait until all that was written so far is durable, or has failed."""
+        """Wait until every item written so far is durable, or has failed."""
         while self._task is not None:
             await asyncio.wait([self._task])
 
@@ -48,7 +49,7 @@ class GroupWriter(Generic[T]):
                 await self._next_group()
         finally:
             self._task = None
-            _settle(self._waiting, asyncio.CancelledError())  # none are left, unless cut off
+            _settle(self._waiting, asyncio.CancelledError())  # empty, unless this task is cancelled
 
     async def _next_group(self) -> None:
         items, self._items = self._items, []
@@ -70,6 +71,6 @@ def _settle(waiting: list[asyncio.Future[None]], error: BaseException | None) ->
         if error is None:
             future.set_result(None)
         elif isinstance(error, Exception):
-            future.set_exception(copy.copy(error))  # one each, since each gathers a traceback
+            future.set_exception(copy.copy(error))  # a copy each, since each gathers a traceback
         else:
             future.cancel()

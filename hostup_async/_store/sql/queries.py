@@ -1,4 +1,4 @@
-"""What is asked of the tables and written to them, each within the caller's transaction."""
+"""The queries: each runs in its caller's transaction."""
 
 import json
 from collections.abc import Callable, Sequence
@@ -20,7 +20,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from hostup_async._store.base import not_here, refuse_unknown, taken
+from hostup_async._store.base import refuse_unknown, run_exists, run_not_found
 from hostup_async._store.conflicts import Conflicts
 from hostup_async._store.records import (
     OPEN,
@@ -34,9 +34,9 @@ from hostup_async._store.records import (
 from hostup_async._store.sql.rows import entry_row, run_row, to_audit, to_entry, to_run
 from hostup_async._store.sql.schema import audit, durations, entries, runs
 
-# Rows that are read or written at a time: enough to be fast, few enough to let others run.
+# Rows read or written at a time: enough to be fast, few enough to let other tasks run.
 CHUNK: Final = 1000
-# Up to so many VPSes are named in a query; of more, all are read and the others left out.
+# A query names at most this many VPSes; for more, it reads all and drops the rest here.
 _NAMED: Final = 500
 _LONG: Final = {runs.c.plan.key, runs.c.policy.key}
 _BRIEF: Final = [column for column in runs.c if column.key not in _LONG]
@@ -56,39 +56,39 @@ _RENEW: Final = (
 
 
 async def renew(connection: AsyncConnection, run_id: str, owner: str, until: float) -> bool:
-    """Renew the lease of a run; whether it is still the owner's.
+    """Renew the lease of a run; False where another owner has it.
 
-    First in a transaction, it also keeps everyone else from taking the run over before its end.
+    As the first statement of a transaction it also locks the run against being taken over.
     """
     key = {"of_run": run_id, "by_owner": owner, "until": until}
     return (await connection.execute(_RENEW, key)).rowcount == 1
 
 
-async def find_obstacles(connection: AsyncConnection, origin: str, obstacles: Conflicts) -> None:
-    """Meet what other runs hold, and what they acted on just now."""
-    recent = runs.c.last_sent_at > obstacles.since
+async def find_conflicts(connection: AsyncConnection, origin: str, conflicts: Conflicts) -> None:
+    """Consider the VPSes that other runs at this origin hold or acted on just now."""
+    recent = runs.c.last_sent_at > conflicts.since
     query = (
         select(runs.c.id, runs.c.state, entries.c.vps_id, entries.c.state, entries.c.sent_at)
         .join_from(runs, entries)
         .where(runs.c.origin == origin, or_(runs.c.state.in_(OPEN), recent))
-        .where(or_(entries.c.state.in_(UNSETTLED), entries.c.sent_at > obstacles.since))
+        .where(or_(entries.c.state.in_(UNSETTLED), entries.c.sent_at > conflicts.since))
     )
-    if len(obstacles.wanted) <= _NAMED:
-        query = query.where(entries.c.vps_id.in_(list(obstacles.wanted)))
+    if len(conflicts.wanted) <= _NAMED:
+        query = query.where(entries.c.vps_id.in_(list(conflicts.wanted)))
     async for part in (await connection.stream(query)).partitions(CHUNK):
         for run_id, run_state, vps_id, state, sent_at in part:
             entry = Entry(vps_id, 0, EntryState(state), sent_at=sent_at)
-            obstacles.meet(entry, run_id=run_id, is_open=RunState(run_state).is_open)
+            conflicts.consider(entry, run_id=run_id, is_open=RunState(run_state).is_open)
 
 
-async def refuse_twin(connection: AsyncConnection, run_id: str) -> None:
-    """Refuse a run id that is taken."""
+async def refuse_duplicate(connection: AsyncConnection, run_id: str) -> None:
+    """Refuse a new run whose id another run has."""
     if (await connection.execute(select(runs.c.id).where(runs.c.id == run_id))).first():
-        raise taken(run_id)
+        raise run_exists(run_id)
 
 
 async def add_run(connection: AsyncConnection, run: RunRecord, owner: str, until: float) -> None:
-    """Write a new run, held by an owner."""
+    """Write a new run, which `owner` holds."""
     lease = {"owner": owner, "lease_until": until}
     await connection.execute(insert(runs).values(run_row(run) | lease))
 
@@ -100,29 +100,29 @@ async def add_entries(connection: AsyncConnection, run_id: str, stored: Sequence
         await connection.execute(_INSERT, rows)
 
 
-async def put(connection: AsyncConnection, run_id: str, changed: Sequence[Entry]) -> None:
-    """Write entries in place of those at their positions."""
+async def save_entries(connection: AsyncConnection, run_id: str, changed: Sequence[Entry]) -> None:
+    """Replace the entries at the same positions."""
     for start in range(0, len(changed), CHUNK):
         part = changed[start : start + CHUNK]
-        sql, order = _saving(connection.dialect)
-        rows = [order(entry_row(run_id, entry)) for entry in part]
+        sql, in_order = _save_statement(connection.dialect)
+        rows = [in_order(entry_row(run_id, entry)) for entry in part]
         result = await connection.exec_driver_sql(sql, rows)
         if connection.dialect.supports_sane_multi_rowcount:
             refuse_unknown(run_id, part, result.rowcount)
 
 
 @lru_cache(maxsize=4)
-def _saving(dialect: Dialect) -> tuple[str, Callable[[dict[str, Any]], tuple[Any, ...]]]:
-    """The text that saves entries, and what puts a row's values in its order.
+def _save_statement(dialect: Dialect) -> tuple[str, Callable[[dict[str, Any]], tuple[Any, ...]]]:
+    """The SQL that saves entries, and a function that orders a row's values for it.
 
-    The text is made once: to have each row of a group bound anew costs more than to write it.
+    Compiled once, since SQLAlchemy's binding of each row costs more than writing it.
     """
     names = [*entry_row("", Entry("", 0))]
     compiled = _SAVE.compile(dialect=dialect, column_keys=names)
     return str(compiled), itemgetter(*(compiled.positiontup or names))
 
 
-async def run_of(connection: AsyncConnection, run_id: str) -> RowMapping:
+async def find_run(connection: AsyncConnection, run_id: str) -> RowMapping:
     """The row of a run.
 
     Raises:
@@ -131,14 +131,14 @@ async def run_of(connection: AsyncConnection, run_id: str) -> RowMapping:
     found = await connection.execute(select(runs).where(runs.c.id == run_id))
     row = found.mappings().one_or_none()
     if row is None:
-        raise not_here(run_id)
+        raise run_not_found(run_id)
     return row
 
 
-async def shown(connection: AsyncConnection, row: RowMapping) -> RunRecord:
-    """The run of a row; where it is not let go of yet, its entries are counted now."""
+async def read_run(connection: AsyncConnection, row: RowMapping) -> RunRecord:
+    """The run of a row. While it is held its entries are counted; later the sums are stored."""
     kept = row["counts"]
-    counts = json.loads(kept) if kept else (await tally(connection, row["id"]))[0]
+    counts = json.loads(kept) if kept else (await count_states(connection, row["id"]))[0]
     return to_run(row, counts)
 
 
@@ -146,10 +146,12 @@ async def newest(connection: AsyncConnection, limit: int) -> list[RunRecord]:
     """The newest runs, newest first, without the long columns."""
     query = select(*_BRIEF).order_by(runs.c.created_at.desc(), runs.c.id.desc()).limit(limit)
     rows = (await connection.execute(query)).mappings().all()
-    return [await shown(connection, row) for row in rows]
+    return [await read_run(connection, row) for row in rows]
 
 
-async def tally(connection: AsyncConnection, run_id: str) -> tuple[dict[str, int], float | None]:
+async def count_states(
+    connection: AsyncConnection, run_id: str
+) -> tuple[dict[str, int], float | None]:
     """How many entries of a run are in which state, and the latest moment of sending."""
     query = (
         select(entries.c.state, func.count(), func.max(entries.c.sent_at))
@@ -161,8 +163,8 @@ async def tally(connection: AsyncConnection, run_id: str) -> tuple[dict[str, int
     return {state: count for state, count, _ in rows}, max(sent, default=None)
 
 
-async def take(connection: AsyncConnection, run_id: str, owner: str, until: float) -> None:
-    """Give a run to an owner; its counts are in motion again."""
+async def give_to(connection: AsyncConnection, run_id: str, owner: str, until: float) -> None:
+    """Give a run to an owner; drops the stored sums, since its entries change again."""
     values = {
         "state": RunState.RUNNING.value,
         "owner": owner,
@@ -175,8 +177,8 @@ async def take(connection: AsyncConnection, run_id: str, owner: str, until: floa
 async def end(
     connection: AsyncConnection, run_id: str, state: RunState, finished_at: float | None
 ) -> None:
-    """Let go of a run, with its state and the sums over its entries."""
-    counts, last_sent_at = await tally(connection, run_id)
+    """Release a run, and store its state and the sums over its entries."""
+    counts, last_sent_at = await count_states(connection, run_id)
     values = {
         "state": state.value,
         "finished_at": finished_at,
@@ -188,8 +190,8 @@ async def end(
     await connection.execute(update(runs).where(runs.c.id == run_id).values(values))
 
 
-async def let_go(connection: AsyncConnection, owner: str, kept: Sequence[str]) -> None:
-    """Let go of what an owner holds, as it stands, but for some runs."""
+async def release_all(connection: AsyncConnection, owner: str, kept: Sequence[str]) -> None:
+    """Release every run of an owner as it stands, except those in `kept`."""
     change = update(runs).where(runs.c.owner == owner, runs.c.id.not_in(kept))
     await connection.execute(change.values(owner=None, lease_until=None))
 
@@ -205,17 +207,17 @@ async def page(
     return [to_entry(row) for row in found.mappings()]
 
 
-async def leave(connection: AsyncConnection, run_id: str, words: str, at: float) -> None:
-    """Settle the unsettled entries of a run that nobody takes further."""
+async def abandon_entries(connection: AsyncConnection, run_id: str, words: str, at: float) -> None:
+    """Give each unsettled entry of an abandoned run its last state."""
     after = -1
     while part := await page(connection, run_id, after, *UNSETTLED):
-        await put(connection, run_id, [entry.left(words, at) for entry in part])
+        await save_entries(connection, run_id, [entry.abandoned(words, at) for entry in part])
         after = part[-1].position
 
 
-async def write_line(connection: AsyncConnection, line: AuditRecord) -> None:
-    """Add a line to an audit trail."""
-    values = {name: getattr(line, name) for name in ("run_id", "at", "who", "what", "detail")}
+async def write_event(connection: AsyncConnection, event: AuditRecord) -> None:
+    """Add an event to the audit trail."""
+    values = {name: getattr(event, name) for name in ("run_id", "at", "who", "what", "detail")}
     await connection.execute(insert(audit).values(values))
 
 
@@ -226,14 +228,14 @@ async def trail(connection: AsyncConnection, run_id: str) -> list[AuditRecord]:
 
 
 async def durations_of(connection: AsyncConnection, origin: str, action: str) -> str | None:
-    """What was learnt, as text."""
+    """The learnt durations of an action at an origin, as JSON; None if there are none."""
     query = select(durations.c.text).where(*_learnt(origin, action))
     text: str | None = (await connection.execute(query)).scalar()
     return text
 
 
 async def put_durations(connection: AsyncConnection, origin: str, action: str, text: str) -> None:
-    """Keep what was learnt; the store's lock is held."""
+    """Replace the learnt durations; the caller holds the store's lock."""
     change = update(durations).where(*_learnt(origin, action)).values(text=text)
     if not (await connection.execute(change)).rowcount:
         values = {"origin": origin, "action": action, "text": text}

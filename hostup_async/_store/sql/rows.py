@@ -1,4 +1,4 @@
-"""Records to rows, and rows to records."""
+"""Records to rows and back."""
 
 import json
 from collections.abc import Mapping
@@ -16,7 +16,7 @@ _RUN: Final = [one.name for one in fields(RunRecord) if one.name != "counts"]
 
 
 def entry_row(run_id: str, entry: Entry) -> dict[str, Any]:
-    """An entry as parameters: the key's names apart. Written out, since it is the hot path."""
+    """An entry as the parameters of a statement. Written out, since it is the hot path."""
     return {
         "of_run": run_id,
         "at_position": entry.position,
@@ -43,13 +43,13 @@ def to_entry(row: RowMapping) -> Entry:
 
 
 def run_row(run: RunRecord) -> dict[str, Any]:
-    """The columns of a run, but for the counts."""
+    """The columns of a run without its counts."""
     values = {name: getattr(run, name) for name in _RUN}
     return values | {"action": run.action.value, "state": run.state.value}
 
 
 def to_run(row: RowMapping, counts: Mapping[str, int]) -> RunRecord:
-    """The run in a row, which may lack the long columns."""
+    """The run in a row; the long columns may be missing."""
     values: dict[str, Any] = {name: row[name] for name in _RUN if name in row}
     values["action"] = Action(values["action"])
     values["state"] = RunState(values["state"])
@@ -57,5 +57,5 @@ def to_run(row: RowMapping, counts: Mapping[str, int]) -> RunRecord:
 
 
 def to_audit(row: RowMapping) -> AuditRecord:
-    """The line of an audit trail in a row."""
+    """The audit event in a row."""
     return AuditRecord(row["run_id"], row["at"], row["who"], row["what"], row["detail"])

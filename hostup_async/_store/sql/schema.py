@@ -1,4 +1,4 @@
-"""The tables, and their version: the same on every engine."""
+"""The tables and their version, the same on every engine."""
 
 from typing import Final
 
@@ -22,8 +22,8 @@ from hostup_async._errors import StoreError
 VERSION: Final = 1
 metadata: Final = MetaData()
 
-# One row; who is about to write what others must not write meanwhile updates it first, which
-# keeps them waiting on every engine.
+# One row. A transaction that must exclude other writers updates it first: that makes them wait on
+# every engine.
 store: Final = Table(
     "hostup_store",
     metadata,
@@ -46,14 +46,14 @@ runs: Final = Table(
     Column("created_at", Float(53), nullable=False),
     Column("finished_at", Float(53)),
     Column("state", Text, nullable=False),
-    Column("counts", Text),  # JSON, once it is let go of
-    Column("last_sent_at", Float(53)),  # the latest of its entries, likewise
+    Column("counts", Text),  # JSON, once it is released
+    Column("last_sent_at", Float(53)),  # the latest of its entries, once it is released
     Column("owner", Text),
     Column("lease_until", Float(53)),
 )
 
-# No index but the key: a save touches one page, and what is asked across runs is asked of the
-# few that are open or ended within a cooldown.
+# No index but the key: a save touches one page, and a query across runs reads only the few that
+# are open or ended within a cooldown.
 entries: Final = Table(
     "hostup_entries",
     metadata,
@@ -96,7 +96,7 @@ LOCK: Final = update(store).values(version=store.c.version)
 
 
 def is_ready(connection: Connection) -> bool:
-    """Whether the tables are there; refuses those of a newer version.
+    """Whether the tables exist; refuses those of another version.
 
     Raises:
         StoreError: The tables are of a newer version, or the version's row is gone.
@@ -115,7 +115,7 @@ def is_ready(connection: Connection) -> bool:
 
 
 def create(connection: Connection) -> None:
-    """Create the tables, with others kept out; harmless where they are there by now."""
+    """Create the tables; harmless where another process has created them meanwhile."""
     metadata.create_all(connection)
     if connection.execute(select(store.c.version)).scalar() is None:
         connection.execute(insert(store).values(id=1, version=VERSION))

@@ -1,4 +1,4 @@
-"""All that is particular to SQLite: the file, its pragmas, and what its errors mean."""
+"""SQLite: the file, its pragmas, and what its errors mean."""
 
 import asyncio
 import os
@@ -15,36 +15,38 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from hostup_async._errors import ConfigurationError, StoreError
 from hostup_async._store.sql import schema
 
-# How long a writer waits for those of other processes; creating a run of 100,000 takes seconds.
+# Seconds that a writer waits for other processes; creating a run of 100,000 takes some.
 BUSY_SECONDS: Final = 20.0
-_RETRY_SECONDS: Final = 0.01
-_THREAD_SECONDS: Final = 5.0
+_RETRY_SECONDS: Final = 0.01  # between two tries to switch to the write-ahead log
+_THREAD_SECONDS: Final = 5.0  # the driver's thread ends in milliseconds; then it is a daemon
 _ADVICE: Final = {
     "SQLITE_FULL": "is full: make room on the disk, then resume the run.",
-    "SQLITE_BUSY": "is locked by another process for too long: let that end, then resume the run.",
-    "SQLITE_LOCKED": "is locked by another process for too long: let that end, and try again.",
+    "SQLITE_BUSY": "is locked by another process for too long: stop that process, then resume.",
+    "SQLITE_LOCKED": "is locked by another process for too long: stop that process, then resume.",
     "SQLITE_READONLY": "cannot be written: check the permissions of the file and its directory.",
     "SQLITE_CANTOPEN": "cannot be opened: check the permissions of the file and its directory.",
     "SQLITE_IOERR": "cannot be read or written: check the disk, then resume the run.",
     "SQLITE_CORRUPT": "is damaged: keep a copy of it, and restore a backup or use another file.",
-    "SQLITE_NOTADB": "is no SQLite database: name another file.",
+    "SQLITE_NOTADB": "is not an SQLite database: name another file.",
 }
 
 
 class SqliteFile:
-    """An SQLite database in a file, made with mode 0600 where it does not exist.
+    """An SQLite database in a file, created with mode 0600 where it does not exist.
 
     Args:
-        path: The file; its directory exists.
+        path: The file; its directory must exist.
 
     Raises:
-        ConfigurationError: No file can have that name.
+        ConfigurationError: A file cannot have that name.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         name = os.fspath(path)
         if not name or "\0" in name or name == ":memory:":
-            msg = f"No file for the store in {name!r}: name one, or pass store=None for memory."
+            msg = (
+                f"The store's file cannot be {name!r}: name a file, or pass store=None for memory."
+            )
             raise ConfigurationError(msg)
         self._path: Final = Path(name).absolute()
         self.name: Final = str(self._path)
@@ -54,12 +56,14 @@ class SqliteFile:
         """An engine whose writing transactions take the file's lock when they begin."""
         self._make_file()
         url = URL.create("sqlite+aiosqlite", database=str(self._path))
-        how = {
+        options = {
             "isolation_level": "IMMEDIATE",
             "timeout": BUSY_SECONDS,
             "async_creator_fn": self._connect,
         }
-        return create_async_engine(url, poolclass=NullPool, connect_args=how, hide_parameters=True)
+        return create_async_engine(
+            url, poolclass=NullPool, connect_args=options, hide_parameters=True
+        )
 
     def _connect(self, database: str, **options: Any) -> aiosqlite.Connection:  # noqa: ANN401 - the driver's
         connection = aiosqlite.connect(database, **options)
@@ -69,14 +73,14 @@ class SqliteFile:
         return connection
 
     async def settle(self) -> None:
-        """Wait until the thread of a connection that failed is gone: it still calls our loop."""
+        """Wait for the end of a failed connection's thread, which still calls our loop."""
         if self._thread is not None:
             await asyncio.to_thread(self._thread.join, _THREAD_SECONDS)
 
     def _make_file(self) -> None:
-        """Make the file, where it is missing; SQLite would let others read it.
+        """Create a missing file; SQLite itself would let other users read it.
 
-        One that exists is not opened here: closing it would undo this process's locks on it.
+        An existing file is not opened here: closing it would drop this process's POSIX locks on it.
         """
         try:
             os.close(os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
@@ -84,14 +88,14 @@ class SqliteFile:
             return
         except OSError as error:
             msg = (
-                f"The store {self.name} cannot be made ({error.strerror}): name a file that can "
+                f"The store {self.name} cannot be created ({error.strerror}): name a file that can "
                 "be written, in a directory that exists."
             )
             raise StoreError(msg) from error
 
     async def set_up(self, connection: AsyncConnection) -> None:
         """Set the pragmas, and create the tables in a file that has none."""
-        await self._log_ahead(connection)
+        await self._use_wal(connection)
         async with connection.begin():
             await connection.exec_driver_sql("PRAGMA synchronous=FULL")
             await connection.exec_driver_sql("PRAGMA foreign_keys=ON")
@@ -104,8 +108,8 @@ class SqliteFile:
             await connection.run_sync(schema.create)
 
     @staticmethod
-    async def _log_ahead(connection: AsyncConnection) -> None:
-        """Switch to the write-ahead log; here alone SQLite does not wait for others by itself."""
+    async def _use_wal(connection: AsyncConnection) -> None:
+        """Switch to the write-ahead log. SQLite does not wait for a lock here, so this retries."""
         give_up_at = time.monotonic() + BUSY_SECONDS
         while True:
             try:
@@ -134,7 +138,7 @@ class SqliteFile:
 
 
 def _code(error: SQLAlchemyError) -> str:
-    """SQLite's name of an error; empty where it is not SQLite's."""
+    """SQLite's name for an error; empty for an error that is not SQLite's."""
     cause = error.orig if isinstance(error, DBAPIError) else None
     code: str = getattr(cause, "sqlite_errorname", "")
     return code

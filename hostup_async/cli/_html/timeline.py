@@ -7,11 +7,11 @@ from typing import Final
 
 from attrs import frozen
 
-from hostup_async._store.records import AuditRecord, Entry, RunRecord
+from hostup_async._store.records import AuditEvent, AuditRecord, Entry, RunRecord
 from hostup_async.cli._html.text import members
 
-_OPENS: Final = frozenset({"stopped", "paused"})
-_CLOSES: Final = frozenset({"resumed", "unpaused", "abandoned"})
+_OPENS: Final = frozenset({AuditEvent.STOPPED, AuditEvent.PAUSED})
+_CLOSES: Final = frozenset({AuditEvent.RESUMED, AuditEvent.UNPAUSED, AuditEvent.ABANDONED})
 # A time without a send is worth showing when it is long for a person, in this run, and at its pace.
 _LEAST_SECONDS: Final = 1.0
 _LEAST_SHARE: Final = 0.02
@@ -137,7 +137,8 @@ def _until(line: AuditRecord, end: float) -> float:
 def _why(line: AuditRecord) -> str:
     detail = members(line.detail)
     why = next((detail[name] for name in ("why", "stopped", "reason") if detail.get(name)), None)
-    return f"{line.what}: {why}" if why else line.what
+    name = line.what.replace("_", " ")
+    return f"{name}: {why}" if why else name
 
 
 def _canary(run: RunRecord, sent: Sequence[float]) -> Iterator[Pause]:
