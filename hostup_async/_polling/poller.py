@@ -190,7 +190,7 @@ class Poller:
         return self._scheduler.decide(
             self._now(),
             rate=self._limiter.rate(kind),
-            tokens_idle=self._limiter.spare(kind, _EACH * (left + len(self._scheduler))),
+            tokens_idle=self._limiter.surplus(kind, _EACH * (left + len(self._scheduler))),
             sends_waiting=left,
             may_send=any(sender.waiting() for sender in senders),
         )
