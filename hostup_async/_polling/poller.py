@@ -194,7 +194,7 @@ class Poller:
         return self._scheduler.decide(
             self._now(),
             rate=self._limiter.rate(kind),
-            tokens_idle=self._limiter.spare(kind, needed),
+            tokens_idle=self._limiter.surplus(kind, needed),
             sends_waiting=left,
             may_send=any(sender.waiting() for sender in senders),
         )

@@ -8,11 +8,13 @@ from typing import ClassVar, Final
 from weakref import WeakValueDictionary
 
 from hostup_async._config import Seconds, seconds
+from hostup_async._errors import ConfigurationError
 from hostup_async._ratelimit.limiter import RateLimiter
 from hostup_async._ratelimit.limits import RateLimit
-from hostup_async._ratelimit.snapshot import BudgetSnapshot
+from hostup_async._ratelimit.snapshot import BudgetSnapshot, summarize
 
 DEFAULT_MAX_WAIT: Final = 900.0
+"""Seconds that a request may wait for a permit: a quarter of an hour, a usual window of limits."""
 
 
 class Budget:
@@ -21,6 +23,9 @@ class Budget:
     Args:
         limit: The limit, where you know it, or `RateLimit.UNLIMITED`; otherwise it is learnt
             from the API's answers.
+        read_limit: The limit of requests that only read (polls, status, lists), where you know
+            that they have one of their own. Actions then keep to `limit`, or it is learnt for
+            them. Without it, both share one limit until the API's 429s show that there are two.
         max_wait: How long one request may wait for a permit, in seconds; a wait that is known to
             be longer fails at once with `RateLimited`.
         clock: Where the time comes from, in seconds; for tests.
@@ -28,12 +33,14 @@ class Budget:
     Example:
         >>> Budget(RateLimit(100, 10), max_wait=60).snapshot().left
         100
+        >>> Budget(limit=RateLimit(60, 60), read_limit=RateLimit(600, 60)).snapshot().is_split
+        True
     """
 
     _shared: ClassVar[WeakValueDictionary[tuple[str, str], "Budget"]] = WeakValueDictionary()
     _shared_lock = threading.Lock()
-    # A forked child begins anew: the parent's requests are not its own, and no thread of the
-    # parent's may hold the lock, which nobody would ever release there.
+    # A forked child begins anew: the parent's requests are not its own. The lock is held across
+    # the fork: held by another thread, it would never be released in the child.
     os.register_at_fork(before=_shared_lock.acquire, after_in_parent=_shared_lock.release)
     os.register_at_fork(after_in_child=_shared.clear)
     os.register_at_fork(after_in_child=_shared_lock.release)
@@ -42,12 +49,21 @@ class Budget:
         self,
         limit: RateLimit | None = None,
         *,
+        read_limit: RateLimit | None = None,
         max_wait: Seconds = DEFAULT_MAX_WAIT,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        limits: dict[str, object] = {"limit": limit, "read_limit": read_limit}
+        for name, value in limits.items():
+            if value is not None and not isinstance(value, RateLimit):
+                msg = f"{name} must be a RateLimit, such as RateLimit(60, 60), not {value!r}."
+                raise ConfigurationError(msg)
         self._limiter: Final[RateLimiter] = RateLimiter(
-            limit, seconds(max_wait, name="max_wait"), clock
+            limit, seconds(max_wait, name="max_wait"), clock, read_limit=read_limit
         )
+
+    def __repr__(self) -> str:
+        return f"<Budget {summarize(self.snapshot())}>"
 
     @classmethod
     def shared(cls, origin: str, fingerprint: str) -> "Budget":

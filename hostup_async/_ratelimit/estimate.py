@@ -1,8 +1,26 @@
-"""What is believed of a rate limit that may show itself only by refusing. Pure: time is passed in.
+"""Estimates a rate limit that is announced only by 429 responses. Pure: the time is an argument.
 
-A refusal names the limit and the moment of the reset: the window is what lies between the first
-request of the window and that moment. What does not fit this picture, a token bucket or others
-who use the same key, shows as refusals that come early, and lowers what we allow ourselves.
+A 429 names the limit and the moment of the reset. The window is what lies between the first request
+of the server's window, which the ledger knows, and that moment. Where a 429 names no limit, the
+limit is what was accepted in the window. An estimate is `confirmed` once a window went by as
+expected; before that little is risked, in flight and at each opening.
+
+A 429 that comes although the estimate was kept has one of these causes, tried in this order
+(`learn_from_429`):
+
+1. another limit is named: it holds now, for the one believed was wrong or was changed;
+2. the server's own count had shown that others use the key: nothing to learn;
+3. we had asked for more than before: back to what went well, and wait longer before the next try;
+4. it comes at the opening of our window: the server's is longer, or the clocks jitter;
+5. it comes early: others use the key, or it is a token bucket. Allow ourselves less;
+6. it comes after a full window: a little less, or measure the window again.
+
+After a calm time `grow` asks for more, 1, 2, 4 ... requests a window, up to the limit and beyond:
+others may have gone, or the limit been raised, and no header need say so. This is AIMD with an
+exponential probe upwards, as in TCP. Units: seconds, requests, requests a window (`cap`).
+
+Rejected: a token bucket as the model, because HostUp's limit has a reset and so a window; keeping
+to such a limit by a rate loses the requests that a window allows at once.
 """
 
 from collections.abc import Sequence
@@ -15,54 +33,85 @@ from hostup_async._ratelimit.headers import RateLimitReading
 from hostup_async._ratelimit.limits import RateLimit
 
 _FIRST_IN_FLIGHT: Final = 8
+"""Requests in flight while nothing is confirmed. All of them may be refused at once when the limit
+is met, so finding it costs about this many 429s; fewer would leave the line idle."""
+
+_ACCEPTED_FOR_ONE_MORE: Final = 32
+"""One more may be in flight for each this many accepted: refusals stay near 3 % of what passed."""
+
 _SHORTEST_WINDOW: Final = 0.25
+"""Seconds. A shorter window cannot be told from the latency of the answers."""
+
 _TOO_SOON: Final = 2
+"""A 429 with at most this many accepted since we reopened the window shows that the server had not
+reopened it."""
+
 _EARLY: Final = 0.9
+"""A 429 with less than this part of the expected count comes early. Less strict than 1, as some of
+those in flight count on one side and not yet on the other."""
+
 _SHRINK: Final = 0.7
+"""The part of our share that is kept after an early 429: CUBIC's factor, gentler than halving."""
+
 _ENOUGH: Final = 5
+"""Accepted requests since the last 429 from which a rate can be measured: one off is then 20 %."""
+
 _SAFE: Final = 0.98
+"""The part of a measured rate that is used, since its measurement is off by about a request."""
+
 _MARGIN: Final = 0.02
-_CALM: Final = 30.0
-_CALM_WINDOWS: Final = 4
-_LONGEST_CALM: Final = 3600.0
+"""Seconds added to a confirmed window each time that it opened late: a usual jitter of answers."""
+
+_GROWTH_DELAY: Final = 30.0
+"""Seconds without a 429 before we ask for more: each try may cost a window's tail of 429s."""
+
+_GROWTH_DELAY_WINDOWS: Final = 4
+"""The same in windows, whichever is longer: with long windows 30 s prove nothing."""
+
+_LONGEST_GROWTH_DELAY: Final = 3600.0
+"""Seconds. The delay doubles with each try that failed, up to this."""
 
 
 @frozen(kw_only=True)
 class Observation:
-    """What the books say when an answer comes.
+    """What the ledger knows when an answer comes.
 
     Attributes:
         now: The moment of the answer.
         sent_at: When its request was sent.
         opened_at: When the first accepted request of the window was sent, None before any.
-        since_opening: Requests accepted since the window opened.
-        by_count: Whether it opened because we had counted it out, and not after a refusal.
-        since_429: Requests sent and accepted since the refusal before.
-        elapsed: Seconds since the refusal before, infinite for the first.
-        spent: When the requests were answered that count now, or lately where no window is known.
-        told_left: Requests left as a success said, infinite where none did.
+        accepted_since_opening: Requests accepted since the window opened.
+        opened_by_count: Whether it opened by our own count, and not after a 429.
+        accepted_since_429: Requests sent and accepted since the 429 before.
+        seconds_since_429: Seconds since the 429 before, infinite for the first.
+        spent: When the requests were answered that count now, or in the last minute where no
+            window is known.
+        server_remaining: Requests left by the server's own count, infinite where it tells none.
     """
 
     now: float
     sent_at: float
     opened_at: float | None
-    since_opening: int
-    by_count: bool
-    since_429: int
-    elapsed: float
+    accepted_since_opening: int
+    opened_by_count: bool
+    accepted_since_429: int
+    seconds_since_429: float
     spent: Sequence[float]
-    told_left: float
+    server_remaining: float
 
 
 class LimitEstimate:
     """A limit, as far as it is known.
 
+    Args:
+        given: The limit, where the user said it: then there is nothing to learn.
+
     Attributes:
-        given: Whether the user told it, so that there is nothing to learn.
+        given: Whether the user said it.
         limit: Requests a window as the API says, infinite where unknown.
         window: Its length in seconds, infinite where unknown.
         cap: Requests a window that we allow ourselves.
-        confirmed: Whether a window went by as believed; until then little is risked.
+        confirmed: Whether a window went by as estimated; until then little is risked.
     """
 
     def __init__(self, given: RateLimit | None = None) -> None:
@@ -72,11 +121,18 @@ class LimitEstimate:
         self.cap = self.limit
         self.confirmed = self.given
         self._margin = 0.0
-        self._calm = _CALM
+        self._growth_delay = _GROWTH_DELAY
         self._grows_at = inf
         self._step: float = 1
         self._grown_from = 0.0
-        self._kept_to: tuple[float, float, int] | None = None
+        # The rate measured at the last 429: window and time in seconds, accepted requests.
+        self._measured: tuple[float, float, int] | None = None
+
+    def __repr__(self) -> str:
+        if not self.is_known:
+            return f"<LimitEstimate {'unlimited' if self.given else 'unknown'}>"
+        state = "given" if self.given else "confirmed" if self.confirmed else "unconfirmed"
+        return f"<LimitEstimate {self.cap:g} of {self.limit:g} in {self.span:g} s, {state}>"
 
     @property
     def is_known(self) -> bool:
@@ -85,7 +141,7 @@ class LimitEstimate:
 
     @property
     def span(self) -> float:
-        """Seconds for which a request counts: the window, and what jitter has taught to add."""
+        """Seconds for which a request counts: the window and a margin for jitter."""
         return self.window + self._margin
 
     @property
@@ -97,25 +153,30 @@ class LimitEstimate:
 
     def most_in_flight(self, accepted: int) -> float:
         """How many may be in flight: what finding the limit may cost in refusals."""
-        return inf if self.confirmed else _FIRST_IN_FLIGHT + accepted // 32
+        return inf if self.confirmed else _FIRST_IN_FLIGHT + accepted // _ACCEPTED_FOR_ONE_MORE
 
     def grow(self, now: float) -> None:
-        """A window was used up without a refusal: after a long calm, ask for more each time.
-
-        Others may have gone, or the limit been raised, and no header may say so.
-        """
+        """Ask for more, if the growth delay is over: a window was used up without a 429."""
         if not self.confirmed or now < self._grows_at:
             return
         more = self.cap + self._step
         if self.cap < self.limit <= more:
             self.cap = self.limit
-            self._rest(now)
+            self._delay_growth(now)
         else:
             self._grown_from = self._grown_from or self.cap
             self.cap, self._step = more, 2 * self._step
 
-    def heard(self, reading: RateLimitReading, seen: Observation, *, news: bool) -> None:
-        """An answer that was no refusal names the limit; only `news` may raise a belief."""
+    def learn_from_headers(
+        self, reading: RateLimitReading, seen: Observation, *, news: bool
+    ) -> None:
+        """Learn from a success that names the limit.
+
+        Args:
+            reading: What its headers say.
+            seen: What the ledger knows.
+            news: Whether it was sent after the estimate was last lowered; only then is it raised.
+        """
         limit = reading.limit
         if self.given or not limit or reading.reset_after is None:
             return
@@ -124,20 +185,21 @@ class LimitEstimate:
         elif limit < self.limit or (news and limit > self.limit):
             self._believe(limit, self.window)
 
-    def limited(self, reading: RateLimitReading, seen: Observation) -> None:
-        """Learn from a refusal that came although we kept to what was believed."""
+    def learn_from_429(self, reading: RateLimitReading, seen: Observation) -> None:
+        """Learn from a 429 that came although the estimate was kept: see the top of the module."""
         limit = reading.limit or (self.limit if self.is_known else len(seen.spent))
         if self.given or not limit or reading.wait is None:
             return
-        self._kept_to = None
+        self._measured = None
         window = _measure(reading, seen, limit)
         if limit != self.limit:
             self._believe(limit, window)
-        elif seen.told_left < _EARLY * limit:
-            return  # no surprise: somebody else was quicker
+        elif seen.server_remaining < _EARLY * limit:
+            return  # expected: others use the key, and were quicker
         elif self._grown_from:
-            self.cap, self._calm = self._grown_from, min(2 * self._calm, _LONGEST_CALM)
-        elif seen.by_count and seen.since_opening <= _TOO_SOON:
+            self.cap = self._grown_from
+            self._growth_delay = min(2 * self._growth_delay, _LONGEST_GROWTH_DELAY)
+        elif seen.opened_by_count and seen.accepted_since_opening <= _TOO_SOON:
             self._lengthen(window, reading.wait + seen.now - (seen.opened_at or seen.now))
         elif len(seen.spent) < _EARLY * self.cap:
             self._came_early(window, seen)
@@ -145,26 +207,26 @@ class LimitEstimate:
             self._shrink(_SAFE, seen)
         else:
             self.window = window
-        self._rest(seen.now)
+        self._delay_growth(seen.now)
 
-    def _rest(self, now: float) -> None:
+    def _delay_growth(self, now: float) -> None:
         """Ask for no more for a while."""
         self._step, self._grown_from = 1, 0.0
-        self._grows_at = now + max(self._calm, _CALM_WINDOWS * self.window)
+        self._grows_at = now + max(self._growth_delay, _GROWTH_DELAY_WINDOWS * self.window)
 
-    def accepted_late(self) -> None:
-        """One more was accepted of those sent before the refusal."""
-        if self._kept_to is not None:
-            window, elapsed, accepted = self._kept_to
-            self._keep_to(window, elapsed, accepted + 1)
+    def count_late_success(self) -> None:
+        """One more was accepted that was sent before the 429: the measured rate was higher."""
+        if self._measured is not None:
+            window, seconds_since_429, accepted = self._measured
+            self._use_measured_rate(window, seconds_since_429, accepted + 1)
 
     def _believe(self, limit: float, window: float) -> None:
         self.limit = self.cap = limit
         self.window = window
-        self.confirmed, self._margin, self._calm = False, 0.0, _CALM
+        self.confirmed, self._margin, self._growth_delay = False, 0.0, _GROWTH_DELAY
 
     def _lengthen(self, window: float, at_most: float) -> None:
-        """The window did not open when it should have: it is longer, or the clocks jitter."""
+        """The window opened late: it is longer, or the clocks jitter."""
         if self.confirmed and window < self.window + 1:
             self._margin += _MARGIN
         else:
@@ -173,21 +235,21 @@ class LimitEstimate:
             self.confirmed = False
 
     def _came_early(self, window: float, seen: Observation) -> None:
-        """Others take a part, or it is a bucket: then what was accepted tells the true rate."""
-        if self.confirmed or seen.since_429 < _ENOUGH:
+        """Others use the key, or it is a bucket: then what was accepted tells its rate."""
+        if self.confirmed or seen.accepted_since_429 < _ENOUGH:
             self._shrink(_SHRINK, seen)
-        elif seen.elapsed < inf:
-            self._keep_to(window, seen.elapsed, seen.since_429)
+        elif seen.seconds_since_429 < inf:
+            self._use_measured_rate(window, seen.seconds_since_429, seen.accepted_since_429)
 
     def _shrink(self, factor: float, seen: Observation) -> None:
-        """Allow ourselves less, but no less than what went well since the refusal before."""
-        went_well = _SAFE * self.window * seen.since_429 / seen.elapsed
+        """Allow ourselves less, but no less than the rate that went well since the 429 before."""
+        went_well = _SAFE * self.window * seen.accepted_since_429 / seen.seconds_since_429
         self.cap = max(1, floor(max(factor * self.cap, min(went_well, self.cap - 1))))
 
-    def _keep_to(self, window: float, elapsed: float, accepted: int) -> None:
-        self._kept_to = window, elapsed, accepted
+    def _use_measured_rate(self, window: float, seconds_since_429: float, accepted: int) -> None:
+        self._measured = window, seconds_since_429, accepted
         window = max(window, 1.0)
-        allowed = min(_SAFE * window * accepted / elapsed, self.limit)
+        allowed = min(_SAFE * window * accepted / seconds_since_429, self.limit)
         self.cap = ceil(allowed)
         self.window = window * self.cap / allowed
 
@@ -195,8 +257,8 @@ class LimitEstimate:
 def _measure(reading: RateLimitReading, seen: Observation, limit: float) -> float:
     """The length of the window: from its first request to its announced end.
 
-    Announced moments are rounded up, mostly to a second, and most windows are whole seconds
-    long: so the whole seconds in what was measured are the window.
+    Announced moments are rounded up, mostly to a second, and most windows are whole seconds long:
+    so the whole seconds of what was measured are taken.
     """
     if reading.window:
         return reading.window

@@ -27,7 +27,7 @@ MAX_COUNT: Final = 1e15
 """Counts of requests above this are junk."""
 
 MAX_MEMBERS: Final = 16
-"""Members of a list, and parameters of a member, beyond this many are not looked at."""
+"""Members of a list, and parameters of a member, beyond this many are ignored."""
 
 _ROUNDING: Final = 2.0
 """Seconds that a moment and the `Date` it is counted from can add, in whole seconds both."""

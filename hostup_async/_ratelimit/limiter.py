@@ -1,7 +1,28 @@
-"""The gate before a limit: who may send, and when.
+"""The rate limiter: who may send, and when.
 
 A request takes a permit before it is sent and gives it back when it is over, with what its answer
-said of the limit. Tasks of several event loops, in several threads, may share one gate.
+said of the limit. Tasks of several event loops, in several threads, share one limiter.
+
+How a permit is granted, the cheapest way first:
+
+1. It was granted in advance: popped without a lock (see `queue`).
+2. The ledger has room and nothing is queued: taken under the lock.
+3. The request is queued. `_grant_to_waiters` gives permits to those in front for as long as the
+   ledger has room; it runs after every event that may make room: an answer that brings news, a
+   refund, a cancelled waiter, a new one, a timer. A plain answer runs it only where an answer can
+   make room at all, which `is_timed` says.
+
+Invariants, all kept under one lock but for the first way above:
+
+- Each permit counts as in flight in one ledger from its grant until it is given back.
+- First come, first served within a class of requests, classes offset by `AGING_SECONDS`: a newcomer
+  is queued wherever anything waits, so none overtakes.
+- While anything waits, every event loop that has a waiter has a timer for the next moment at which
+  the ledger opens or a waiter's time is over.
+- Between a 429 and the end of its pause nothing is granted, not even to find out more.
+
+A wait that is known to exceed what a request allows fails at once, when it is queued or when a 429
+makes it known.
 """
 
 import threading
@@ -10,38 +31,54 @@ from math import inf
 from typing import Final
 
 from hostup_async._errors import RateLimited
-from hostup_async._ratelimit.headers import EMPTY, RateLimitReading
+from hostup_async._ratelimit.headers import RateLimitReading
 from hostup_async._ratelimit.ledger import Ledger
 from hostup_async._ratelimit.limits import RateLimit, RequestClass
-from hostup_async._ratelimit.queue import Permit, Waiter, WaitQueue
-from hostup_async._ratelimit.snapshot import BudgetSnapshot, take_snapshot
-from hostup_async._ratelimit.timer import Deadlines, LoopTimer
-from hostup_async._ratelimit.trial import SHORTEST_TRIED, TRIED_FOR, Trial, kinds_on
+from hostup_async._ratelimit.named_limits import NamedLimits
+from hostup_async._ratelimit.queue import Deadlines, Permit, Waiter, WaitQueue
+from hostup_async._ratelimit.snapshot import BudgetSnapshot, summarize, take_snapshot
+from hostup_async._ratelimit.timer import LoopTimer, LoopTimers
 
 OnWait = Callable[[BudgetSnapshot], None]
 
+_ACTIONS: Final = frozenset({RequestClass.ACTION})
+_READS: Final = frozenset(RequestClass) - _ACTIONS
+
 
 class RateLimiter:
-    """Permits, queues, and one timer.
+    """Grants permits for the limit of one API key, or for its two limits.
 
     Args:
-        limit: The limit, where it is known.
-        max_wait: How long a request may wait, in seconds, where it does not say.
-        clock: Where the time comes from.
+        limit: The limit, where it is known; with `read_limit`, that of actions.
+        max_wait: How long a request may wait where it does not say, in seconds.
+        clock: Where the time comes from, in seconds.
+        read_limit: The limit of requests that only read, where it is known to be one of its own.
     """
 
     def __init__(
-        self, limit: RateLimit | None, max_wait: float, clock: Callable[[], float]
+        self,
+        limit: RateLimit | None,
+        max_wait: float,
+        clock: Callable[[], float],
+        *,
+        read_limit: RateLimit | None = None,
     ) -> None:
         self.max_wait: Final = max_wait
         self._clock = clock
         self._lock = threading.RLock()
-        lane = WaitQueue(Ledger(limit))
-        self._lanes = dict.fromkeys(RequestClass, lane)
         self._deadlines: Final = Deadlines()
-        self._alarm: LoopTimer | None = None
-        self._trial: Trial | None = None
-        self._try_from = -inf if limit is None else inf
+        self._timers: Final = LoopTimers(clock, self._on_timer)
+        queue = WaitQueue(Ledger(limit), self, clock)
+        self._queues = dict.fromkeys(RequestClass, queue)
+        if read_limit is not None:
+            reads = WaitQueue(Ledger(read_limit), self, clock)
+            self._queues |= dict.fromkeys(_READS, reads)
+        # None where there is nothing to find out: the user said it, or two limits were found.
+        is_unknown = limit is None and read_limit is None
+        self._named_limits = NamedLimits() if is_unknown else None
+
+    def __repr__(self) -> str:
+        return f"<RateLimiter {summarize(self.snapshot())}>"
 
     async def acquire(
         self,
@@ -55,82 +92,82 @@ class RateLimiter:
 
         Args:
             kind: What the request is for.
-            max_wait: How long at most, in seconds, instead of the gate's own bound; 0.0 is not
+            max_wait: How long at most, in seconds, instead of the limiter's own bound; 0.0 is not
                 to wait at all.
             since: When the request first asked, so that one that was refused keeps its place.
-            on_wait: Told, once, where the request has to queue.
+            on_wait: Called once with the reason, where the request has to queue.
 
         Raises:
             RateLimited: The wait is, or turns out to be, longer; nothing was sent.
         """
-        lane, now = self._lanes[kind], self._clock()
-        try:
-            lane.credits.pop()
-        except IndexError:
-            pass
-        else:
-            return Permit(lane, now, kind, self._release)
+        permit = self._queues[kind].try_take(kind)
+        if permit is not None:
+            return permit
         with self._lock:
-            lane = self._lanes[kind]
-            if lane.take(now):
-                return Permit(lane, now, kind, self._release)
-            waiter = self._queue(lane, kind, now, since, max_wait)
+            queue, now = self._queues[kind], self._clock()
+            permit = queue.take(kind, now)
+            if permit is not None:
+                return permit
+            longest = self.max_wait if max_wait is None else max_wait
+            waiter = self._enqueue(queue, kind, now, now if since is None else since, longest)
         return await self._wait(waiter, on_wait)
 
-    def _release(
+    def release(
         self, permit: Permit, sends: int, reading: RateLimitReading, *, throttled: bool
     ) -> float | None:
-        """Take a permit back; see `Permit.spend`."""
-        queue = permit.queue
-        if sends == 1 and reading is EMPTY and not throttled and self._trial is None:
-            queue.done.append((permit.granted_at, self._clock()))
-            if queue.waiting and not queue.is_timed:
-                with self._lock:
-                    self._pump(self._clock())
-            return None
+        """Take a permit back whose answer may change who may go at all; see `Permit.spend`."""
         with self._lock:
-            return self._learn(permit, sends, reading, throttled=throttled)
+            now, pause = self._clock(), None
+            if throttled:
+                pause = self._record_429(permit, reading, now)
+            elif sends:
+                permit.queue.ledger.record_success(now, permit.granted_at, sends, reading)
+            else:
+                permit.queue.ledger.in_flight -= 1
+            self._grant_to_waiters(now)
+            return pause
 
     def rate(self, kind: RequestClass = RequestClass.ACTION) -> float | None:
         """Requests a second that can be kept up; None where unknown, infinite without a limit."""
-        return self._lanes[kind].ledger.belief.rate
-
-    def spare(self, kind: RequestClass = RequestClass.ACTION, wanted: float = inf) -> float:
-        """Permits left over at an even rate, see `Ledger.spare`; infinite without a known limit."""
-        lane = self._lanes[kind]
-        if lane.waiting or not lane.ledger.belief.is_known:
-            return 0.0 if lane.waiting else inf
         with self._lock:
-            lane.settle()
-            return lane.ledger.spare(self._clock(), wanted)
+            return self._queues[kind].ledger.estimate.rate
+
+    def surplus(self, kind: RequestClass = RequestClass.ACTION, wanted: float = inf) -> float:
+        """Permits left over at an even rate, see `Ledger.surplus`; infinite without a known limit.
+
+        0.0 where requests wait.
+        """
+        with self._lock:
+            queue = self._queues[kind]
+            if queue.waiting:
+                return 0.0
+            ledger = queue.ledger
+            return ledger.surplus(self._clock(), wanted) if ledger.estimate.is_known else inf
 
     def snapshot(self) -> BudgetSnapshot:
-        """Where the gate stands, and why requests wait."""
+        """Where the limiter stands, and why requests wait."""
         with self._lock:
-            lanes = self._every_lane()
-            for lane in lanes:
-                lane.settle()
-            return take_snapshot(lanes, self._clock())
+            return take_snapshot(self._distinct_queues(), self._clock())
 
-    def _every_lane(self) -> list[WaitQueue]:
-        return list(dict.fromkeys(self._lanes.values()))
+    def grant_to_waiters(self) -> None:
+        """Let those go that may."""
+        with self._lock:
+            self._grant_to_waiters(self._clock())
 
-    def _queue(
-        self,
-        lane: WaitQueue,
-        kind: RequestClass,
-        now: float,
-        since: float | None,
-        max_wait: float | None,
+    def _distinct_queues(self) -> list[WaitQueue]:
+        return list(dict.fromkeys(self._queues.values()))
+
+    def _enqueue(
+        self, queue: WaitQueue, kind: RequestClass, now: float, since: float, longest: float
     ) -> Waiter:
-        longest = self.max_wait if max_wait is None else max_wait
-        wait = lane.ledger.wait_behind(lane.ahead_of(kind), now)
+        wait = queue.ledger.wait_behind(queue.ahead_of(kind), now)
         if longest <= 0 or wait > longest:
             raise _too_long(wait, longest)
-        waiter = Waiter(kind, now if since is None else since, now + longest)
-        lane.push(waiter)
-        self._deadlines.push(waiter, sum(lane.waiting for lane in self._every_lane()))
-        self._pump(now)
+        waiter = Waiter(kind, since, now + longest)
+        queue.push(waiter)
+        self._timers.add_waiter(waiter.loop)
+        self._deadlines.push(waiter, sum(one.waiting for one in self._distinct_queues()))
+        self._grant_to_waiters(now)
         return waiter
 
     async def _wait(self, waiter: Waiter, on_wait: OnWait | None) -> Permit:
@@ -143,129 +180,95 @@ class RateLimiter:
             raise
         if waiter.permit is None:
             with self._lock:
-                now, lane = self._clock(), self._lanes[waiter.kind]
-                wait = lane.ledger.wait_behind(lane.ahead_of(waiter.kind), now)
+                queue = self._queues[waiter.kind]
+                wait = queue.ledger.wait_behind(queue.ahead_of(waiter.kind), self._clock())
             raise _too_long(wait, None)
         return waiter.permit
 
     def _abandon(self, waiter: Waiter) -> None:
-        """A waiter leaves: also in the very tick of its grant, which it then gives back."""
+        """Remove a cancelled waiter. One that was granted a permit meanwhile gives it back."""
         with self._lock:
             if waiter.permit is not None:
                 waiter.permit.refund()
-            elif waiter.waits:
+            elif waiter.is_queued:
                 self._leave(waiter)
-            self._pump(self._clock())
+            self._grant_to_waiters(self._clock())
 
-    def _learn(
-        self, permit: Permit, sends: int, reading: RateLimitReading, *, throttled: bool
-    ) -> float | None:
-        """Give back a permit whose answer may change who may go at all."""
-        lane, granted_at, kind = permit.queue, permit.granted_at, permit.kind
-        now = self._clock()
-        trial, pause = self._trial, None
-        is_tried = trial is not None and trial.permit is permit
-        lane.settle()
-        if throttled:  # one that was sent to try is no second offence
-            pause = lane.ledger.limited(now, -inf if is_tried else granted_at, reading)
-            self._fail_hopeless(lane, now)
-        elif sends:
-            lane.ledger.answered(now, granted_at, sends, reading)
-        else:
-            lane.ledger.in_flight -= 1
-        if trial is not None and is_tried:
-            self._hear(trial, lane, now, passed=bool(sends and not throttled), sent=bool(sends))
-        elif pause is not None and pause >= SHORTEST_TRIED and now >= self._try_from:
-            self._trial = Trial(kind, now + pause)
-        self._pump(now)
+    def _record_429(self, permit: Permit, reading: RateLimitReading, now: float) -> float | None:
+        if self._named_limits is not None and reading.limit:
+            in_a_row = not permit.queue.ledger.accepted_since_429
+            is_action = permit.kind in _ACTIONS
+            if self._named_limits.differ(reading.limit, is_action=is_action, in_a_row=in_a_row):
+                self._split(permit)
+        pause = permit.queue.ledger.record_429(now, permit.granted_at, reading)
+        self._fail_hopeless(permit.queue, now)
         return pause
 
-    def _hear(self, trial: Trial, lane: WaitQueue, now: float, *, passed: bool, sent: bool) -> None:
-        trial.hear(passed=passed, sent=sent)
-        if trial.is_over:
-            self._trial, self._try_from = None, inf if trial.splits else now + TRIED_FOR
-            if trial.splits:
-                others = kinds_on(actions=not trial.limited_side)
-                self._lanes |= dict.fromkeys(others, lane.split(others))
+    def _split(self, permit: Permit) -> None:
+        """Give the side of this permit, which was refused, a ledger of its own.
 
-    def _pump(self, now: float) -> None:
-        """Grant to those in front for as long as their ledger allows, then set the timer."""
-        for lane in self._every_lane():
-            if not lane.waiting:
+        The other side keeps the one that was learnt so far. A pause holds for both.
+        """
+        kinds = _ACTIONS if permit.kind in _ACTIONS else _READS
+        ledger = permit.queue.ledger
+        own = Ledger(paused_until=ledger.paused_until)
+        ledger.in_flight, own.in_flight = ledger.in_flight - 1, 1
+        permit.queue = permit.queue.split(kinds, own)
+        self._queues |= dict.fromkeys(kinds, permit.queue)
+        self._named_limits = None
+
+    def _grant_to_waiters(self, now: float) -> None:
+        for queue in self._distinct_queues():
+            if not queue.waiting:
                 continue
-            lane.is_timed = False  # before: what ends from now on, on any thread, pumps again
-            lane.settle()
-            free = lane.ledger.free(now)
-            while free >= 1 and (waiter := lane.head()) is not None:
-                free -= self._grant(lane, waiter, now) is not None
-        if self._trial is not None:
-            self._try_one(self._trial, now)
-        self._set_timer(now)
+            queue.is_timed = False  # before settling: what ends from now on comes here again
+            available = queue.ledger.available(now)
+            while available >= 1 and (waiter := queue.head()) is not None:
+                available -= self._grant(queue, waiter, now)
+        self._arm_timers(now)
 
-    def _grant(self, lane: WaitQueue, waiter: Waiter, now: float) -> Permit | None:
+    def _grant(self, queue: WaitQueue, waiter: Waiter, now: float) -> bool:
+        """Whether the waiter took the permit: one whose loop is closed never will."""
         self._leave(waiter)
-        if not waiter.call(waiter.wake):
-            return None
-        waiter.permit = Permit(lane, now, waiter.kind, self._release)
-        lane.ledger.in_flight += 1
-        return waiter.permit
-
-    def _try_one(self, trial: Trial, now: float) -> None:
-        lane, side = self._lanes[RequestClass.ACTION], trial.next_side(now)
-        if now >= trial.until:
-            self._trial = None
-        elif side is not None:
-            kinds = kinds_on(actions=side)
-            first = min((one for one in lane.everyone() if one.kind in kinds), default=None)
-            trial.permit = self._grant(lane, first, now) if first is not None else None
+        if not waiter.wake():
+            return False
+        waiter.permit = Permit(queue, now, waiter.kind)
+        queue.ledger.in_flight += 1
+        return True
 
     def _leave(self, waiter: Waiter) -> None:
-        self._lanes[waiter.kind].leave(waiter)
-        if self._alarm is not None and waiter is self._alarm.host:
-            self._alarm.stop()  # its loop may be closing, and the timer with it
-            self._alarm = None
+        self._queues[waiter.kind].leave(waiter)
+        self._timers.remove_waiter(waiter.loop)
 
     def _fail(self, waiter: Waiter) -> None:
         """Wake a waiter without a permit: it has waited as long as it may, or would have to."""
         self._leave(waiter)
-        waiter.call(waiter.wake)
+        waiter.wake()
 
-    def _fail_hopeless(self, lane: WaitQueue, now: float) -> None:
-        opens_at = max(lane.ledger.opens_at(now), lane.ledger.paused_until)
+    def _fail_hopeless(self, queue: WaitQueue, now: float) -> None:
+        ledger = queue.ledger
+        opens_at = max(ledger.opens_at(now), ledger.paused_until)
         if opens_at < inf:
-            for waiter in lane.everyone():
+            for waiter in queue.waiters():
                 if waiter.expires_at < opens_at:
                     self._fail(waiter)
 
-    def _set_timer(self, now: float) -> None:
-        """One timer, on the loop of one that is in front and so has most to gain from it."""
-        for lane in self._every_lane():
-            while (host := lane.head()) is not None:
-                opens_at = lane.ledger.opens_at(now)
-                lane.is_timed = opens_at < inf
-                due = min(opens_at, self._deadlines.next())
-                if self._alarm is not None and self._alarm.due <= due:
-                    break
-                if self._arm(host, due, now):
-                    break
-                self._leave(host)
+    def _arm_timers(self, now: float) -> None:
+        due = self._deadlines.next()
+        for queue in self._distinct_queues():
+            if queue.waiting:
+                opens_at = queue.ledger.opens_at(now)
+                queue.is_timed = opens_at < inf
+                due = min(due, opens_at)
+        self._timers.arm(due)
 
-    def _arm(self, host: Waiter, due: float, now: float) -> bool:
-        """Whether the host's loop still runs, and so will call."""
-        if self._alarm is not None:
-            self._alarm.stop()
-        self._alarm = LoopTimer(host, due)
-        return self._alarm.start(max(0.0, due - now), self._on_alarm)
-
-    def _on_alarm(self, alarm: LoopTimer) -> None:
+    def _on_timer(self, timer: LoopTimer) -> None:
         with self._lock:
-            if alarm is not self._alarm:
-                return
-            self._alarm = None
+            timer.due = inf
             now = self._clock()
             for waiter in self._deadlines.passed(now):
                 self._fail(waiter)
-            self._pump(now)
+            self._grant_to_waiters(now)
 
 
 def _too_long(wait: float, longest: float | None) -> RateLimited:

@@ -22,7 +22,7 @@ def _at_least_one(_: object, __: object, value: Any) -> None:  # noqa: ANN401 - 
 
 @frozen
 class RateLimit:
-    """A limit that you know: so many requests in any window of so many seconds.
+    """A limit that you know: at most `requests` in any window of `window` seconds.
 
     Example:
         >>> RateLimit(600, 60)
@@ -43,26 +43,25 @@ with validators.disabled():
 class RequestClass(StrEnum):
     """What a request is for, from the most urgent to the least."""
 
-    CONTROL = "control"
     ACTION = "action"
     POLL = "poll"
     PREFLIGHT = "preflight"
 
 
 AGING_SECONDS: Final = {
-    RequestClass.CONTROL: 0.0,
-    RequestClass.ACTION: 5.0,
-    RequestClass.POLL: 10.0,
-    RequestClass.PREFLIGHT: 30.0,
+    RequestClass.ACTION: 0.0,
+    RequestClass.POLL: 5.0,
+    RequestClass.PREFLIGHT: 25.0,
 }
-"""Who queued first goes first, as if a class had queued so many seconds later: none starves."""
+"""Requests go in the order in which they queued, but each class as if it had queued this many
+seconds later. So an action passes polls that queued less than 5 s before it, and none starves."""
 
 
 class WaitReason(StrEnum):
     """Why requests wait for a permit."""
 
     NONE = "none"
-    """They do not."""
+    """Nothing waits."""
     LIMITED = "limited"
     """The API answered one with 429, and said for how long."""
     USED_UP = "used_up"

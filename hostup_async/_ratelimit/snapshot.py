@@ -5,6 +5,7 @@ from math import inf
 
 from attrs import frozen
 
+from hostup_async._ratelimit.ledger import Ledger
 from hostup_async._ratelimit.limits import WaitReason
 from hostup_async._ratelimit.queue import WaitQueue
 
@@ -23,8 +24,9 @@ class BudgetSnapshot:
         window: Seconds of a window, None where unknown.
         share: The part of the limit that we allow ourselves, from 0 to 1: others may use the key.
         limited: How often the API answered with 429.
-        is_split: Whether actions and reads turned out to have limits of their own; the fields
-            above then tell of the one that makes requests wait longer.
+        is_split: Whether actions and reads have limits of their own, as you said with
+            `read_limit` or as the API's 429s showed. The fields on the wait and on the limit then
+            describe the one that makes requests wait longer.
     """
 
     in_flight: int
@@ -64,30 +66,37 @@ class BudgetSnapshot:
         return f"{self.limit} requests in {self.window:g} s are"
 
 
-def take_snapshot(lanes: Sequence[WaitQueue], now: float) -> BudgetSnapshot:
-    """What the lanes show, the slowest one's limit in front."""
-    lane = max(lanes, key=lambda one: (one.waiting > 0, one.ledger.wait_behind(0, now)))
-    ledger, belief = lane.ledger, lane.ledger.belief
-    free = ledger.free(now)
-    queued = sum(one.waiting for one in lanes)
+def take_snapshot(queues: Sequence[WaitQueue], now: float) -> BudgetSnapshot:
+    """What the queues show, with the limit in front that makes requests wait longest."""
+    ledgers = {queue: queue.ledger for queue in queues}
+    queue = max(queues, key=lambda one: (one.waiting > 0, ledgers[one].wait_behind(0, now)))
+    ledger, estimate = ledgers[queue], ledgers[queue].estimate
+    available = ledger.available(now)
     return BudgetSnapshot(
-        in_flight=sum(one.ledger.in_flight for one in lanes),
-        queued=queued,
-        reason=_reason(lane, now, free),
-        wait=0.0 if free >= 1 else ledger.wait_behind(0, now),
-        left=max(0, int(free)) if belief.is_known else None,
-        limit=int(belief.limit) if belief.is_known else None,
-        window=belief.window if belief.is_known else None,
-        share=min(1.0, belief.cap / belief.limit) if belief.is_known else 1.0,
-        limited=sum(one.ledger.limited_count for one in lanes),
-        is_split=len(lanes) > 1,
+        in_flight=sum(one.in_flight for one in ledgers.values()),
+        queued=sum(one.waiting for one in queues),
+        reason=_reason(ledger, now, available),
+        wait=0.0 if available >= 1 else ledger.wait_behind(0, now),
+        left=max(0, int(available)) if estimate.is_known else None,
+        limit=int(estimate.limit) if estimate.is_known else None,
+        window=estimate.window if estimate.is_known else None,
+        share=min(1.0, estimate.cap / estimate.limit) if estimate.is_known else 1.0,
+        limited=sum(one.throttled_count for one in ledgers.values()),
+        is_split=len(queues) > 1,
     )
 
 
-def _reason(lane: WaitQueue, now: float, free: float) -> WaitReason:
-    if now < lane.ledger.paused_until:
+def summarize(snapshot: BudgetSnapshot) -> str:
+    """The state in a few words, for a `repr`."""
+    known = snapshot.limit is not None
+    limit = f"{snapshot.left} of {snapshot.limit} left" if known else "no limit known"
+    return f"{limit}, {snapshot.in_flight} in flight, {snapshot.queued} queued"
+
+
+def _reason(ledger: Ledger, now: float, available: float) -> WaitReason:
+    if now < ledger.paused_until:
         return WaitReason.LIMITED
-    if free >= 1:
+    if available >= 1:
         return WaitReason.NONE
-    is_counted = lane.ledger.opens_at(now) < inf
+    is_counted = ledger.opens_at(now) < inf
     return WaitReason.USED_UP if is_counted else WaitReason.LEARNING

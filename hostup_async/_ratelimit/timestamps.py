@@ -10,7 +10,7 @@ from email.utils import parsedate_to_datetime
 from typing import Final
 
 MAX_TEXT: Final = 128
-"""Longest text looked at, in characters; the longest JavaScript date has about 80."""
+"""Longest text that is read, in characters; the longest JavaScript date has about 80."""
 
 MAX_DELTA: Final = 1e8
 """Numbers below this (3.2 years) are waits in seconds, from here on they are moments."""

@@ -13,7 +13,7 @@ from hostup_async._ratelimit.headers import RateLimitReading
 from hostup_async._ratelimit.limiter import RateLimiter
 from hostup_async._ratelimit.limits import RequestClass
 
-CONTROL, ACTION, POLL, PREFLIGHT = RequestClass
+ACTION, POLL, PREFLIGHT = RequestClass
 
 
 @pytest.fixture
@@ -21,7 +21,7 @@ def anyio_backend() -> tuple[str, dict[str, Any]]:
     return VIRTUAL
 
 
-def make_gate(limit: RateLimit | None = None, **options: Any) -> RateLimiter:
+def make_limiter(limit: RateLimit | None = None, **options: Any) -> RateLimiter:
     return Budget(limit, clock=lambda: asyncio.get_running_loop().time(), **options)._limiter
 
 
@@ -38,19 +38,19 @@ async def take(
     return now()
 
 
-async def be_limited(limiter: RateLimiter, wait: float, limit: int = 10) -> float | None:
+async def be_refused(limiter: RateLimiter, wait: float, limit: int = 10) -> float | None:
     return (await limiter.acquire()).spend(throttled=True, reading=named(limit, wait))
 
 
 async def test_a_known_limit_is_kept_and_the_order_too() -> None:
-    limiter, order = make_gate(RateLimit(3, 10)), list[int]()
+    limiter, order = make_limiter(RateLimit(3, 10)), list[int]()
     moments = await asyncio.gather(*(take(limiter, order, n) for n in range(8)))
     assert order == list(range(8))
     assert moments == [0, 0, 0, 10, 10, 10, 20, 20]
 
 
 async def test_newcomers_do_not_overtake() -> None:
-    limiter, order = make_gate(RateLimit(1, 10)), list[int]()
+    limiter, order = make_limiter(RateLimit(1, 10)), list[int]()
     tasks = [asyncio.create_task(take(limiter, order, n)) for n in range(3)]
     await asyncio.sleep(10)
     tasks.append(asyncio.create_task(take(limiter, order, 3)))
@@ -59,23 +59,23 @@ async def test_newcomers_do_not_overtake() -> None:
 
 
 async def test_the_more_urgent_go_first_and_none_starves() -> None:
-    limiter, order = make_gate(RateLimit(1, 4)), list[str]()
+    limiter, order = make_limiter(RateLimit(1, 4)), list[str]()
     await take(limiter, order, "first")
     tasks = [
         asyncio.create_task(take(limiter, order, str(kind), kind))
-        for kind in (PREFLIGHT, POLL, ACTION, CONTROL)
+        for kind in (PREFLIGHT, POLL, ACTION)
     ]
     for _ in range(20):
         await asyncio.sleep(4)
         tasks.append(asyncio.create_task(take(limiter, order, "newer action")))
     await asyncio.gather(*tasks)
-    assert order[1:3] == ["control", "action"]
-    assert order.index("poll") == 4  # the newer actions of 5 seconds later wait behind it
-    assert 4 < order.index("preflight") < 12
+    assert order[1] == "action"
+    assert order.index("poll") == 3  # the newer actions of 5 seconds later wait behind it
+    assert 3 < order.index("preflight") < 11
 
 
 async def test_one_that_was_limited_keeps_its_place() -> None:
-    limiter, order = make_gate(RateLimit(1, 10)), list[str]()
+    limiter, order = make_limiter(RateLimit(1, 10)), list[str]()
     await take(limiter, order, "first")
     await asyncio.sleep(1)
     others = [asyncio.create_task(take(limiter, order, "later")) for _ in range(3)]
@@ -85,8 +85,8 @@ async def test_one_that_was_limited_keeps_its_place() -> None:
 
 
 async def test_a_429_pauses_everyone_until_the_named_moment() -> None:
-    limiter = make_gate()
-    assert await be_limited(limiter, 17.0) == 17
+    limiter = make_limiter()
+    assert await be_refused(limiter, 17.0) == 17
     snapshot = limiter.snapshot()
     assert (snapshot.reason, snapshot.wait, snapshot.limited) == (WaitReason.LIMITED, 17, 1)
     assert snapshot.paused
@@ -95,8 +95,31 @@ async def test_a_429_pauses_everyone_until_the_named_moment() -> None:
     assert order == list(range(5))
 
 
+@pytest.mark.parametrize("kind", RequestClass)
+async def test_nothing_is_sent_between_a_429_and_the_end_of_its_pause(kind: RequestClass) -> None:
+    limiter = make_limiter()
+    earlier = [await limiter.acquire(one) for one in RequestClass]
+    sends = list[float]()
+
+    async def keep_sending(one: RequestClass) -> None:
+        while now() < 60:
+            permit = await limiter.acquire(one)
+            sends.append(now())
+            await asyncio.sleep(0.05)
+            permit.spend()
+
+    (await limiter.acquire(kind)).spend(named(10, 20.0), throttled=True)
+    senders = [asyncio.create_task(keep_sending(one)) for one in RequestClass for _ in range(3)]
+    await asyncio.sleep(5)
+    for permit in earlier:  # what was sent before may say anything: accepted, refused, not sent
+        permit.spend(named(10, 2.0), throttled=permit.kind is kind, sends=permit.kind is not POLL)
+    await asyncio.gather(*senders)
+    assert min(sends) == 20
+    assert len(sends) > 9
+
+
 async def test_200_answers_of_429_are_one_pause_that_is_extended_at_most() -> None:
-    limiter = make_gate(RateLimit.UNLIMITED)
+    limiter = make_limiter(RateLimit.UNLIMITED)
     permits = [await limiter.acquire() for _ in range(200)]
     pauses = [
         permit.spend(throttled=True, reading=named(100, wait))
@@ -108,8 +131,8 @@ async def test_200_answers_of_429_are_one_pause_that_is_extended_at_most() -> No
 
 
 async def test_after_a_pause_one_goes_first_and_not_a_herd() -> None:
-    limiter = make_gate()
-    await be_limited(limiter, 5.0, limit=100)
+    limiter = make_limiter()
+    await be_refused(limiter, 5.0, limit=100)
     waiting = [asyncio.create_task(limiter.acquire()) for _ in range(200)]
     await asyncio.sleep(6)
     assert sum(task.done() for task in waiting) == 1
@@ -121,22 +144,22 @@ async def test_after_a_pause_one_goes_first_and_not_a_herd() -> None:
 
 
 async def test_what_is_left_over_counts_until_the_window_has_moved_on() -> None:
-    limiter, order = make_gate(RateLimit(100, 10)), list[int]()
-    assert limiter.spare() == 100
+    limiter, order = make_limiter(RateLimit(100, 10)), list[int]()
+    assert limiter.surplus() == 100
     for pause in (9.0, 0.5):
         for number in range(45):
             await take(limiter, order, number)
         await asyncio.sleep(pause)
     # 45 return in half a second, and an even rate takes 95 until the others do.
-    assert limiter.spare() == pytest.approx(10 + 45 - 95, abs=5)
+    assert limiter.surplus() == pytest.approx(10 + 45 - 95, abs=5)
     await asyncio.sleep(0.5)
-    assert limiter.spare() == pytest.approx(55 - 90)
-    assert limiter.spare(wanted=20) == pytest.approx(55 - 20)
-    assert make_gate().spare() == inf
+    assert limiter.surplus() == pytest.approx(55 - 90)
+    assert limiter.surplus(wanted=20) == pytest.approx(55 - 20)
+    assert make_limiter().surplus() == inf
 
 
 async def test_requests_in_flight_are_few_until_the_limit_is_known() -> None:
-    limiter = make_gate()
+    limiter = make_limiter()
     waiting = [asyncio.create_task(limiter.acquire()) for _ in range(100)]
     await asyncio.sleep(0)
     assert sum(task.done() for task in waiting) == 8
@@ -148,7 +171,7 @@ async def test_requests_in_flight_are_few_until_the_limit_is_known() -> None:
 
 
 async def test_a_429_without_a_moment_pauses_30_seconds_and_then_twice_as_long() -> None:
-    limiter = make_gate()
+    limiter = make_limiter()
     waits: list[float | None] = []
     for _ in range(3):
         waits.append((await limiter.acquire()).spend(throttled=True))
@@ -159,11 +182,11 @@ async def test_a_429_without_a_moment_pauses_30_seconds_and_then_twice_as_long()
 
 
 async def test_a_429_that_says_now_is_not_tried_in_a_tight_loop() -> None:
-    assert await be_limited(make_gate(), 0.0) == 0.1
+    assert await be_refused(make_limiter(), 0.0) == 0.1
 
 
 async def test_the_headers_of_a_success_are_kept_to() -> None:
-    limiter, order = make_gate(), list[int]()
+    limiter, order = make_limiter(), list[int]()
     reading = RateLimitReading(limit=10, remaining=2, reset_after=30.0)
     (await limiter.acquire()).spend(reading=reading)
     assert limiter.snapshot().left == 2
@@ -171,15 +194,15 @@ async def test_the_headers_of_a_success_are_kept_to() -> None:
 
 
 async def test_retry_after_a_million_fails_at_once_and_says_so() -> None:
-    limiter = make_gate(max_wait=60)
-    await be_limited(limiter, 1_000_000.0)
+    limiter = make_limiter(max_wait=60)
+    await be_refused(limiter, 1_000_000.0)
     with pytest.raises(RateLimited, match="1000000 s") as caught:
         await limiter.acquire()
     assert (now(), caught.value.retry_after) == (0, 1_000_000)
 
 
 async def test_a_429_wakes_those_for_whom_it_is_hopeless() -> None:
-    limiter = make_gate()
+    limiter = make_limiter()
     permits = [await limiter.acquire() for _ in range(8)]
     patient, hasty = (
         asyncio.create_task(limiter.acquire(max_wait=wait)) for wait in (2_000_000, 50)
@@ -194,7 +217,7 @@ async def test_a_429_wakes_those_for_whom_it_is_hopeless() -> None:
 
 
 async def test_nobody_waits_longer_than_allowed() -> None:
-    limiter = make_gate(RateLimit(1, 10))
+    limiter = make_limiter(RateLimit(1, 10))
     waits = [asyncio.create_task(limiter.acquire(max_wait=25)) for _ in range(2)]
     for task in waits:
         (await asyncio.gather(task))[0].spend()
@@ -206,7 +229,7 @@ async def test_nobody_waits_longer_than_allowed() -> None:
 
 
 async def test_a_wait_of_zero_is_no_wait() -> None:
-    limiter = make_gate(RateLimit(1, 10))
+    limiter = make_limiter(RateLimit(1, 10))
     held = await limiter.acquire(max_wait=0.0)
     with pytest.raises(RateLimited):
         await limiter.acquire(max_wait=0.0)
@@ -215,7 +238,7 @@ async def test_a_wait_of_zero_is_no_wait() -> None:
 
 
 async def test_a_place_too_far_behind_fails_at_once_with_the_computed_wait() -> None:
-    limiter, order = make_gate(RateLimit(10, 10), max_wait=1000), list[int]()
+    limiter, order = make_limiter(RateLimit(10, 10), max_wait=1000), list[int]()
     tasks = [asyncio.create_task(take(limiter, order, n)) for n in range(60)]
     await asyncio.sleep(1)
     with pytest.raises(RateLimited) as caught:
@@ -226,14 +249,14 @@ async def test_a_place_too_far_behind_fails_at_once_with_the_computed_wait() -> 
 
 
 async def test_what_was_never_sent_costs_nothing_and_what_was_sent_twice_costs_two() -> None:
-    limiter = make_gate(RateLimit(10, 60))
+    limiter = make_limiter(RateLimit(10, 60))
     for sends in (0, 1, 2):
         (await limiter.acquire()).spend(sends=sends)
     assert limiter.snapshot().left == 7
 
 
 async def test_a_waiter_cancelled_while_it_queues_lets_the_next_one_go() -> None:
-    limiter, order = make_gate(RateLimit(1, 10)), list[int]()
+    limiter, order = make_limiter(RateLimit(1, 10)), list[int]()
     tasks = [asyncio.create_task(take(limiter, order, n)) for n in range(4)]
     await asyncio.sleep(5)
     tasks[1].cancel()
@@ -242,7 +265,7 @@ async def test_a_waiter_cancelled_while_it_queues_lets_the_next_one_go() -> None
 
 
 async def test_a_waiter_cancelled_in_the_tick_of_its_grant_gives_the_permit_back() -> None:
-    limiter, order = make_gate(RateLimit(1, 10)), list[int]()
+    limiter, order = make_limiter(RateLimit(1, 10)), list[int]()
     await take(limiter, order, 0)
     first = asyncio.create_task(take(limiter, order, 1))
     second = asyncio.create_task(take(limiter, order, 2))
@@ -259,7 +282,7 @@ async def test_a_waiter_cancelled_in_the_tick_of_its_grant_gives_the_permit_back
 
 
 async def test_many_that_leave_leave_nothing_behind() -> None:
-    limiter = make_gate(RateLimit(1, 1000), max_wait=100_000)
+    limiter = make_limiter(RateLimit(1, 1000), max_wait=100_000)
     held = await limiter.acquire()
     for _ in range(20):
         tasks = [asyncio.create_task(limiter.acquire()) for _ in range(50)]
@@ -267,40 +290,59 @@ async def test_many_that_leave_leave_nothing_behind() -> None:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-    assert len(limiter._lanes[ACTION]._heap) < 200
+    assert len(limiter._queues[ACTION]._heap) < 200
     assert len(limiter._deadlines._heap) < 200
     assert limiter.snapshot().queued == 0
     held.spend()
 
 
-async def test_the_gate_says_what_it_could_grant_and_at_which_rate() -> None:
-    unknown, unlimited = make_gate(), make_gate(RateLimit.UNLIMITED)
-    known = make_gate(RateLimit(20, 10))
+async def test_the_limiter_says_what_it_could_grant_and_at_which_rate() -> None:
+    unknown, unlimited = make_limiter(), make_limiter(RateLimit.UNLIMITED)
+    known = make_limiter(RateLimit(20, 10))
     assert (unknown.rate(), unlimited.rate(), known.rate()) == (None, float("inf"), 2)
     permits = [await known.acquire() for _ in range(19)]
-    assert known.spare(ACTION) >= 1
+    assert known.surplus(ACTION) >= 1
     permits.append(await known.acquire())
-    assert known.spare(ACTION) < 1
+    assert known.surplus(ACTION) < 1
     for permit in permits:
         permit.spend()
     await asyncio.sleep(10)
-    assert known.spare(POLL) >= 1
+    assert known.surplus(POLL) >= 1
 
 
 async def test_an_unlimited_budget_still_waits_out_a_429() -> None:
-    limiter, order = make_gate(RateLimit.UNLIMITED), list[int]()
+    limiter, order = make_limiter(RateLimit.UNLIMITED), list[int]()
     moments = await asyncio.gather(*(take(limiter, order, n) for n in range(500)))
-    await be_limited(limiter, 9.0)
+    await be_refused(limiter, 9.0)
     assert (set(moments), await take(limiter, order, 500)) == ({0}, 9)
     assert limiter.rate() == float("inf")
 
 
 async def test_those_that_wait_are_told_once_why() -> None:
-    limiter, told = make_gate(RateLimit(1, 10)), list[str]()
+    limiter, reasons = make_limiter(RateLimit(1, 10)), list[str]()
     (await limiter.acquire()).spend()
-    permit = await limiter.acquire(on_wait=lambda snapshot: told.append(snapshot.why))
+    permit = await limiter.acquire(on_wait=lambda snapshot: reasons.append(snapshot.why))
     permit.spend()
-    assert told == ["1 requests in 10 s are used up: 10.0 s to go, 1 queued"]
+    assert reasons == ["1 requests in 10 s are used up: 10.0 s to go, 1 queued"]
+
+
+@pytest.mark.parametrize("name", ["limit", "read_limit"])
+@pytest.mark.parametrize("limit", [100, "60/60", (60, 60)])
+def test_what_is_passed_as_a_limit_is_a_rate_limit(name: str, limit: Any) -> None:
+    with pytest.raises(ConfigurationError, match=f"^{name} must be a RateLimit"):
+        Budget(**{name: limit})
+
+
+async def test_a_repr_shows_the_state() -> None:
+    budget = Budget(RateLimit(3, 10), clock=now)
+    permit = await budget._limiter.acquire()
+    assert repr(budget) == "<Budget 2 of 3 left, 1 in flight, 0 queued>"
+    permit.spend()
+    assert repr(budget._limiter) == "<RateLimiter 2 of 3 left, 0 in flight, 0 queued>"
+    assert repr(budget._limiter._queues[ACTION].ledger) == (
+        "<Ledger 1 counted, 0 in flight, 0 refused, <LimitEstimate 3 of 3 in 10 s, given>>"
+    )
+    assert repr(Budget()) == "<Budget no limit known, 0 in flight, 0 queued>"
 
 
 @pytest.mark.parametrize("requests", [0, -1, 1.5, True, "10", float("inf")])

@@ -29,12 +29,15 @@ async def test_a_call_that_was_limited_does_not_claim_that_nothing_was_sent() ->
 
 
 async def test_waits_are_told_of_and_explained() -> None:
-    told: list[Event] = []
+    events: list[Event] = []
     answers = [http(b"{}", "429 Too Many Requests", "Retry-After: 0"), http(b"{}")]
-    async with RawServer(*answers) as server, client_of(server.url, on_event=told.append) as client:
+    async with (
+        RawServer(*answers) as server,
+        client_of(server.url, on_event=events.append) as client,
+    ):
         await client.vps.status("vps_a")
-    assert [event.seconds for event in told if isinstance(event, Paused)] == [0.1]
-    waiting = [event for event in told if isinstance(event, Waiting)]
+    assert [event.seconds for event in events if isinstance(event, Paused)] == [0.1]
+    waiting = [event for event in events if isinstance(event, Waiting)]
     assert [event.reason for event in waiting] == [WaitReason.LIMITED]
     assert "429" in waiting[0].why
 

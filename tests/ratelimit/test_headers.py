@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from attrs import astuple
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from multidict import CIMultiDict, CIMultiDictProxy
 
@@ -357,6 +357,7 @@ def test_anything_gives_finite_numbers_or_none(headers: Headers, body: object) -
 
 
 @given(st.dictionaries(st.sampled_from([*NAMES, "Date"]), texts), st.randoms(use_true_random=False))
+@settings(suppress_health_check=[HealthCheck.too_slow])  # it measures how busy the machine is
 def test_the_case_of_names_changes_nothing(headers: dict[str, str], random: Random) -> None:
     recased = {
         "".join(random.choice((char.lower(), char.upper())) for char in name): text

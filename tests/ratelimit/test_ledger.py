@@ -18,12 +18,12 @@ LIMITS = st.builds(RateLimit, st.integers(1, 8), st.integers(1, 60).map(float))
 def send(ledger: Ledger, now: float, reading: RateLimitReading = EMPTY) -> None:
     """One request that is granted and answered at once."""
     ledger.in_flight += 1
-    ledger.answered(now, now, reading=reading)
+    ledger.record_success(now, now, reading=reading)
 
 
 def be_limited(ledger: Ledger, now: float, limit: int | None, wait: float) -> float | None:
     ledger.in_flight += 1
-    return ledger.limited(now, now, RateLimitReading(limit=limit, retry_after=wait))
+    return ledger.record_429(now, now, RateLimitReading(limit=limit, retry_after=wait))
 
 
 def send_all(ledger: Ledger, gaps: list[int], start: float = 1000.0) -> list[float]:
@@ -31,9 +31,9 @@ def send_all(ledger: Ledger, gaps: list[int], start: float = 1000.0) -> list[flo
     now, sends = start, []
     for gap in gaps:
         now += gap
-        if ledger.free(now) < 1:
+        if ledger.available(now) < 1:
             now = ledger.opens_at(now)
-            assert ledger.free(now) >= 1
+            assert ledger.available(now) >= 1
         send(ledger, now)
         sends.append(now)
     return sends
@@ -61,8 +61,8 @@ def test_a_known_limit_delays_no_request_without_need(limit: RateLimit, gaps: li
     for gap in gaps:
         now += gap
         recent = [moment for moment in sends if moment > now - limit.window]
-        assert ledger.free(now) == limit.requests - len(recent)
-        if ledger.free(now) >= 1:
+        assert ledger.available(now) == limit.requests - len(recent)
+        if ledger.available(now) >= 1:
             send(ledger, now)
             sends.append(now)
 
@@ -70,9 +70,9 @@ def test_a_known_limit_delays_no_request_without_need(limit: RateLimit, gaps: li
 def test_what_is_in_flight_is_held_in_reserve() -> None:
     ledger = Ledger(RateLimit(3, 60))
     ledger.in_flight += 2
-    assert ledger.free(0.0) == 1
-    ledger.answered(50.0, 0.0)
-    assert (ledger.free(50.0), ledger.free(109.0), ledger.free(110.0)) == (1, 1, 2)
+    assert ledger.available(0.0) == 1
+    ledger.record_success(50.0, 0.0)
+    assert (ledger.available(50.0), ledger.available(109.0), ledger.available(110.0)) == (1, 1, 2)
 
 
 @pytest.mark.parametrize(
@@ -81,13 +81,13 @@ def test_what_is_in_flight_is_held_in_reserve() -> None:
 def test_a_known_limit_learns_nothing(reading: RateLimitReading) -> None:
     ledger = Ledger(RateLimit(2, 60))
     send(ledger, 0.0, reading)
-    assert (ledger.belief.limit, ledger.free(0.0)) == (2, 1)
+    assert (ledger.estimate.limit, ledger.available(0.0)) == (2, 1)
 
 
 def test_the_window_is_what_lies_between_its_first_request_and_its_end() -> None:
     ledger = Ledger()
     use_up(ledger, 10, at=0.0, wait=59.6)
-    assert (ledger.belief.limit, ledger.belief.window) == (10, 60)
+    assert (ledger.estimate.limit, ledger.estimate.window) == (10, 60)
     assert ledger.paused_until == pytest.approx(60.1)
 
 
@@ -95,86 +95,88 @@ def test_a_window_that_a_policy_names_goes_before_one_that_is_measured() -> None
     ledger = Ledger()
     reading = RateLimitReading(limit=1, reset_after=40.0, window=10.0)
     send(ledger, 0.0, reading)
-    assert ledger.belief.window == 10
+    assert ledger.estimate.window == 10
 
 
 def test_after_a_pause_one_request_asks_and_the_rest_follow() -> None:
     ledger = Ledger()
     use_up(ledger, 100, at=0.0, wait=4.5)
-    assert ledger.free(4.9) == 0
+    assert ledger.available(4.9) == 0
     assert ledger.opens_at(4.9) == 5
-    assert ledger.free(5.0) == 1
+    assert ledger.available(5.0) == 1
     send(ledger, 5.0)
-    assert ledger.free(5.0) == 8
+    assert ledger.available(5.0) == 8
 
 
 def test_a_window_that_goes_by_as_believed_is_confirmed() -> None:
     ledger = Ledger()
     use_up(ledger, 10, at=0.0, wait=4.5)
     for opening in (5.0, 10.0, 15.0):
-        assert not ledger.belief.confirmed
+        assert not ledger.estimate.confirmed
         for _ in range(10):
-            assert ledger.free(opening) >= 1
+            assert ledger.available(opening) >= 1
             send(ledger, opening)
-    assert ledger.free(20.0) == 10
-    assert ledger.belief.confirmed
+    assert ledger.available(20.0) == 10
+    assert ledger.estimate.confirmed
 
 
 def test_what_was_sent_before_a_429_extends_its_pause_and_teaches_nothing() -> None:
     ledger = Ledger()
     ledger.in_flight += 3
     reading = RateLimitReading(limit=10, retry_after=5.0)
-    assert ledger.limited(1.0, 0.0, reading) == 5
-    assert ledger.limited(2.0, 0.5, RateLimitReading(limit=3, retry_after=9.0)) is None
-    assert ledger.limited(2.0, 1.0, RateLimitReading(limit=3, retry_after=1.0)) is None
-    assert (ledger.paused_until, ledger.belief.limit) == (11, 10)
+    assert ledger.record_429(1.0, 0.0, reading) == 5
+    assert ledger.record_429(2.0, 0.5, RateLimitReading(limit=3, retry_after=9.0)) is None
+    assert ledger.record_429(2.0, 1.0, RateLimitReading(limit=3, retry_after=1.0)) is None
+    assert (ledger.paused_until, ledger.estimate.limit) == (11, 10)
 
 
 def test_early_refusals_shrink_what_we_allow_ourselves() -> None:
     ledger = Ledger()
-    belief = ledger.belief
+    estimate = ledger.estimate
     use_up(ledger, 100, at=0.0, wait=9.5)
     for _ in range(40):
         send(ledger, 10.0)
     be_limited(ledger, 10.5, 100, 9.5)
-    assert belief.limit == 100
-    assert belief.rate == pytest.approx(4, rel=0.05)
+    assert estimate.limit == 100
+    assert estimate.rate == pytest.approx(4, rel=0.05)
 
 
 def test_others_who_go_give_their_share_back() -> None:
     ledger = Ledger()
-    belief = ledger.belief
+    estimate = ledger.estimate
     use_up(ledger, 10, at=0.0, wait=9.5)
     for opening in (10.0, 20.0, 30.0):
         send_all(ledger, [0] * 10, opening)
     send_all(ledger, [0] * 4, 40.0)
     be_limited(ledger, 40.0, 10, 9.5)
-    assert belief.cap == 8  # no less than what went well since the refusal before
+    assert estimate.cap == 8  # no less than what went well since the refusal before
     sends = send_all(ledger, [0] * 200, 50.0)
-    assert belief.cap >= 10
-    assert ledger.limited_count == 2
+    assert estimate.cap >= 10
+    assert ledger.throttled_count == 2
     assert len(sends) == 200
 
 
 def test_a_limit_that_was_lowered_is_believed_at_once_and_a_raised_one_in_time() -> None:
     ledger = Ledger()
-    belief = ledger.belief
+    estimate = ledger.estimate
     reading = RateLimitReading(limit=100, remaining=90, reset_after=10.0)
     send(ledger, 0.0, reading)
     ledger.in_flight += 2
-    ledger.answered(2.0, 1.0, reading=RateLimitReading(limit=50, remaining=40, reset_after=9.0))
-    assert belief.limit == 50
-    ledger.answered(3.0, 1.5, reading=reading)  # sent before the lowering: old news
-    assert belief.limit == 50
+    ledger.record_success(
+        2.0, 1.0, reading=RateLimitReading(limit=50, remaining=40, reset_after=9.0)
+    )
+    assert estimate.limit == 50
+    ledger.record_success(3.0, 1.5, reading=reading)  # sent before the lowering: old news
+    assert estimate.limit == 50
     ledger.in_flight += 1
-    ledger.answered(5.0, 4.0, reading=reading)
-    assert belief.limit == 100
+    ledger.record_success(5.0, 4.0, reading=reading)
+    assert estimate.limit == 100
 
 
 def test_other_users_of_the_key_are_counted_where_successes_tell() -> None:
     ledger = Ledger()
     send(ledger, 0.0, RateLimitReading(limit=10, remaining=4, reset_after=60.0))
-    assert ledger.free(1.0) == 4
+    assert ledger.available(1.0) == 4
 
 
 def test_an_answer_that_overtook_others_gives_nothing_back() -> None:
@@ -182,24 +184,24 @@ def test_an_answer_that_overtook_others_gives_nothing_back() -> None:
     ledger.in_flight += 5
     for remaining in (5, 9, 8, 7, 6):
         reading = RateLimitReading(limit=10, remaining=remaining, reset_after=60.0)
-        ledger.answered(1.0, 0.0, reading=reading)
-    assert ledger.free(1.0) == 5
+        ledger.record_success(1.0, 0.0, reading=reading)
+    assert ledger.available(1.0) == 5
 
 
 def test_after_a_window_that_was_told_to_be_used_up_one_request_asks() -> None:
     ledger = Ledger()
     send(ledger, 0.0, RateLimitReading(limit=10, remaining=0, reset_after=7.0))
-    assert (ledger.free(6.9), ledger.opens_at(6.9), ledger.free(7.0)) == (0, 7, 1)
+    assert (ledger.available(6.9), ledger.opens_at(6.9), ledger.available(7.0)) == (0, 7, 1)
     send(ledger, 7.0, RateLimitReading(limit=10, remaining=9, reset_after=7.0))
-    assert ledger.free(7.0) > 1
+    assert ledger.available(7.0) > 1
 
 
 def test_without_a_limit_what_is_in_flight_grows_with_what_was_accepted() -> None:
     ledger = Ledger()
-    assert ledger.free(0.0) == 8
+    assert ledger.available(0.0) == 8
     for moment in range(3200):
         send(ledger, float(moment))
-    assert ledger.free(3200.0) == 108
+    assert ledger.available(3200.0) == 108
     assert len(ledger._spent) < 100
 
 
@@ -208,7 +210,7 @@ def test_a_limit_that_no_answer_names_is_counted() -> None:
     for _ in range(50):
         send(ledger, 0.0)
     be_limited(ledger, 0.5, None, 29.5)
-    assert (ledger.belief.limit, ledger.belief.window) == (50, 30)
+    assert (ledger.estimate.limit, ledger.estimate.window) == (50, 30)
 
 
 def test_a_pause_of_days_is_asked_about_after_an_hour() -> None:
@@ -223,4 +225,4 @@ def test_a_pause_of_days_is_asked_about_after_an_hour() -> None:
 def test_a_success_without_a_limit_changes_nothing(reading: RateLimitReading) -> None:
     ledger = Ledger()
     send(ledger, 0.0, reading)
-    assert (ledger.belief.limit, ledger.free(0.0)) == (inf, 8)
+    assert (ledger.estimate.limit, ledger.available(0.0)) == (inf, 8)

@@ -1,4 +1,4 @@
-"""Arbitrary interleavings of all that can happen to a gate, and what must hold in each."""
+"""Arbitrary interleavings of all that can happen to a limiter, and what must hold in each."""
 
 import asyncio
 from typing import Any, NamedTuple
@@ -24,7 +24,7 @@ WHAT = (
     ["acquire"] * 12
     + ["answer"] * 6
     + ["sleep"] * 6
-    + ["cancel", "cancel in the tick", "unsent", "twice", "limited", "heard"]
+    + ["cancel", "cancel in the tick", "unsent", "twice", "429", "headers"]
 )
 
 
@@ -73,6 +73,8 @@ class Play:
         self.waiting: list[asyncio.Task[None]] = []
         self.held: list[Send] = []
         self.all: list[Send] = []
+        # Of each pause: when it began, when it ends, and whom it concerns.
+        self.pauses: list[tuple[float, float, set[RequestClass]]] = []
         self.number = 0
 
     def acquire(self, kind: RequestClass, max_wait: float | None) -> None:
@@ -107,6 +109,14 @@ class Play:
             send = self.held.pop(index % len(self.held))
             send.over_at, send.sends = now(), sends
             send.permit.spend(sends=sends, **answer)
+            if answer.get("throttled"):
+                self.note_pause(send.kind, answer["reading"])
+
+    def note_pause(self, kind: RequestClass, reading: RateLimitReading) -> None:
+        asked = reading.reset_after if reading.retry_after is None else reading.retry_after
+        queues = self.limiter._queues
+        paused = {other for other in RequestClass if queues[other] is queues[kind]}
+        self.pauses.append((now(), now() + max(0.1, asked or 0.0), paused))
 
     async def step(self, step: Step) -> None:
         match step.what:
@@ -118,9 +128,9 @@ class Play:
                 self.cancel(step.which)
             case "cancel in the tick":
                 await self.cancel_in_the_tick(step.which)
-            case "limited" | "heard":
-                limited = step.what == "limited"
-                self.release(step.which, throttled=limited, reading=step.reading or EMPTY)
+            case "429" | "headers":
+                throttled = step.what == "429"
+                self.release(step.which, throttled=throttled, reading=step.reading or EMPTY)
             case _:
                 self.release(step.which, {"answer": 1, "unsent": 0, "twice": 2}[step.what])
         for _ in range(3):
@@ -138,6 +148,11 @@ class Play:
         for kind in RequestClass:
             numbers = [send.number for send in self.all if send.kind is kind]
             assert numbers == sorted(numbers)
+
+    def check_pauses(self) -> None:
+        for begin, end, paused in self.pauses:
+            for send in self.all:
+                assert send.kind not in paused or not begin < send.granted_at < end - 1e-9
 
     def check_limit(self, limit: RateLimit) -> None:
         """A request counts from its grant to its answer, and then for a window."""
@@ -167,6 +182,7 @@ async def play(steps: list[Step], limit: RateLimit | None) -> None:
         await game.step(step)
         game.check()
     game.check_order()
+    game.check_pauses()
     if limit is not None and limit != RateLimit.UNLIMITED:
         game.check_limit(limit)
     await game.end()

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from limit_models import ResetFormat, Result, Scenario, run
 from virtual_time import VIRTUAL, now
 
-from hostup_async import Budget
+from hostup_async import Budget, RateLimit
 from hostup_async._ratelimit.headers import RateLimitReading
 from hostup_async._ratelimit.limits import RequestClass
 from hostup_async.sandbox import Limit
@@ -116,31 +116,32 @@ def test_whatever_the_limit_everything_ends_and_most_is_accepted(scenario: Scena
 
 
 class Sides:
-    """A server with a limiter for actions and one for reads, perhaps the same."""
+    """A server with a limiter for actions and one for reads, perhaps the same one."""
 
-    def __init__(self, actions: Limit, reads: Limit | None) -> None:
+    def __init__(self, actions: Limit, reads: Limit | None, **known: RateLimit) -> None:
         first = limiter(actions)
         assert first is not None
         second = limiter(reads) if reads else first
         assert second is not None
-        self.limiter = Budget(clock=asyncio.get_running_loop().time, max_wait=100_000)._limiter
+        clock = asyncio.get_running_loop().time
+        self.limiter = Budget(clock=clock, max_wait=100_000, **known)._limiter
         self._limiters: dict[RequestClass, Limiter] = {
             RequestClass.ACTION: first,
             RequestClass.POLL: second,
         }
-        self.limited = dict.fromkeys(self._limiters, 0)
+        self.refused = dict.fromkeys(self._limiters, 0)
 
     async def send(self, kind: RequestClass) -> None:
         while True:
             permit = await self.limiter.acquire(kind)
             await asyncio.sleep(0.02)
-            verdict = self._limiters[kind].take(now())
-            if verdict.allowed:
+            check = self._limiters[kind].take(now())
+            if check.allowed:
                 permit.spend()
                 return
-            self.limited[kind] += 1
-            wait = float(math.ceil(verdict.wait))
-            reading = RateLimitReading(limit=verdict.limit, retry_after=wait)
+            self.refused[kind] += 1
+            wait = float(math.ceil(check.wait))
+            reading = RateLimitReading(limit=check.limit, retry_after=wait)
             permit.spend(throttled=True, reading=reading)
 
     async def send_many(self, kind: RequestClass, count: int) -> float:
@@ -148,17 +149,22 @@ class Sides:
         return now()
 
 
-async def test_reads_and_actions_with_limits_of_their_own_are_told_apart() -> None:
-    sides = Sides(Limit(requests=20, seconds=10), Limit(requests=300, seconds=10))
-    actions, reads = await asyncio.gather(
-        sides.send_many(RequestClass.ACTION, 200), sides.send_many(RequestClass.POLL, 2000)
-    )
+async def test_limits_of_actions_and_reads_are_told_apart_by_the_429s_of_both() -> None:
+    sides = Sides(Limit(requests=20, seconds=10), Limit(requests=100, seconds=60))
+    await sides.send_many(RequestClass.ACTION, 30)
+    await sides.send_many(RequestClass.POLL, 150)
+    assert not sides.limiter.snapshot().is_split
+    await sides.send_many(RequestClass.ACTION, 60)
     assert sides.limiter.snapshot().is_split
-    assert actions == pytest.approx(90, abs=5)
-    assert reads == pytest.approx(60, abs=5)
-    assert sum(sides.limited.values()) <= 40
-    assert sides.limiter.rate(RequestClass.ACTION) == 2
-    assert sides.limiter.rate(RequestClass.POLL) == 30
+    began = now()
+    actions, reads = await asyncio.gather(
+        sides.send_many(RequestClass.ACTION, 60), sides.send_many(RequestClass.POLL, 300)
+    )
+    assert actions - began == pytest.approx(25, abs=10)
+    assert reads - began == pytest.approx(150, abs=60)
+    assert sum(sides.refused.values()) <= 60
+    assert sides.limiter.rate(RequestClass.ACTION) == pytest.approx(2, rel=0.1)
+    assert sides.limiter.rate(RequestClass.POLL) == pytest.approx(100 / 60, rel=0.1)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -168,4 +174,26 @@ async def test_sides_that_share_a_limit_are_left_together(kind: LimitKind) -> No
         sides.send_many(RequestClass.ACTION, 60), sides.send_many(RequestClass.POLL, 60)
     )
     assert not sides.limiter.snapshot().is_split
-    assert sum(sides.limited.values()) <= 40
+    assert sum(sides.refused.values()) <= 40
+
+
+async def test_limits_of_actions_and_reads_that_the_user_knows_are_both_used() -> None:
+    known = {"limit": RateLimit(20, 10), "read_limit": RateLimit(300, 10)}
+    sides = Sides(Limit(requests=20, seconds=10), Limit(requests=300, seconds=10), **known)
+    assert sides.limiter.snapshot().is_split
+    actions, reads = await asyncio.gather(
+        sides.send_many(RequestClass.ACTION, 200), sides.send_many(RequestClass.POLL, 2000)
+    )
+    assert actions == pytest.approx(90, abs=1)
+    assert reads == pytest.approx(60, abs=1)
+    assert sum(sides.refused.values()) == 0
+    assert sides.limiter.rate(RequestClass.ACTION) == 2
+    assert sides.limiter.rate(RequestClass.POLL) == 30
+
+
+async def test_a_known_limit_of_reads_leaves_that_of_actions_to_be_learnt() -> None:
+    reads = RateLimit(300, 10)
+    sides = Sides(Limit(requests=20, seconds=10), Limit(requests=300, seconds=10), read_limit=reads)
+    await sides.send_many(RequestClass.ACTION, 60)
+    assert sides.limiter.rate(RequestClass.ACTION) == pytest.approx(2)
+    assert sides.limiter.rate(RequestClass.POLL) == 30

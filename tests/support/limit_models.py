@@ -66,14 +66,14 @@ class Server:
 
     async def ask(self) -> tuple[bool, RateLimitReading]:
         await self._travel()
-        verdict, now = self._take(), self._now()
-        told = self.result.accepted if verdict.allowed else self.result.limited
-        told.append(now - self._began)
-        says = not verdict.allowed or self.scenario.on_successes
-        headers = self._headers(verdict, now) if says else None
+        check, now = self._take(), self._now()
+        moments = self.result.accepted if check.allowed else self.result.limited
+        moments.append(now - self._began)
+        has_headers = not check.allowed or self.scenario.on_successes
+        headers = self._headers(check, now) if has_headers else None
         await self._travel()
         ours = SERVER_EPOCH + now + self.scenario.clock_off
-        return verdict.allowed, read_rate_limit(headers, now=ours) if headers else EMPTY
+        return check.allowed, read_rate_limit(headers, now=ours) if headers else EMPTY
 
     async def be_used_by_others(self) -> None:
         draw = random.Random(self.scenario.seed)
@@ -93,16 +93,16 @@ class Server:
         assert made is not None
         return made
 
-    def _headers(self, verdict: LimitCheck, now: float) -> dict[str, str]:
-        reset = SERVER_EPOCH + verdict.reset - self.scenario.phase
+    def _headers(self, check: LimitCheck, now: float) -> dict[str, str]:
+        reset = SERVER_EPOCH + check.reset - self.scenario.phase
         headers = {
             "Date": http_date(SERVER_EPOCH + now),
-            "X-RateLimit-Limit": str(verdict.limit),
-            "X-RateLimit-Remaining": str(verdict.remaining),
+            "X-RateLimit-Limit": str(check.limit),
+            "X-RateLimit-Remaining": str(check.remaining),
             "X-RateLimit-Reset": write_reset(reset, SERVER_EPOCH + now, self.scenario.reset),
         }
-        if not verdict.allowed:
-            headers["Retry-After"] = str(max(1, math.ceil(verdict.wait)))
+        if not check.allowed:
+            headers["Retry-After"] = str(max(1, math.ceil(check.wait)))
         return headers
 
     async def _travel(self) -> None:
@@ -138,7 +138,7 @@ async def send(budget: Budget, server: Server, kind: RequestClass) -> None:
 
 
 async def reset(budget: Budget, server: Server, job: float) -> None:
-    """One action, and one look when its job has ended."""
+    """One action, and one poll when its job has ended."""
     await send(budget, server, RequestClass.ACTION)
     await asyncio.sleep(job)
     await send(budget, server, RequestClass.POLL)
