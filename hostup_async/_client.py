@@ -80,7 +80,7 @@ class Client:
         return f"<Client of {config.base}, key {config.key.fingerprint}>"
 
     async def __aenter__(self) -> Self:
-        await self._requester.transport.open()
+        await self._requester.open()
         return self
 
     async def __aexit__(
@@ -106,11 +106,10 @@ class Client:
             ConfigurationError: It is neither, or was made for another API.
             UntrustedPollUrl: The poll URL leads away from this client's API.
         """
-        transport = self._requester.transport
-        ticket = read_token(token_or_poll_url, transport.base)
-        if ticket.poll_url is not None:
-            transport.trusted_url(ticket.poll_url)
-        return Operation(self._requester, self._poller, ticket)
+        ref = read_token(token_or_poll_url, self._requester.base)
+        if ref.poll_url is not None:
+            self._requester.trusted_url(ref.poll_url)
+        return Operation(self._requester, self._poller, ref)
 
     def wait_all(
         self,

@@ -38,12 +38,12 @@ class Operation:
     """
 
     def __init__(
-        self, requester: Requester, poller: Poller, ticket: OperationRef, job: Job | None = None
+        self, requester: Requester, poller: Poller, ref: OperationRef, job: Job | None = None
     ) -> None:
         self._requester = requester
         self._poller = poller
-        self._ticket: Final = ticket
-        self.job: Job = job or Job(id=ticket.job_id, poll_url=ticket.poll_url)
+        self._ref: Final = ref
+        self.job: Job = job or Job(id=ref.job_id, poll_url=ref.poll_url)
 
     def __repr__(self) -> str:
         return f"<Operation: {self._what}, job {self.job_id!r}, {self.job.status}>"
@@ -51,36 +51,36 @@ class Operation:
     @property
     def vps_id(self) -> str | None:
         """The VPS; None for an operation that was made of a bare poll URL."""
-        return self._ticket.vps_id
+        return self._ref.vps_id
 
     @property
     def action(self) -> Action | None:
         """The action; None for an operation that was made of a bare poll URL."""
-        return self._ticket.action
+        return self._ref.action
 
     @property
     def job_id(self) -> str | None:
         """The job's id, None where the API named no job."""
-        return self._ticket.job_id or self.job.id
+        return self._ref.job_id or self.job.id
 
     @property
     def poll_url(self) -> str | None:
         """Where to look, as the API gave it; None where it named no job."""
-        return self._ticket.poll_url
+        return self._ref.poll_url
 
     @property
     def sent_at(self) -> float | None:
         """When the action was sent: seconds since the epoch, by the sender's clock."""
-        return self._ticket.sent_at
+        return self._ref.sent_at
 
     @property
     def accepted_at(self) -> float | None:
         """When it was accepted: seconds since the epoch, by the sender's clock."""
-        return self._ticket.accepted_at
+        return self._ref.accepted_at
 
     def token(self) -> str:
         """A short text without secrets, for `client.operation(token)` in any other process."""
-        return make_token(self._ticket)
+        return make_token(self._ref)
 
     async def poll(self) -> Job:
         """Take one look at the job; one that has ended is not looked at again.
@@ -108,7 +108,7 @@ class Operation:
             try:
                 await self._follow(longest)
             except asyncio.CancelledError as cancellation:
-                cancellation.add_note(self._last_words())
+                cancellation.add_note(self._cancellation_note())
                 raise
         if self.job.status == JobStatus.FAILED:
             why = f": {self.job.error}" if self.job.error else ", and it does not say why"
@@ -138,14 +138,14 @@ class Operation:
         if url is None:
             return self.job, 0.0
         try:
-            job, not_again = await self._requester.look(url, max_wait=max_wait, permit=permit)
+            job, min_delay = await self._requester.poll_job(url, max_wait=max_wait, permit=permit)
         except NotFound as error:
             raise self._lost(why="the API has forgotten the job", error=error) from error
         if not self.job.is_final:  # another look, begun later, may have ended sooner
             self.job = job
-        return self.job, not_again
+        return self.job, min_delay
 
-    def _last_words(self) -> str:
+    def _cancellation_note(self) -> str:
         """What whoever loses this operation must know; the sync facade asks for it as well."""
         return (
             f"The {self._what} was accepted, as job {self.job_id!r}, and goes on; "
@@ -157,7 +157,7 @@ class Operation:
         url = None
         try:
             if not self.job.is_final:
-                url = self._requester.transport.trusted_url(self._known_url())
+                url = self._requester.trusted_url(self._known_url())
         finally:
             if url is None and permit is not None:
                 permit.refund()

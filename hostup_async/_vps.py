@@ -1,6 +1,7 @@
 """The resource `client.vps`: reading VPSes, and the five power actions."""
 
 from collections.abc import AsyncIterator, Mapping
+from contextlib import nullcontext
 from functools import partial
 from typing import Final
 from urllib.parse import quote
@@ -11,6 +12,7 @@ from hostup_async._errors import ConfigurationError, NotFound, UnreadableReply
 from hostup_async._http.attempt import PowerAction
 from hostup_async._http.requester import Requester
 from hostup_async._http.responses import Read, T
+from hostup_async._http.transport import Url
 from hostup_async._http.wire import read_object, read_page
 from hostup_async._models import Action, Gates, Vps, VpsDetails, VpsStatus
 from hostup_async._operation import Operation
@@ -146,31 +148,40 @@ class VpsResource:
         return await self._act(vps_id, Action.RESTART, force=force)
 
     async def _get(self, path: str, read: Read[T], query: Mapping[str, str] | None = None) -> T:
-        url = self._requester.transport.api_url(f"/vps{path}", query)
+        url = self._requester.api_url(f"/vps{path}", query)
         return await self._requester.get(url, read)
 
     async def _act(self, vps_id: str, action: Action, *, force: bool = False) -> Operation:
-        return await act(self._requester, self._poller, PowerAction(action, vps_id), force=force)
+        power_action = PowerAction(action, vps_id)
+        url, body = _action_route(self._requester, power_action, force=force)
+        ref, job = await self._requester.send_action(power_action, url, body)
+        return Operation(self._requester, self._poller, ref, job)
 
 
-async def act(
+async def act_to_the_end(
     requester: Requester,
     poller: Poller,
-    deed: PowerAction,
+    power_action: PowerAction,
     *,
     force: bool = False,
     permit: Permit | None = None,
-    to_the_end: bool = False,
 ) -> Operation:
-    """Send an action, with a permit that was taken before, if one was; raises as `reset` does.
+    """Send an action for a caller that must have the answer although it is cancelled meanwhile.
 
-    With `to_the_end`, a cancellation while it is being sent is dropped, and its answer returned.
+    See `Requester.send_action_to_the_end`. A `permit` that was taken before is spent.
     """
-    path = f"/vps{_segment(deed.vps_id)}/actions/{deed.action.value}"
-    body = b'{"force": true}' if force else None
-    url = requester.transport.api_url(path)
-    ticket, job = await requester.act(deed, url, body, permit=permit, to_the_end=to_the_end)
-    return Operation(requester, poller, ticket, job)
+    with permit or nullcontext():
+        url, body = _action_route(requester, power_action, force=force)
+        ref, job = await requester.send_action_to_the_end(power_action, url, body, permit=permit)
+    return Operation(requester, poller, ref, job)
+
+
+def _action_route(
+    requester: Requester, power_action: PowerAction, *, force: bool
+) -> tuple[Url, bytes | None]:
+    """The URL to send an action to, and the body to send."""
+    path = f"/vps{_segment(power_action.vps_id)}/actions/{power_action.action.value}"
+    return requester.api_url(path), b'{"force": true}' if force else None
 
 
 def _filters(**filters: object) -> dict[str, str]:

@@ -35,7 +35,7 @@ from hostup_async import (
 )
 from hostup_async._config import hide
 from hostup_async._http.transport import Session
-from hostup_sync._call import call, forward, same
+from hostup_sync._call import call, forward, identity
 from hostup_sync._context import Managed, close, enter, leave
 from hostup_sync._handle import ClientScope, Handle
 from hostup_sync._stream import stream
@@ -96,7 +96,7 @@ class Operation(Handle[hostup_async.Operation]):
         """A short text without secrets, for `client.operation(token)` in any other process."""
         return forward(
             self._home,
-            same,
+            identity,
             self._async.token,
         )
 
@@ -109,7 +109,7 @@ class Operation(Handle[hostup_async.Operation]):
         """
         return call(
             self._home,
-            same,
+            identity,
             self._async.poll,
         )
 
@@ -131,7 +131,7 @@ class Operation(Handle[hostup_async.Operation]):
         """
         return call(
             self._home,
-            same,
+            identity,
             self._async.wait,
             timeout=timeout,
         )
@@ -165,7 +165,7 @@ class VpsResource(Handle[hostup_async.VpsResource]):
         """
         return stream(
             self._home,
-            same,
+            identity,
             self._async.list,
             name=name,
             primary_ip=primary_ip,
@@ -178,7 +178,7 @@ class VpsResource(Handle[hostup_async.VpsResource]):
         """One VPS, as the list shows it."""
         return call(
             self._home,
-            same,
+            identity,
             self._async.get,
             vps_id,
         )
@@ -190,7 +190,7 @@ class VpsResource(Handle[hostup_async.VpsResource]):
         """One VPS as a product."""
         return call(
             self._home,
-            same,
+            identity,
             self._async.details,
             vps_id,
         )
@@ -202,7 +202,7 @@ class VpsResource(Handle[hostup_async.VpsResource]):
         """One VPS as a machine, live."""
         return call(
             self._home,
-            same,
+            identity,
             self._async.status,
             vps_id,
         )
@@ -218,7 +218,7 @@ class VpsResource(Handle[hostup_async.VpsResource]):
         """
         return call(
             self._home,
-            same,
+            identity,
             self._async.gates,
             vps_id,
         )
@@ -338,7 +338,7 @@ class Store(Handle[hostup_async.Store]):
         """Open the store; one that is open stays so."""
         call(
             self._home,
-            same,
+            identity,
             self._async.open,
         )
 
@@ -376,7 +376,7 @@ class Store(Handle[hostup_async.Store]):
         """
         return call(
             self._home,
-            same,
+            identity,
             self._async.create,
             run,
             entries,
@@ -400,7 +400,7 @@ class Store(Handle[hostup_async.Store]):
         """
         call(
             self._home,
-            same,
+            identity,
             self._async.save,
             run_id,
             entries,
@@ -423,7 +423,7 @@ class Store(Handle[hostup_async.Store]):
         """
         return call(
             self._home,
-            same,
+            identity,
             self._async.acquire,
             run_id,
             who=who,
@@ -448,7 +448,7 @@ class Store(Handle[hostup_async.Store]):
         """
         call(
             self._home,
-            same,
+            identity,
             self._async.release,
             run_id,
             state,
@@ -473,7 +473,7 @@ class Store(Handle[hostup_async.Store]):
         """
         return call(
             self._home,
-            same,
+            identity,
             self._async.abandon,
             run_id,
             who=who,
@@ -487,7 +487,7 @@ class Store(Handle[hostup_async.Store]):
         """A run as it stands."""
         return call(
             self._home,
-            same,
+            identity,
             self._async.run,
             run_id,
         )
@@ -499,7 +499,7 @@ class Store(Handle[hostup_async.Store]):
         """The newest runs, newest first, without their plans and policies."""
         return call(
             self._home,
-            same,
+            identity,
             self._async.runs,
             limit,
         )
@@ -511,7 +511,7 @@ class Store(Handle[hostup_async.Store]):
         """The entries of a run in the order of their positions, read piece by piece."""
         return stream(
             self._home,
-            same,
+            identity,
             self._async.entries,
             run_id,
         )
@@ -527,7 +527,7 @@ class Store(Handle[hostup_async.Store]):
         """Add a line to a run's audit trail; `detail` is JSON."""
         call(
             self._home,
-            same,
+            identity,
             self._async.note,
             run_id,
             what,
@@ -542,7 +542,7 @@ class Store(Handle[hostup_async.Store]):
         """A run's audit trail, oldest first."""
         return call(
             self._home,
-            same,
+            identity,
             self._async.audit,
             run_id,
         )
@@ -555,7 +555,7 @@ class Store(Handle[hostup_async.Store]):
         """What was learnt of how long an action takes at an origin, as JSON; None if nothing."""
         return call(
             self._home,
-            same,
+            identity,
             self._async.load_durations,
             origin,
             action,
@@ -570,7 +570,7 @@ class Store(Handle[hostup_async.Store]):
         """Keep what was learnt, in place of what was kept before."""
         call(
             self._home,
-            same,
+            identity,
             self._async.save_durations,
             origin,
             action,
@@ -632,7 +632,7 @@ class FleetRun(Handle[hostup_async.FleetRun]):
         """
         return stream(
             self._home,
-            same,
+            identity,
             self._async.outcomes,
         )
 
@@ -643,7 +643,7 @@ class FleetRun(Handle[hostup_async.FleetRun]):
         """
         return call(
             self._home,
-            same,
+            identity,
             self._async.wait,
         )
 
@@ -658,7 +658,7 @@ class FleetRun(Handle[hostup_async.FleetRun]):
         """
         forward(
             self._home,
-            same,
+            identity,
             self._async.stop,
             reason,
         )
@@ -667,7 +667,7 @@ class FleetRun(Handle[hostup_async.FleetRun]):
         """Send nothing more for now; what is in flight is followed."""
         forward(
             self._home,
-            same,
+            identity,
             self._async.pause,
         )
 
@@ -675,7 +675,7 @@ class FleetRun(Handle[hostup_async.FleetRun]):
         """Go on sending."""
         forward(
             self._home,
-            same,
+            identity,
             self._async.unpause,
         )
 
@@ -683,7 +683,7 @@ class FleetRun(Handle[hostup_async.FleetRun]):
         """Where the run stands."""
         return forward(
             self._home,
-            same,
+            identity,
             self._async.snapshot,
         )
 
@@ -723,7 +723,7 @@ class FleetResource(Handle[hostup_async.FleetResource]):
         """
         return call(
             self._home,
-            same,
+            identity,
             self._async.plan,
             ids=ids,
             all=all,
@@ -790,7 +790,7 @@ class FleetResource(Handle[hostup_async.FleetResource]):
         """
         return call(
             self._home,
-            same,
+            identity,
             self._async.reset,
             ids,
             policy,

@@ -4,7 +4,7 @@ from typing import Any, Generic, Self, TypeVar, cast
 
 from hostup_async import ClientClosed
 from hostup_sync._loop import Loops
-from hostup_sync._surroundings import warn_of_running_loop
+from hostup_sync._running_loop import warn_of_running_loop
 from hostup_sync._work import RunningTasks
 
 A = TypeVar("A")

@@ -53,13 +53,13 @@ class LoopThread:
     """A daemon thread that runs a loop, started and stopped by `Loops`.
 
     Attributes:
-        left_behind: What nobody waits for any more, so that the end does not wait either.
+        orphaned: Tasks that are no longer waited for; with any, ending the loop is hasty too.
         leaving: Whether the interpreter exits, so that threads which wait are left to.
     """
 
     def __init__(self, mask: set[signal.Signals | int]) -> None:
         self.loop: Final = Loop()
-        self.left_behind: set[User] = set()
+        self.orphaned: set[User] = set()
         self.leaving = False
         self._ending = False
         self._mask = mask
@@ -108,7 +108,7 @@ class LoopThread:
             # awaits the task, and stops the loop; it is theirs, so the loop goes on.
             with suppress(BaseException):
                 self.loop.run_forever()
-        grace = _HASTE if self.left_behind else GRACE
+        grace = _HASTE if self.orphaned else GRACE
         with suppress(BaseException):
             self.loop.run_until_complete(self._wind_down(grace))
         self._helpers.shutdown(wait=False, cancel_futures=True)

@@ -39,7 +39,7 @@ class Pump(LoopTask, Generic[T]):
         if self._thread is None:
             self.start()
         else:
-            self.ask(partial(self._want, wanted))
+            self.submit(partial(self._want, wanted))
         return None if self.batch else self.failure()
 
     # On the loop's thread.

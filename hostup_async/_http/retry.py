@@ -72,9 +72,9 @@ _BY_HUNDREDS: Final = {
 }
 
 
-def decide(happened: RequestOutcome, *, acts: bool) -> Decision:
-    """Look it up; `acts` tells a power action from a request that only reads."""
-    for_actions, for_reads = _TABLE[happened]
+def decide(outcome: RequestOutcome, *, acts: bool) -> Decision:
+    """Look up what to do; `acts` tells a power action from a request that only reads."""
+    for_actions, for_reads = _TABLE[outcome]
     return for_actions if acts else for_reads
 
 

@@ -355,11 +355,11 @@ async def test_a_send_that_is_itself_cut_off_leaves_a_doubt(
     await requests_seen(sandbox, "reset", 1)
     with caplog.at_level(logging.WARNING, "hostup"):
         for task in asyncio.all_tasks() - {asyncio.current_task(), reset}:
-            if "Attempt.run" in repr(task):
+            if "Requester._send" in repr(task):
                 task.cancel()
         with pytest.raises(asyncio.CancelledError) as caught:
             await reset
-    assert "cut off before its answer" in caught.value.__notes__[0]
+    assert "cut off before its response" in caught.value.__notes__[0]
     assert isinstance(heard[-1], InDoubt)
 
 
