@@ -27,13 +27,13 @@ class Client:
             `read:vm` and, for power actions, `power:vm`.
         base_url: The API's origin; by default `HOSTUP_API_BASE`, or else HostUp's own.
         timeouts: How long each phase of a request may take.
-        budget: Who may send when; by default one that every client of this process with the
-            same origin and key shares.
+        budget: The rate limit to keep; by default the one that all clients of this process with
+            the same origin and key share.
         session: An aiohttp session to send on, for instance one with a proxy: it is lent, and
             never closed here. Or a function that makes one: it is called when the client opens,
             on the loop that the client uses, and what it made is closed with the client. In
             `hostup_sync`, whose loop is its own, only the function can be used.
-        on_event: A plain callable that is told of requests, retries, pauses and acceptances.
+        on_event: A function that is called with each event: requests, retries, pauses, acceptances.
         allow_http: Allow an `http://` base that is not this machine: the key goes unencrypted.
 
     Raises:
@@ -92,7 +92,7 @@ class Client:
         await self.aclose()
 
     async def aclose(self) -> None:
-        """Close the client: nothing more is sent, what is being sent is let end.
+        """Close the client: nothing more is sent, and an action that is being sent runs to its end.
 
         Calls that still wait raise `ClientClosed`, and their actions were not sent.
         """

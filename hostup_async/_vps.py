@@ -35,7 +35,7 @@ class VpsResource:
 
     Every method raises `ConfigurationError` for an id that cannot be one, before anything is
     sent; `Unauthorized`, `Forbidden`, `NotFound` and their like where the API says no;
-    `NetworkError` where no answer comes; and `RateLimited` where the wait for the limit is
+    `NetworkError` where no response comes; and `RateLimited` where the wait for the limit is
     longer than the budget allows.
     """
 
@@ -46,7 +46,7 @@ class VpsResource:
     async def list(
         self, *, name: str | None = None, primary_ip: str | None = None
     ) -> AsyncIterator[Vps]:
-        """Every VPS once, page by page as they are asked for.
+        """Every VPS once; each page is fetched when its first VPS is needed.
 
         Args:
             name: Only those with exactly this name; upper and lower case are one.
@@ -72,7 +72,7 @@ class VpsResource:
             query["cursor"] = cursor
             barren = 0 if len(ids) > known else barren + 1
             if barren == _BARREN_PAGES:
-                msg = f"The API's list goes round in circles: {barren} pages without a new VPS."
+                msg = f"The API's list goes in circles: {barren} pages without a new VPS."
                 raise UnreadableReply(msg)
 
     async def get(self, vps_id: str) -> Vps:
@@ -93,7 +93,7 @@ class VpsResource:
         """Which actions are allowed just now, from whichever of three routes has the gates.
 
         Costs up to three requests. Where no route has them, all gates are unknown (None),
-        which is no denial; the API's answer to the action itself is the authority.
+        which does not deny the action: the API decides when the action is sent.
         """
         segment = _segment(vps_id)
         missing: list[NotFound] = []
@@ -113,10 +113,10 @@ class VpsResource:
         """Force a hard reset: the power button held down. For a guest that no longer answers.
 
         Sent at most once, as far as can be known: what was never sent, or was refused, is tried
-        again; what may have been sent is not. A cancellation waits for an answer under way.
+        again; what may have been sent is not. A cancellation waits for a response under way.
 
         Raises:
-            OutcomeUnknown: It may have been sent, and nobody can tell what became of it.
+            OutcomeUnknown: It was sent, or may have been, and its outcome is unknown.
             Conflict: The VPS is not in a state for it.
 
         Example:
@@ -166,7 +166,7 @@ async def act_to_the_end(
     force: bool = False,
     permit: Permit | None = None,
 ) -> Operation:
-    """Send an action for a caller that must have the answer although it is cancelled meanwhile.
+    """Send an action for a caller that needs the response even if it is cancelled meanwhile.
 
     See `Requester.send_action_to_the_end`. A `permit` that was taken before is spent.
     """
@@ -216,6 +216,6 @@ def check_id(vps_id: object) -> str:
         msg = f"A VPS id is a string such as vps_01hx..., not {type(vps_id).__name__}."
         raise ConfigurationError(msg)
     if not vps_id.strip() or vps_id in {".", ".."} or not _NO_SEGMENT.isdisjoint(vps_id):
-        msg = f"{vps_id[:80]!r} is no VPS id: take the `id` that client.vps.list() gives."
+        msg = f"{vps_id[:80]!r} cannot be a VPS id: take the `id` that client.vps.list() gives."
         raise ConfigurationError(msg)
     return vps_id

@@ -74,21 +74,21 @@ class Context(LoopTask, Generic[T]):
         return self._suppressed
 
     def release(self) -> None:
-        """Likewise; and with the client's own, what it has ended and nobody came to leave."""
+        """Give the lease back; the client's own context also gives back those that it ended."""
         super().release()
         if self._ended and self.manager is self._owner:
             for work in tuple(self._works.running):
                 work.release()
 
     def drop(self) -> None:
-        """Nobody is left who could leave it: do so, without waiting."""
+        """Leave it without waiting: its `with` block can no longer do so."""
         if self._thread is not None and not self._thread.leaving:
             self._dropped = True
             self._thread.loop.call_soon_threadsafe(self._nudge)
             self.left_open()
 
     def left_open(self) -> None:
-        """Say that it was."""
+        """Warn that it was never left."""
         warnings.warn(
             f"unclosed {self.manager!r}: use it in a `with` block, or call its close()",
             ResourceWarning,
@@ -98,9 +98,9 @@ class Context(LoopTask, Generic[T]):
     def _ask_to_leave(self, error: BaseException | None) -> None:
         leave = partial(self._leave, error)
         patience = HASTE if self._works.orphaned else None
-        if not self.submit(leave, patience=patience):
-            if not self.submit(self.cancel, patience=HASTE):
-                self.give_up()
+        has_left = self.submit(leave, patience=patience)
+        if not (has_left or self.submit(self.cancel, patience=HASTE)):
+            self.give_up()
 
     # On the loop's thread.
 

@@ -42,7 +42,7 @@ from hostup_sync._stream import stream
 
 
 class Operation(Handle[hostup_async.Operation]):
-    """An accepted action: look at its job, wait for its end, or take its token elsewhere.
+    """An accepted action: poll its job, wait for its end, or take its token elsewhere.
 
     Attributes:
         job: The job as last seen.
@@ -79,7 +79,7 @@ class Operation(Handle[hostup_async.Operation]):
 
     @property
     def poll_url(self) -> str | None:
-        """Where to look, as the API gave it; None where it named no job."""
+        """Where to poll the job, as the API gave it; None where it named no job."""
         return self._async.poll_url
 
     @property
@@ -101,7 +101,7 @@ class Operation(Handle[hostup_async.Operation]):
         )
 
     def poll(self) -> Job:
-        """Take one look at the job; one that has ended is not looked at again.
+        """Poll the job once; a job that has ended is not polled again.
 
         Raises:
             OutcomeUnknown: The API named no job, or has forgotten it.
@@ -118,7 +118,7 @@ class Operation(Handle[hostup_async.Operation]):
         *,
         timeout: Seconds = 600,
     ) -> Job:
-        """Wait for the job's end; looks that fail for want of an answer are made up for later.
+        """Wait for the job's end; a poll without a response is repeated later.
 
         Args:
             timeout: How long, in seconds or as a `timedelta`.
@@ -142,7 +142,7 @@ class VpsResource(Handle[hostup_async.VpsResource]):
 
     Every method raises `ConfigurationError` for an id that cannot be one, before anything is
     sent; `Unauthorized`, `Forbidden`, `NotFound` and their like where the API says no;
-    `NetworkError` where no answer comes; and `RateLimited` where the wait for the limit is
+    `NetworkError` where no response comes; and `RateLimited` where the wait for the limit is
     longer than the budget allows.
     """
 
@@ -152,7 +152,7 @@ class VpsResource(Handle[hostup_async.VpsResource]):
         name: str | None = None,
         primary_ip: str | None = None,
     ) -> Iterator[Vps]:
-        """Every VPS once, page by page as they are asked for.
+        """Every VPS once; each page is fetched when its first VPS is needed.
 
         Args:
             name: Only those with exactly this name; upper and lower case are one.
@@ -214,7 +214,7 @@ class VpsResource(Handle[hostup_async.VpsResource]):
         """Which actions are allowed just now, from whichever of three routes has the gates.
 
         Costs up to three requests. Where no route has them, all gates are unknown (None),
-        which is no denial; the API's answer to the action itself is the authority.
+        which does not deny the action: the API decides when the action is sent.
         """
         return call(
             self._home,
@@ -230,10 +230,10 @@ class VpsResource(Handle[hostup_async.VpsResource]):
         """Force a hard reset: the power button held down. For a guest that no longer answers.
 
         Sent at most once, as far as can be known: what was never sent, or was refused, is tried
-        again; what may have been sent is not. A cancellation waits for an answer under way.
+        again; what may have been sent is not. A cancellation waits for a response under way.
 
         Raises:
-            OutcomeUnknown: It may have been sent, and nobody can tell what became of it.
+            OutcomeUnknown: It was sent, or may have been, and its outcome is unknown.
             Conflict: The VPS is not in a state for it.
 
         Example:
@@ -839,13 +839,13 @@ class Client(Handle[hostup_async.Client]):
             `read:vm` and, for power actions, `power:vm`.
         base_url: The API's origin; by default `HOSTUP_API_BASE`, or else HostUp's own.
         timeouts: How long each phase of a request may take.
-        budget: Who may send when; by default one that every client of this process with the
-            same origin and key shares.
+        budget: The rate limit to keep; by default the one that all clients of this process with
+            the same origin and key share.
         session: An aiohttp session to send on, for instance one with a proxy: it is lent, and
             never closed here. Or a function that makes one: it is called when the client opens,
             on the loop that the client uses, and what it made is closed with the client. In
             `hostup_sync`, whose loop is its own, only the function can be used.
-        on_event: A plain callable that is told of requests, retries, pauses and acceptances.
+        on_event: A function that is called with each event: requests, retries, pauses, acceptances.
         allow_http: Allow an `http://` base that is not this machine: the key goes unencrypted.
 
     Raises:
@@ -883,7 +883,7 @@ class Client(Handle[hostup_async.Client]):
 
     @property
     def budget(self) -> Budget:
-        """Who may send when."""
+        """The rate limit to keep."""
         return self._async.budget
 
     @property
@@ -912,7 +912,7 @@ class Client(Handle[hostup_async.Client]):
         leave(self._home, self._async, exc)
 
     def close(self) -> None:
-        """Close the client: nothing more is sent, what is being sent is let end.
+        """Close the client: nothing more is sent, and an action that is being sent runs to its end.
 
         Calls that still wait raise `ClientClosed`, and their actions were not sent.
         """

@@ -1,12 +1,12 @@
-"""What an exception says once it has crossed from the loop's thread to the caller's."""
+"""Tracebacks and notes of exceptions that cross from the loop's thread to the caller's."""
 
 from asyncio import CancelledError
 
 
 def trim_traceback(error: BaseException) -> BaseException:
-    """The error with the frame that raised it, and none of those that led there.
+    """The error with the frame that raised it alone, without this package's own frames.
 
-    They are this package's own; what the caller did stands above, in the caller's own frames.
+    The caller's frames are added above it when it is raised again.
     """
     last = error.__traceback__
     while last is not None and last.tb_next is not None:
@@ -23,7 +23,7 @@ def carry_over(source: BaseException, target: BaseException) -> None:
 
 
 def explain(interruption: BaseException, value: object, error: BaseException | None) -> None:
-    """Tell whoever catches the interruption what it interrupted.
+    """Note on an interruption what it interrupted.
 
     Args:
         interruption: A `KeyboardInterrupt`, say; it gets notes.

@@ -81,7 +81,7 @@ class LoopTask(ABC):
         return self.submit(self._begin, patience=patience)
 
     def submit(self, what: Callable[[Wake], None], *, patience: float | None = None) -> bool:
-        """Call on the loop, and wait until that wakes us, or until our patience is at its end."""
+        """Call on the loop, and wait until that wakes us, or until `patience` seconds are over."""
         lock = Lock()
         lock.acquire()
         assert self._thread is not None  # noqa: S101 - `start` came first
@@ -104,7 +104,7 @@ class LoopTask(ABC):
         if isinstance(error, asyncio.CancelledError):
             self.error = ClientClosed(
                 "The client was closed during this call. What was sent may have taken effect: "
-                "look at the notes of this error, and at client.vps.status(...)."
+                "read the notes of this error, and check client.vps.status(...)."
             )
             carry_over(error, self.error)
             return self.error
@@ -155,13 +155,13 @@ class LoopTask(ABC):
     def drop(self) -> None:  # noqa: B027 - most have nothing to do
         """The client is gone; a call that it left behind ends by itself."""
 
-    def left_open(self) -> None:  # noqa: B027 - likewise
+    def left_open(self) -> None:  # noqa: B027 - most have nothing to do
         """The interpreter exits; nothing to say of a call that this cuts short."""
 
     # On the loop's thread.
 
     def cancel(self, wake: Wake) -> None:
-        """Cancel, and wake whoever asked for it at the end."""
+        """Cancel, and call `wake` at the end."""
         self._waiting.append(wake)
         self._nudge()
 
@@ -203,7 +203,7 @@ class LoopTask(ABC):
     async def _run(self) -> None: ...
 
     def _lost(self) -> object:
-        """What nobody receives if the thread leaves now."""
+        """The result that is lost if the thread leaves now."""
         return None
 
     def _end(self) -> None:

@@ -42,8 +42,8 @@ class Sent(Generic[T]):
     """A try that is over.
 
     Attributes:
-        request: What was to be sent; `outcome` says whether it was.
-        outcome: What became of the request.
+        request: What was to be sent.
+        outcome: Whether it was answered, refused, limited, never sent, or is in doubt.
         result: What `read` made of the response, or else the error.
         sent_at: When the request went out, in seconds since the epoch; 0.0 if it never did.
         status: The response's HTTP status, None without a response.

@@ -161,8 +161,8 @@ class Requester:
     ) -> tuple[OperationRef, Job]:
         """Send a power action, and return its job even if the caller is cancelled meanwhile.
 
-        A cancellation while it is being sent is dropped: whoever cancels must be able to see by
-        other means that this call is to stop. One that comes before is raised, and nothing is
+        A cancellation while it is being sent is dropped, so the caller must learn in another way
+        that it is to stop. One that comes before is raised, and nothing is
         sent. All else is as for `send_action`; `permit` is as for `get`.
         """
         request = Request("POST", url, body, power_action, RequestClass.ACTION)

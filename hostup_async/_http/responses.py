@@ -20,7 +20,7 @@ class ParsedResponse(NamedTuple, Generic[T]):
     """A response understood.
 
     Attributes:
-        outcome: What became of the request.
+        outcome: Whether the request was answered, refused, limited, or is in doubt.
         result: The value where the outcome is ANSWERED, the error otherwise.
         reading: What the response says about the rate limit.
     """

@@ -252,7 +252,7 @@ async def test_a_token_that_is_no_text_is_refused(token: Any) -> None:
 
 async def test_an_id_that_cannot_be_encoded_is_refused() -> None:
     async with client_of("http://127.0.0.1:9") as client:
-        with pytest.raises(ConfigurationError, match="no VPS id"):
+        with pytest.raises(ConfigurationError, match="cannot be a VPS id"):
             await client.vps.reset("\ud800")
 
 

@@ -74,7 +74,7 @@ def test_a_coroutine_becomes_a_method(tmp_path: Path) -> None:
         """
         return call(
             self._home,
-            same,
+            identity,
             self._async.get,
             one,
             two,
@@ -88,7 +88,7 @@ STREAM = '''    def all(self) -> Iterator[int]:
         """All."""
         return stream(
             self._home,
-            same,
+            identity,
             self._async.all,
         )
 '''
