@@ -22,7 +22,7 @@ from anyio.from_thread import start_blocking_portal
 from asgiref.sync import async_to_sync
 from synchronicity import Synchronizer
 
-from hostup_sync._call import call, same
+from hostup_sync._call import call, identity
 from hostup_sync._context import close, enter
 from hostup_sync._handle import ClientScope
 from hostup_sync._stream import stream
@@ -80,14 +80,14 @@ def plain_loop() -> Iterator[asyncio.AbstractEventLoop]:
 
 
 def contestants(stack: ExitStack) -> dict[str, Call]:
-    """The same call of a no-op coroutine, by each way there is."""
+    """The identity call of a no-op coroutine, by each way there is."""
     home = stack.enter_context(facade())
     loop = stack.enter_context(plain_loop())
     portal = stack.enter_context(start_blocking_portal())
     synchronizer = Synchronizer()
     synchronized = synchronizer.wrap(nothing, name="synchronized")
     return {
-        OURS: lambda: call(home, same, nothing),
+        OURS: lambda: call(home, identity, nothing),
         PEER: lambda: asyncio.run_coroutine_threadsafe(nothing(), loop).result(),
         "anyio's BlockingPortal": lambda: portal.call(nothing),
         "synchronicity": synchronized,
@@ -121,7 +121,7 @@ def measure_items(items: int, rounds: int) -> dict[str, float]:
     synchronized = Synchronizer().wrap(count, name="synchronized_count")
     with facade() as home:
         ways: dict[str, Callable[[], Iterator[int]]] = {
-            OURS: lambda: stream(home, same, count, items),
+            OURS: lambda: stream(home, identity, count, items),
             "synchronicity": lambda: synchronized(items),
         }
         taken: dict[str, list[float]] = {name: [] for name in ways}

@@ -27,13 +27,13 @@ class Client:
             `read:vm` and, for power actions, `power:vm`.
         base_url: The API's origin; by default `HOSTUP_API_BASE`, or else HostUp's own.
         timeouts: How long each phase of a request may take.
-        budget: Who may send when; by default one that every client of this process with the
-            same origin and key shares.
+        budget: The rate limit to keep; by default the one that all clients of this process with
+            the same origin and key share.
         session: An aiohttp session to send on, for instance one with a proxy: it is lent, and
             never closed here. Or a function that makes one: it is called when the client opens,
             on the loop that the client uses, and what it made is closed with the client. In
             `hostup_sync`, whose loop is its own, only the function can be used.
-        on_event: A plain callable that is told of requests, retries, pauses and acceptances.
+        on_event: A function that is called with each event: requests, retries, pauses, acceptances.
         allow_http: Allow an `http://` base that is not this machine: the key goes unencrypted.
 
     Raises:
@@ -80,7 +80,7 @@ class Client:
         return f"<Client of {config.base}, key {config.key.fingerprint}>"
 
     async def __aenter__(self) -> Self:
-        await self._requester.transport.open()
+        await self._requester.open()
         return self
 
     async def __aexit__(
@@ -92,7 +92,7 @@ class Client:
         await self.aclose()
 
     async def aclose(self) -> None:
-        """Close the client: nothing more is sent, what is being sent is let end.
+        """Close the client: nothing more is sent, and an action that is being sent runs to its end.
 
         Calls that still wait raise `ClientClosed`, and their actions were not sent.
         """
@@ -106,11 +106,10 @@ class Client:
             ConfigurationError: It is neither, or was made for another API.
             UntrustedPollUrl: The poll URL leads away from this client's API.
         """
-        transport = self._requester.transport
-        ticket = read_token(token_or_poll_url, transport.base)
-        if ticket.poll_url is not None:
-            transport.trusted_url(ticket.poll_url)
-        return Operation(self._requester, self._poller, ticket)
+        ref = read_token(token_or_poll_url, self._requester.base)
+        if ref.poll_url is not None:
+            self._requester.trusted_url(ref.poll_url)
+        return Operation(self._requester, self._poller, ref)
 
     def wait_all(
         self,

@@ -1,4 +1,4 @@
-"""What a client is told once: key, base, timeouts. Built and checked before anything is sent."""
+"""Client configuration: API key, base URL, timeouts; checked before anything is sent."""
 
 import hashlib
 import ipaddress
@@ -26,7 +26,7 @@ _LONGEST: Final = 1e9  # thirty years; longer waits are mistakes, and overflow t
 
 
 def seconds(value: object, *, name: str = "a duration") -> float:
-    """A duration as seconds; refuses what is no positive, finite length of time."""
+    """A duration as seconds; it must be positive and finite."""
     if isinstance(value, timedelta):
         value = value.total_seconds()
     if isinstance(value, bool) or not isinstance(value, int | float):
@@ -51,7 +51,7 @@ class SecretText(str):
 
 
 class SecretBytes(bytes):
-    """Likewise for bytes."""
+    """Bytes that say nothing in a repr."""
 
     __slots__ = ()
 
@@ -59,7 +59,7 @@ class SecretBytes(bytes):
         return "b'<secret>'"
 
 
-_SHORTEST_SECRET: Final = 8  # a shorter text stands in answers by chance
+_SHORTEST_SECRET: Final = 8  # characters; a shorter text may stand in a response by chance
 
 
 class ApiKey:
@@ -85,12 +85,12 @@ class ApiKey:
         return text.replace(self._text, repr(self)) if self._is_telling else text
 
     def redact_bytes(self, body: bytes) -> bytes:
-        """Likewise for a body that was not decoded."""
+        """The body without the key, before it is decoded."""
         return body.replace(self._bytes, b"<ApiKey>") if self._is_telling else body
 
 
 class TypeName(SecretText):
-    """Stands for a key that is no string: the name of its type, and nothing of what it holds."""
+    """Stands for a key of a wrong type: the name of the type, and nothing of the value."""
 
     __slots__ = ()
 
@@ -160,7 +160,7 @@ def _rest(parts: SplitResult) -> str:
 
 
 def _shown(parts: SplitResult) -> str:
-    """The origin, as one text for all that mean the same."""
+    """The origin in its normal form: lower case, no default port."""
     host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
     port = parts.port
     return f"{parts.scheme}://{host}" + (
@@ -186,10 +186,10 @@ class Timeouts:
     Attributes:
         pool: Waiting for a free connection and opening it.
         connect: Opening a connection: TCP and TLS.
-        read: Silence on the line while waiting for an answer.
+        read: Silence on the line while waiting for a response.
         request: One request from first to last.
-        call: How long a call goes on trying again where no answer came; no retry begins
-            later. Waits for the rate limit are not counted, `Budget(max_wait=...)` bounds those.
+        call: How long a call that gets no response is retried; no retry begins later. The waits
+            for the rate limit are not counted: `Budget(max_wait=...)` bounds them.
 
     Example:
         >>> Timeouts(read=5).read
@@ -205,7 +205,7 @@ class Timeouts:
 
 @frozen
 class Config:
-    """All that a client was told, checked; passed down, never changed."""
+    """A client's configuration, checked."""
 
     key: ApiKey
     base: str

@@ -3,11 +3,11 @@
     HostUpError
     ├── ConfigurationError      (ValueError)    refused before anything was sent
     ├── ClientClosed            (RuntimeError)  the client is not open; nothing was sent
-    ├── NetworkError                            no usable answer to a request that only reads
+    ├── NetworkError                            no usable response to a request that only reads
     │   └── NotSent                             proof that the request never left this machine
-    ├── UnreadableReply                         an answer that makes no sense
+    ├── UnreadableReply                         a response that makes no sense
     ├── UntrustedPollUrl                        a poll URL outside the API; the key was not sent
-    ├── ApiError                                the API said no
+    ├── ApiError                                the API refused
     │   ├── InvalidRequest      400
     │   ├── Unauthorized        401
     │   ├── Forbidden           403
@@ -15,11 +15,11 @@
     │   ├── Conflict            409
     │   ├── RateLimited         429, or the wait for the limit is longer than allowed
     │   └── ServerError         500 and above
-    ├── OutcomeUnknown                          perhaps sent, perhaps done: never repeat blindly
+    ├── OutcomeUnknown                          perhaps sent, outcome unknown: never repeat blindly
     ├── JobFailed                               the action was accepted, and its job failed
     ├── FleetFailed                             a fleet run in which not everything completed
     ├── StoreError                              what is done could not be recorded, or read
-    │   └── RunHeld                             a run is in other hands
+    │   └── RunHeld                             another process or client holds the run
     └── WaitTimeout             (TimeoutError)  the job goes on, only the waiting ended
 
 Branch on the class, then on `code`. Each message says what to do next; none contains the key.
@@ -35,68 +35,68 @@ from hostup_async._outcome import OutcomeStatus
 class HostUpError(Exception):
     """The root: `except HostUpError` catches all that this package raises of its own.
 
-    What the API said is in `status`, `code`, `title`, `detail`, `instance`, `request_id`,
-    `errors`, `retry_after` (seconds) and `raw`, each None or empty where it said nothing.
+    What the API sent is in `status`, `code`, `title`, `detail`, `instance`, `request_id`,
+    `errors`, `retry_after` (seconds) and `raw`; None or empty where the API gave none.
     """
 
     def __init__(self, message: str, *, problem: Problem | None = None) -> None:
         super().__init__(message)
         self.problem = problem
 
-    def _said(self, name: str) -> Any:  # noqa: ANN401 - each property names its own type
+    def _field(self, name: str) -> Any:  # noqa: ANN401 - each property names its own type
         return getattr(self.problem, name, None)
 
     @property
     def status(self) -> int | None:
-        """The HTTP status of the API's answer."""
-        status: int | None = self._said("status")
+        """The HTTP status of the API's response."""
+        status: int | None = self._field("status")
         return status
 
     @property
     def code(self) -> str | None:
         """The API's own error code, such as `cooldown_active`: branch on this."""
-        code: str | None = self._said("code")
+        code: str | None = self._field("code")
         return code
 
     @property
     def title(self) -> str | None:
         """The API's short name of the problem."""
-        title: str | None = self._said("title")
+        title: str | None = self._field("title")
         return title
 
     @property
     def detail(self) -> str | None:
         """The API's explanation of this one case."""
-        detail: str | None = self._said("detail")
+        detail: str | None = self._field("detail")
         return detail
 
     @property
     def instance(self) -> str | None:
         """The resource that the problem is about."""
-        instance: str | None = self._said("instance")
+        instance: str | None = self._field("instance")
         return instance
 
     @property
     def request_id(self) -> str | None:
         """What HostUp's support asks for."""
-        request_id: str | None = self._said("request_id")
+        request_id: str | None = self._field("request_id")
         return request_id
 
     @property
     def errors(self) -> tuple[FieldError, ...]:
         """The single fields that were refused."""
-        return self._said("errors") or ()
+        return self._field("errors") or ()
 
     @property
     def retry_after(self) -> float | None:
         """Seconds to wait before another try, as the API asked."""
-        retry_after: float | None = self._said("retry_after")
+        retry_after: float | None = self._field("retry_after")
         return retry_after
 
     @property
     def raw(self) -> Raw | None:
-        """The API's whole answer, where it was a JSON object."""
-        raw: Raw | None = self._said("raw")
+        """The API's whole response, where it was a JSON object."""
+        raw: Raw | None = self._field("raw")
         return raw
 
 
@@ -109,7 +109,7 @@ class ClientClosed(HostUpError, RuntimeError):
 
 
 class NetworkError(HostUpError):
-    """The network gave no usable answer to a request that changes nothing."""
+    """No usable response came to a request that changes nothing."""
 
 
 class NotSent(NetworkError):
@@ -117,7 +117,7 @@ class NotSent(NetworkError):
 
 
 class UnreadableReply(HostUpError):
-    """An answer that cannot be understood: not JSON, too large, cut short, or empty."""
+    """A response that cannot be understood: not JSON, too large, cut short, or empty."""
 
 
 class UntrustedPollUrl(HostUpError):
@@ -125,7 +125,7 @@ class UntrustedPollUrl(HostUpError):
 
 
 class ApiError(HostUpError):
-    """The API answered, and the answer is no."""
+    """The API refused the request."""
 
 
 class InvalidRequest(ApiError):
@@ -145,7 +145,7 @@ class NotFound(ApiError):
 
 
 class Conflict(ApiError):
-    """409: not in this state, such as `vps_not_ready` or `cooldown_active`."""
+    """409: the VPS's state does not allow it; see `code`, such as `cooldown_active`."""
 
 
 class RateLimited(ApiError):
@@ -171,9 +171,9 @@ class ServerError(ApiError):
 
 
 class OutcomeUnknown(HostUpError):
-    """An action was sent, or may have been, and nobody can tell what became of it.
+    """An action was sent, or may have been, and its outcome is unknown.
 
-    Do not send it again blindly: a reset that is sent twice reboots twice. Look at
+    Do not send it again blindly: a reset that is sent twice reboots twice. Check
     `client.vps.status(vps_id)`: an uptime shorter than the time since `sent_at` means that
     it took place.
 
@@ -203,7 +203,7 @@ class JobFailed(HostUpError):
 
     Attributes:
         vps_id: The VPS that the action was for; None for a bare poll URL.
-        job: The job as last seen; `job.error` says why, where the API did.
+        job: The job as last seen; `job.error` says why, where the API gave a reason.
     """
 
     def __init__(self, message: str, *, vps_id: str | None = None, job: Job | None = None) -> None:

@@ -1,4 +1,4 @@
-"""What a client tells its `on_event` callback: frozen data, one class for each kind."""
+"""The events that a client hands to its `on_event` callback: frozen data, a class for each."""
 
 import logging
 from collections.abc import Callable
@@ -17,12 +17,12 @@ class Event:
 
 @frozen
 class RequestDone(Event):
-    """A request was answered, or failed for good or to be tried again.
+    """A request ended: with a response, or with an error. It may be tried again.
 
     Attributes:
         method: `GET` or `POST`.
         path: The path of its URL.
-        status: The HTTP status, None where no answer came.
+        status: The HTTP status, None without a response.
         seconds: How long it took, the wait for the limit not included.
     """
 
@@ -44,7 +44,7 @@ class Retrying(Event):
 
 @frozen
 class Paused(Event):
-    """The API answered with 429: nobody sends for `seconds`; `queued` requests wait."""
+    """The API answered with 429: nothing is sent for `seconds`; `queued` requests wait."""
 
     seconds: float
     queued: int
@@ -55,9 +55,9 @@ class Waiting(Event):
     """Requests wait for a permit, from now for about `seconds`.
 
     Attributes:
-        reason: Why: the API said 429, the limit is used up by our own count, or still learnt.
+        reason: Why: a 429 of the API, the limit used up by our own count, or not known yet.
         seconds: How long, as far as known.
-        why: The same for people, with how many queue.
+        why: The reason in words, with the number of requests that queue.
     """
 
     reason: WaitReason
@@ -67,7 +67,7 @@ class Waiting(Event):
 
 @frozen
 class Accepted(Event):
-    """An action was accepted; it is told also where the caller was cancelled meanwhile.
+    """An action was accepted; this event comes also if the caller was cancelled meanwhile.
 
     Attributes:
         vps_id: The VPS.
@@ -84,10 +84,10 @@ class Accepted(Event):
 
 @frozen
 class InDoubt(Event):
-    """An action was sent, or may have been, and nobody can tell what became of it.
+    """An action was sent, or may have been, and its outcome is unknown.
 
     Attributes:
-        vps_id: The VPS; look at its status before anything is sent again.
+        vps_id: The VPS; check its status before anything is sent again.
         action: The action.
         sent_at: When it was sent, in seconds since the epoch.
         reason: What is known, in words.
@@ -101,7 +101,7 @@ class InDoubt(Event):
 
 @frozen
 class OutcomeKnown(Event):
-    """What became of one VPS of a fleet run is known."""
+    """The outcome of one VPS of a fleet run is known."""
 
     run_id: str
     outcome: Outcome

@@ -71,7 +71,7 @@ class JobStatus(StrEnum):
 class Gate:
     """Whether an action is allowed just now, and why not.
 
-    A gate is advice: the API's own answer to the action is the authority. `allowed` is None
+    A gate is advice: the API decides when the action is sent. `allowed` is None
     where the API did not say, which is not a denial.
     """
 
@@ -82,7 +82,7 @@ class Gate:
 
 @frozen
 class Gates(ApiObject):
-    """The action gates of one VPS; None where the API left a gate out (unknown, no denial)."""
+    """The action gates of one VPS; None is unknown: the API left the gate out."""
 
     can_reset: Gate | None = None
     can_start: Gate | None = None
@@ -192,7 +192,7 @@ class FieldError:
 
 @frozen
 class Problem(ApiObject):
-    """What the API said of an error, read from either of its two shapes.
+    """An error as the API described it, in either of its two shapes.
 
     Branch on `code`: one code can come with several statuses. `retry_after` is in seconds.
     """
@@ -209,7 +209,7 @@ class Problem(ApiObject):
 
 @frozen
 class Job(ApiObject):
-    """One look at a job, read from any of the three shapes that the API may answer with.
+    """A job as one poll found it, read from any of the three shapes in use.
 
     Attributes:
         id: The job's id, None where the API named none.
@@ -217,10 +217,10 @@ class Job(ApiObject):
             unlisted word means "still going".
         state: The word that the server used, before it was mapped to `status`.
         progress: Per cent, 0 to 100.
-        message: What the job says of its progress.
-        error: Why it failed, where it failed and said so.
+        message: A description of its progress.
+        error: Why it failed, where it failed and a reason was given.
         result: The job's own result, as it came.
-        poll_url: Where to look at the job again, as the API gave it.
+        poll_url: Where to poll the job, as the API gave it.
         created_at: When the job was made, by the server's clock.
         finished_at: When it ended, by the server's clock.
     """

@@ -2,9 +2,12 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Collection, Iterable
+from contextlib import nullcontext
+from itertools import chain
 from typing import Any, Final
 
+from hostup_async._cancellation import finish
 from hostup_async._config import Seconds, seconds
 from hostup_async._errors import (
     HostUpError,
@@ -16,7 +19,6 @@ from hostup_async._errors import (
 )
 from hostup_async._http.problems import make_outcome_unknown
 from hostup_async._http.requester import Requester
-from hostup_async._http.transport import Url
 from hostup_async._models import Action, Job, JobStatus
 from hostup_async._polling.poller import Poller
 from hostup_async._polling.watch import Watch
@@ -25,7 +27,7 @@ from hostup_async._token import OperationRef, make_token
 
 
 class Operation:
-    """An accepted action: look at its job, wait for its end, or take its token elsewhere.
+    """An accepted action: poll its job, wait for its end, or take its token elsewhere.
 
     Attributes:
         job: The job as last seen.
@@ -38,12 +40,12 @@ class Operation:
     """
 
     def __init__(
-        self, requester: Requester, poller: Poller, ticket: OperationRef, job: Job | None = None
+        self, requester: Requester, poller: Poller, ref: OperationRef, job: Job | None = None
     ) -> None:
         self._requester = requester
         self._poller = poller
-        self._ticket: Final = ticket
-        self.job: Job = job or Job(id=ticket.job_id, poll_url=ticket.poll_url)
+        self._ref: Final = ref
+        self.job: Job = job or Job(id=ref.job_id, poll_url=ref.poll_url)
 
     def __repr__(self) -> str:
         return f"<Operation: {self._what}, job {self.job_id!r}, {self.job.status}>"
@@ -51,48 +53,48 @@ class Operation:
     @property
     def vps_id(self) -> str | None:
         """The VPS; None for an operation that was made of a bare poll URL."""
-        return self._ticket.vps_id
+        return self._ref.vps_id
 
     @property
     def action(self) -> Action | None:
         """The action; None for an operation that was made of a bare poll URL."""
-        return self._ticket.action
+        return self._ref.action
 
     @property
     def job_id(self) -> str | None:
         """The job's id, None where the API named no job."""
-        return self._ticket.job_id or self.job.id
+        return self._ref.job_id or self.job.id
 
     @property
     def poll_url(self) -> str | None:
-        """Where to look, as the API gave it; None where it named no job."""
-        return self._ticket.poll_url
+        """Where to poll the job, as the API gave it; None where it named no job."""
+        return self._ref.poll_url
 
     @property
     def sent_at(self) -> float | None:
         """When the action was sent: seconds since the epoch, by the sender's clock."""
-        return self._ticket.sent_at
+        return self._ref.sent_at
 
     @property
     def accepted_at(self) -> float | None:
         """When it was accepted: seconds since the epoch, by the sender's clock."""
-        return self._ticket.accepted_at
+        return self._ref.accepted_at
 
     def token(self) -> str:
         """A short text without secrets, for `client.operation(token)` in any other process."""
-        return make_token(self._ticket)
+        return make_token(self._ref)
 
     async def poll(self) -> Job:
-        """Take one look at the job; one that has ended is not looked at again.
+        """Poll the job once; a job that has ended is not polled again.
 
         Raises:
             OutcomeUnknown: The API named no job, or has forgotten it.
             UntrustedPollUrl: The poll URL leads away from the API; it was not followed.
         """
-        return (await self._look())[0]
+        return (await self._poll())[0]
 
     async def wait(self, *, timeout: Seconds = 600) -> Job:  # noqa: ASYNC109 - the wait's own bound
-        """Wait for the job's end; looks that fail for want of an answer are made up for later.
+        """Wait for the job's end; a poll without a response is repeated later.
 
         Args:
             timeout: How long, in seconds or as a `timedelta`.
@@ -108,18 +110,18 @@ class Operation:
             try:
                 await self._follow(longest)
             except asyncio.CancelledError as cancellation:
-                cancellation.add_note(self._last_words())
+                cancellation.add_note(self._cancellation_note())
                 raise
         if self.job.status == JobStatus.FAILED:
             why = f": {self.job.error}" if self.job.error else ", and it does not say why"
-            msg = f"The {self._what} failed{why}. Look at the VPS before you try again."
+            msg = f"The {self._what} failed{why}. Check the VPS before you try again."
             raise JobFailed(msg, vps_id=self.vps_id, job=self.job)
         return self.job
 
     def _watch(self, patience: float) -> Watch:
-        self._known_url()  # nothing to look at is known at once, not after the first look
+        self._known_url()  # a job that cannot be polled fails here, not at the first poll
         age = 0.0 if self.accepted_at is None else time.time() - self.accepted_at
-        return self._poller.watch(self._look, action=self.action, age=age, patience=patience)
+        return self._poller.watch(self._poll, action=self.action, age=age, patience=patience)
 
     async def _follow(self, longest: float) -> None:
         try:
@@ -128,40 +130,38 @@ class Operation:
         except TimeoutError:
             raise self._timed_out(why=f"it has not ended within {longest:.0f} s") from None
         except RateLimited as error:
-            raise self._timed_out(why=f"no look is possible in time, {error}") from error
+            raise self._timed_out(why=f"it cannot be polled in time, {error}") from error
 
-    async def _look(
+    async def _poll(
         self, permit: Permit | None = None, max_wait: float | None = None
     ) -> tuple[Job, float]:
-        """The job, and for how many seconds the API asks not to look again."""
-        url = self._url_to_look_at(permit)
-        if url is None:
-            return self.job, 0.0
-        try:
-            job, not_again = await self._requester.look(url, max_wait=max_wait, permit=permit)
-        except NotFound as error:
-            raise self._lost(why="the API has forgotten the job", error=error) from error
-        if not self.job.is_final:  # another look, begun later, may have ended sooner
-            self.job = job
-        return self.job, not_again
+        """Poll the job, and return it with the seconds to wait before the next poll.
 
-    def _last_words(self) -> str:
-        """What whoever loses this operation must know; the sync facade asks for it as well."""
+        A `permit` that was taken before is spent, or given back where there is nothing to poll.
+        """
+        with permit or nullcontext():
+            if self.job.is_final:
+                return self.job, 0.0
+            url = self._requester.trusted_url(self._known_url())
+            try:
+                job, min_delay = await self._requester.poll_job(
+                    url, max_wait=max_wait, permit=permit
+                )
+            except NotFound as error:
+                raise self._lost(why="the API has forgotten the job", error=error) from error
+        if not self.job.is_final:  # a poll that began later may have ended sooner
+            self.job = job
+        return self.job, min_delay
+
+    def _cancellation_note(self) -> str:
+        """The note for an exception that would otherwise lose this operation.
+
+        `hostup_sync` adds it too.
+        """
         return (
             f"The {self._what} was accepted, as job {self.job_id!r}, and goes on; "
             f"follow it with client.operation({self.token()!r})."
         )
-
-    def _url_to_look_at(self, permit: Permit | None) -> Url | None:
-        """None where the job has ended; where there is nothing to send, the permit goes back."""
-        url = None
-        try:
-            if not self.job.is_final:
-                url = self._requester.transport.trusted_url(self._known_url())
-        finally:
-            if url is None and permit is not None:
-                permit.refund()
-        return url
 
     def _known_url(self) -> str:
         if self.poll_url is None:
@@ -192,7 +192,7 @@ class Operation:
 
 
 def watch(operation: Operation, *, patience: float) -> Watch:
-    """Have the client's poller watch the job, from now on and for so many seconds."""
+    """Have the client's poller watch the job, from now on and for `patience` seconds."""
     # For the fleet alone, and not for users.
     return operation._watch(patience)  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
 
@@ -208,16 +208,17 @@ async def as_they_end(
     tasks = {asyncio.create_task(_outcome(one, timeout)): one for one in operations}
     waiting = set(tasks)
     try:
-        while waiting:
-            done, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
-            for task in done:
-                yield tasks[task], task.result()
+        try:
+            while waiting:
+                done, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+                for task in done:
+                    yield tasks[task], task.result()
+        finally:
+            await _end(tasks)
     except asyncio.CancelledError as cancellation:
-        for note in await _end(tasks):
+        for note in chain.from_iterable(map(_notes_of, tasks)):
             cancellation.add_note(note)
         raise
-    finally:
-        await _end(tasks)
 
 
 async def _outcome(operation: Operation, longest: float) -> Job | HostUpError:
@@ -227,17 +228,18 @@ async def _outcome(operation: Operation, longest: float) -> Job | HostUpError:
         return error
 
 
-async def _end(tasks: Iterable[asyncio.Task[Any]]) -> list[str]:
-    """Cancel tasks, and wait until they have ended; the notes of their cancellations."""
+async def _end(tasks: Collection[asyncio.Task[Any]]) -> None:
+    """Cancel tasks, and return when all have ended, although cancelled meanwhile."""
     for task in tasks:
         task.cancel()
-    ended = await asyncio.gather(*map(_notes_of, tasks))
-    return [note for notes in ended for note in notes]
+    if tasks:
+        await finish(asyncio.create_task(asyncio.wait(tasks)))
 
 
-async def _notes_of(task: asyncio.Task[Any]) -> list[str]:
+def _notes_of(task: asyncio.Task[Any]) -> list[str]:
+    """The notes of the error that a task ended with."""
     try:
-        await task
+        task.result()
     except BaseException as error:  # noqa: BLE001 - whatever ended it, only its notes are wanted
         return getattr(error, "__notes__", [])
     return []

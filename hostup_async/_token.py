@@ -25,14 +25,14 @@ class OperationRef:
     accepted_at: float | None = None
 
 
-def make_token(ticket: OperationRef) -> str:
-    """The ticket as text, of letters, digits, `-` and `_`."""
-    text = json.dumps(astuple(ticket), separators=(",", ":"))
+def make_token(ref: OperationRef) -> str:
+    """The reference as text, of letters, digits, `-` and `_`."""
+    text = json.dumps(astuple(ref), separators=(",", ":"))
     return _PREFIX + urlsafe_b64encode(text.encode()).decode().rstrip("=")
 
 
 def read_token(text: object, base: str) -> OperationRef:
-    """The ticket in a token, or one made of a bare poll URL.
+    """The reference in a token, or one made of a bare poll URL.
 
     Raises:
         ConfigurationError: It is neither, or was made for another API than `base`.
@@ -43,11 +43,11 @@ def read_token(text: object, base: str) -> OperationRef:
     text = text.strip()
     if not text.startswith(_PREFIX):
         return _of_poll_url(text, base)
-    ticket = _decode(text.removeprefix(_PREFIX))
-    if ticket.base != base:
-        msg = f"This token was made for {ticket.base!r}, and this client talks to {base}."
+    ref = _decode(text.removeprefix(_PREFIX))
+    if ref.base != base:
+        msg = f"This token was made for {ref.base!r}, and this client talks to {base}."
         raise ConfigurationError(msg)
-    return ticket
+    return ref
 
 
 def _of_poll_url(text: str, base: str) -> OperationRef:

@@ -1,6 +1,7 @@
 """The resource `client.vps`: reading VPSes, and the five power actions."""
 
 from collections.abc import AsyncIterator, Mapping
+from contextlib import nullcontext
 from functools import partial
 from typing import Final
 from urllib.parse import quote
@@ -11,6 +12,7 @@ from hostup_async._errors import ConfigurationError, NotFound, UnreadableReply
 from hostup_async._http.attempt import PowerAction
 from hostup_async._http.requester import Requester
 from hostup_async._http.responses import Read, T
+from hostup_async._http.transport import Url
 from hostup_async._http.wire import read_object, read_page
 from hostup_async._models import Action, Gates, Vps, VpsDetails, VpsStatus
 from hostup_async._operation import Operation
@@ -33,7 +35,7 @@ class VpsResource:
 
     Every method raises `ConfigurationError` for an id that cannot be one, before anything is
     sent; `Unauthorized`, `Forbidden`, `NotFound` and their like where the API says no;
-    `NetworkError` where no answer comes; and `RateLimited` where the wait for the limit is
+    `NetworkError` where no response comes; and `RateLimited` where the wait for the limit is
     longer than the budget allows.
     """
 
@@ -44,7 +46,7 @@ class VpsResource:
     async def list(
         self, *, name: str | None = None, primary_ip: str | None = None
     ) -> AsyncIterator[Vps]:
-        """Every VPS once, page by page as they are asked for.
+        """Every VPS once; each page is fetched when its first VPS is needed.
 
         Args:
             name: Only those with exactly this name; upper and lower case are one.
@@ -70,7 +72,7 @@ class VpsResource:
             query["cursor"] = cursor
             barren = 0 if len(ids) > known else barren + 1
             if barren == _BARREN_PAGES:
-                msg = f"The API's list goes round in circles: {barren} pages without a new VPS."
+                msg = f"The API's list goes in circles: {barren} pages without a new VPS."
                 raise UnreadableReply(msg)
 
     async def get(self, vps_id: str) -> Vps:
@@ -91,7 +93,7 @@ class VpsResource:
         """Which actions are allowed just now, from whichever of three routes has the gates.
 
         Costs up to three requests. Where no route has them, all gates are unknown (None),
-        which is no denial; the API's answer to the action itself is the authority.
+        which does not deny the action: the API decides when the action is sent.
         """
         segment = _segment(vps_id)
         missing: list[NotFound] = []
@@ -111,10 +113,10 @@ class VpsResource:
         """Force a hard reset: the power button held down. For a guest that no longer answers.
 
         Sent at most once, as far as can be known: what was never sent, or was refused, is tried
-        again; what may have been sent is not. A cancellation waits for an answer under way.
+        again; what may have been sent is not. A cancellation waits for a response under way.
 
         Raises:
-            OutcomeUnknown: It may have been sent, and nobody can tell what became of it.
+            OutcomeUnknown: It was sent, or may have been, and its outcome is unknown.
             Conflict: The VPS is not in a state for it.
 
         Example:
@@ -146,31 +148,40 @@ class VpsResource:
         return await self._act(vps_id, Action.RESTART, force=force)
 
     async def _get(self, path: str, read: Read[T], query: Mapping[str, str] | None = None) -> T:
-        url = self._requester.transport.api_url(f"/vps{path}", query)
+        url = self._requester.api_url(f"/vps{path}", query)
         return await self._requester.get(url, read)
 
     async def _act(self, vps_id: str, action: Action, *, force: bool = False) -> Operation:
-        return await act(self._requester, self._poller, PowerAction(action, vps_id), force=force)
+        power_action = PowerAction(action, vps_id)
+        url, body = _action_route(self._requester, power_action, force=force)
+        ref, job = await self._requester.send_action(power_action, url, body)
+        return Operation(self._requester, self._poller, ref, job)
 
 
-async def act(
+async def act_to_the_end(
     requester: Requester,
     poller: Poller,
-    deed: PowerAction,
+    power_action: PowerAction,
     *,
     force: bool = False,
     permit: Permit | None = None,
-    to_the_end: bool = False,
 ) -> Operation:
-    """Send an action, with a permit that was taken before, if one was; raises as `reset` does.
+    """Send an action for a caller that needs the response even if it is cancelled meanwhile.
 
-    With `to_the_end`, a cancellation while it is being sent is dropped, and its answer returned.
+    See `Requester.send_action_to_the_end`. A `permit` that was taken before is spent.
     """
-    path = f"/vps{_segment(deed.vps_id)}/actions/{deed.action.value}"
-    body = b'{"force": true}' if force else None
-    url = requester.transport.api_url(path)
-    ticket, job = await requester.act(deed, url, body, permit=permit, to_the_end=to_the_end)
-    return Operation(requester, poller, ticket, job)
+    with permit or nullcontext():
+        url, body = _action_route(requester, power_action, force=force)
+        ref, job = await requester.send_action_to_the_end(power_action, url, body, permit=permit)
+    return Operation(requester, poller, ref, job)
+
+
+def _action_route(
+    requester: Requester, power_action: PowerAction, *, force: bool
+) -> tuple[Url, bytes | None]:
+    """The URL to send an action to, and the body to send."""
+    path = f"/vps{_segment(power_action.vps_id)}/actions/{power_action.action.value}"
+    return requester.api_url(path), b'{"force": true}' if force else None
 
 
 def _filters(**filters: object) -> dict[str, str]:
@@ -205,6 +216,6 @@ def check_id(vps_id: object) -> str:
         msg = f"A VPS id is a string such as vps_01hx..., not {type(vps_id).__name__}."
         raise ConfigurationError(msg)
     if not vps_id.strip() or vps_id in {".", ".."} or not _NO_SEGMENT.isdisjoint(vps_id):
-        msg = f"{vps_id[:80]!r} is no VPS id: take the `id` that client.vps.list() gives."
+        msg = f"{vps_id[:80]!r} cannot be a VPS id: take the `id` that client.vps.list() gives."
         raise ConfigurationError(msg)
     return vps_id

@@ -4,7 +4,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any, Generic, ParamSpec, TypeVar
 
 from hostup_sync._handle import ClientScope
-from hostup_sync._notes import without_plumbing
+from hostup_sync._notes import trim_traceback
 from hostup_sync._work import LoopTask, RunningTasks
 
 P = ParamSpec("P")
@@ -12,8 +12,8 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 
-def same(value: T) -> T:
-    """The shape of a result that both packages share."""
+def identity(value: T) -> T:
+    """Leave a result as it is: both packages share its class."""
     return value
 
 
@@ -81,5 +81,5 @@ def forward(
     try:
         return call(home, shape, on_loop)
     except Exception as error:
-        without_plumbing(error)
+        trim_traceback(error)
         raise

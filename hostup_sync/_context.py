@@ -8,10 +8,10 @@ from functools import partial
 from types import TracebackType
 from typing import Any, Generic, ParamSpec, TypeGuard, TypeVar
 
-from hostup_sync._call import call, same
+from hostup_sync._call import call, identity
 from hostup_sync._handle import ClientScope
 from hostup_sync._loop import LAST_TO_END
-from hostup_sync._notes import without_plumbing
+from hostup_sync._notes import trim_traceback
 from hostup_sync._work import HASTE, LoopTask, Wake
 
 P = ParamSpec("P")
@@ -74,21 +74,21 @@ class Context(LoopTask, Generic[T]):
         return self._suppressed
 
     def release(self) -> None:
-        """Likewise; and with the client's own, what it has ended and nobody came to leave."""
+        """Give the lease back; the client's own context also gives back those that it ended."""
         super().release()
         if self._ended and self.manager is self._owner:
             for work in tuple(self._works.running):
                 work.release()
 
     def drop(self) -> None:
-        """Nobody is left who could leave it: do so, without waiting."""
+        """Leave it without waiting: its `with` block can no longer do so."""
         if self._thread is not None and not self._thread.leaving:
             self._dropped = True
             self._thread.loop.call_soon_threadsafe(self._nudge)
             self.left_open()
 
     def left_open(self) -> None:
-        """Say that it was."""
+        """Warn that it was never left."""
         warnings.warn(
             f"unclosed {self.manager!r}: use it in a `with` block, or call its close()",
             ResourceWarning,
@@ -97,9 +97,9 @@ class Context(LoopTask, Generic[T]):
 
     def _ask_to_leave(self, error: BaseException | None) -> None:
         leave = partial(self._leave, error)
-        if not self._works.left_behind:
-            self.ask(leave)
-        elif not self.ask(leave, patience=HASTE) and not self.ask(self.cancel, patience=HASTE):
+        patience = HASTE if self._works.orphaned else None
+        has_left = self.submit(leave, patience=patience)
+        if not (has_left or self.submit(self.cancel, patience=HASTE)):
             self.give_up()
 
     # On the loop's thread.
@@ -189,9 +189,9 @@ def enter(home: ClientScope, manager: AbstractAsyncContextManager[T, bool | None
     """Begin the `with` block of a handle."""
     home.check()
     try:
-        return Context(home, lambda: manager).enter(same)
+        return Context(home, lambda: manager).enter(identity)
     except Exception as error:
-        without_plumbing(error)
+        trim_traceback(error)
         raise
 
 
@@ -209,7 +209,7 @@ def close(
     if context is not None:
         context.leave(None)
     elif home.is_ours:
-        call(home, same, aclose)
+        call(home, identity, aclose)
 
 
 def _find(home: ClientScope, manager: object) -> "Context[Any] | None":

@@ -36,14 +36,14 @@ from hostup_async import (
 )
 from hostup_async._config import hide
 from hostup_async._http.transport import Session
-from hostup_sync._call import call, forward, same
+from hostup_sync._call import call, forward, identity
 from hostup_sync._context import Managed, close, enter, leave
 from hostup_sync._handle import ClientScope, Handle
 from hostup_sync._stream import stream
 
 
 class Operation(Handle[hostup_async.Operation]):
-    """An accepted action: look at its job, wait for its end, or take its token elsewhere.
+    """An accepted action: poll its job, wait for its end, or take its token elsewhere.
 
     Attributes:
         job: The job as last seen.
@@ -80,7 +80,7 @@ class Operation(Handle[hostup_async.Operation]):
 
     @property
     def poll_url(self) -> str | None:
-        """Where to look, as the API gave it; None where it named no job."""
+        """Where to poll the job, as the API gave it; None where it named no job."""
         return self._async.poll_url
 
     @property
@@ -97,12 +97,12 @@ class Operation(Handle[hostup_async.Operation]):
         """A short text without secrets, for `client.operation(token)` in any other process."""
         return forward(
             self._home,
-            same,
+            identity,
             self._async.token,
         )
 
     def poll(self) -> Job:
-        """Take one look at the job; one that has ended is not looked at again.
+        """Poll the job once; a job that has ended is not polled again.
 
         Raises:
             OutcomeUnknown: The API named no job, or has forgotten it.
@@ -110,7 +110,7 @@ class Operation(Handle[hostup_async.Operation]):
         """
         return call(
             self._home,
-            same,
+            identity,
             self._async.poll,
         )
 
@@ -119,7 +119,7 @@ class Operation(Handle[hostup_async.Operation]):
         *,
         timeout: Seconds = 600,
     ) -> Job:
-        """Wait for the job's end; looks that fail for want of an answer are made up for later.
+        """Wait for the job's end; a poll without a response is repeated later.
 
         Args:
             timeout: How long, in seconds or as a `timedelta`.
@@ -132,7 +132,7 @@ class Operation(Handle[hostup_async.Operation]):
         """
         return call(
             self._home,
-            same,
+            identity,
             self._async.wait,
             timeout=timeout,
         )
@@ -143,7 +143,7 @@ class VpsResource(Handle[hostup_async.VpsResource]):
 
     Every method raises `ConfigurationError` for an id that cannot be one, before anything is
     sent; `Unauthorized`, `Forbidden`, `NotFound` and their like where the API says no;
-    `NetworkError` where no answer comes; and `RateLimited` where the wait for the limit is
+    `NetworkError` where no response comes; and `RateLimited` where the wait for the limit is
     longer than the budget allows.
     """
 
@@ -153,7 +153,7 @@ class VpsResource(Handle[hostup_async.VpsResource]):
         name: str | None = None,
         primary_ip: str | None = None,
     ) -> Iterator[Vps]:
-        """Every VPS once, page by page as they are asked for.
+        """Every VPS once; each page is fetched when its first VPS is needed.
 
         Args:
             name: Only those with exactly this name; upper and lower case are one.
@@ -166,7 +166,7 @@ class VpsResource(Handle[hostup_async.VpsResource]):
         """
         return stream(
             self._home,
-            same,
+            identity,
             self._async.list,
             name=name,
             primary_ip=primary_ip,
@@ -179,7 +179,7 @@ class VpsResource(Handle[hostup_async.VpsResource]):
         """One VPS, as the list shows it."""
         return call(
             self._home,
-            same,
+            identity,
             self._async.get,
             vps_id,
         )
@@ -191,7 +191,7 @@ class VpsResource(Handle[hostup_async.VpsResource]):
         """One VPS as a product."""
         return call(
             self._home,
-            same,
+            identity,
             self._async.details,
             vps_id,
         )
@@ -203,7 +203,7 @@ class VpsResource(Handle[hostup_async.VpsResource]):
         """One VPS as a machine, live."""
         return call(
             self._home,
-            same,
+            identity,
             self._async.status,
             vps_id,
         )
@@ -215,11 +215,11 @@ class VpsResource(Handle[hostup_async.VpsResource]):
         """Which actions are allowed just now, from whichever of three routes has the gates.
 
         Costs up to three requests. Where no route has them, all gates are unknown (None),
-        which is no denial; the API's answer to the action itself is the authority.
+        which does not deny the action: the API decides when the action is sent.
         """
         return call(
             self._home,
-            same,
+            identity,
             self._async.gates,
             vps_id,
         )
@@ -231,10 +231,10 @@ class VpsResource(Handle[hostup_async.VpsResource]):
         """Force a hard reset: the power button held down. For a guest that no longer answers.
 
         Sent at most once, as far as can be known: what was never sent, or was refused, is tried
-        again; what may have been sent is not. A cancellation waits for an answer under way.
+        again; what may have been sent is not. A cancellation waits for a response under way.
 
         Raises:
-            OutcomeUnknown: It may have been sent, and nobody can tell what became of it.
+            OutcomeUnknown: It was sent, or may have been, and its outcome is unknown.
             Conflict: The VPS is not in a state for it.
 
         Example:
@@ -339,7 +339,7 @@ class Store(Handle[hostup_async.Store]):
         """Open the store; does nothing if it is open."""
         call(
             self._home,
-            same,
+            identity,
             self._async.open,
         )
 
@@ -379,7 +379,7 @@ class Store(Handle[hostup_async.Store]):
         """
         return call(
             self._home,
-            same,
+            identity,
             self._async.create,
             run,
             entries,
@@ -402,7 +402,7 @@ class Store(Handle[hostup_async.Store]):
         """
         call(
             self._home,
-            same,
+            identity,
             self._async.save,
             run_id,
             entries,
@@ -425,7 +425,7 @@ class Store(Handle[hostup_async.Store]):
         """
         return call(
             self._home,
-            same,
+            identity,
             self._async.acquire,
             run_id,
             who=who,
@@ -450,7 +450,7 @@ class Store(Handle[hostup_async.Store]):
         """
         call(
             self._home,
-            same,
+            identity,
             self._async.release,
             run_id,
             state,
@@ -475,7 +475,7 @@ class Store(Handle[hostup_async.Store]):
         """
         return call(
             self._home,
-            same,
+            identity,
             self._async.abandon,
             run_id,
             who=who,
@@ -489,7 +489,7 @@ class Store(Handle[hostup_async.Store]):
         """A run as it stands."""
         return call(
             self._home,
-            same,
+            identity,
             self._async.run,
             run_id,
         )
@@ -501,7 +501,7 @@ class Store(Handle[hostup_async.Store]):
         """The newest runs, newest first, without their plans and policies."""
         return call(
             self._home,
-            same,
+            identity,
             self._async.runs,
             limit,
         )
@@ -513,7 +513,7 @@ class Store(Handle[hostup_async.Store]):
         """The entries of a run in the order of their positions, read in pages."""
         return stream(
             self._home,
-            same,
+            identity,
             self._async.entries,
             run_id,
         )
@@ -536,7 +536,7 @@ class Store(Handle[hostup_async.Store]):
         """
         call(
             self._home,
-            same,
+            identity,
             self._async.note,
             run_id,
             what,
@@ -551,7 +551,7 @@ class Store(Handle[hostup_async.Store]):
         """A run's audit trail, oldest first."""
         return call(
             self._home,
-            same,
+            identity,
             self._async.audit,
             run_id,
         )
@@ -564,7 +564,7 @@ class Store(Handle[hostup_async.Store]):
         """The learnt durations of an action at an origin, as JSON; None if there are none."""
         return call(
             self._home,
-            same,
+            identity,
             self._async.load_durations,
             origin,
             action,
@@ -579,7 +579,7 @@ class Store(Handle[hostup_async.Store]):
         """Replace the learnt durations of an action at an origin."""
         call(
             self._home,
-            same,
+            identity,
             self._async.save_durations,
             origin,
             action,
@@ -641,7 +641,7 @@ class FleetRun(Handle[hostup_async.FleetRun]):
         """
         return stream(
             self._home,
-            same,
+            identity,
             self._async.outcomes,
         )
 
@@ -652,7 +652,7 @@ class FleetRun(Handle[hostup_async.FleetRun]):
         """
         return call(
             self._home,
-            same,
+            identity,
             self._async.wait,
         )
 
@@ -667,7 +667,7 @@ class FleetRun(Handle[hostup_async.FleetRun]):
         """
         forward(
             self._home,
-            same,
+            identity,
             self._async.stop,
             reason,
         )
@@ -676,7 +676,7 @@ class FleetRun(Handle[hostup_async.FleetRun]):
         """Send nothing more for now; what is in flight is followed."""
         forward(
             self._home,
-            same,
+            identity,
             self._async.pause,
         )
 
@@ -684,7 +684,7 @@ class FleetRun(Handle[hostup_async.FleetRun]):
         """Go on sending."""
         forward(
             self._home,
-            same,
+            identity,
             self._async.unpause,
         )
 
@@ -692,7 +692,7 @@ class FleetRun(Handle[hostup_async.FleetRun]):
         """Where the run stands."""
         return forward(
             self._home,
-            same,
+            identity,
             self._async.snapshot,
         )
 
@@ -732,7 +732,7 @@ class FleetResource(Handle[hostup_async.FleetResource]):
         """
         return call(
             self._home,
-            same,
+            identity,
             self._async.plan,
             ids=ids,
             all=all,
@@ -799,7 +799,7 @@ class FleetResource(Handle[hostup_async.FleetResource]):
         """
         return call(
             self._home,
-            same,
+            identity,
             self._async.reset,
             ids,
             policy,
@@ -848,13 +848,13 @@ class Client(Handle[hostup_async.Client]):
             `read:vm` and, for power actions, `power:vm`.
         base_url: The API's origin; by default `HOSTUP_API_BASE`, or else HostUp's own.
         timeouts: How long each phase of a request may take.
-        budget: Who may send when; by default one that every client of this process with the
-            same origin and key shares.
+        budget: The rate limit to keep; by default the one that all clients of this process with
+            the same origin and key share.
         session: An aiohttp session to send on, for instance one with a proxy: it is lent, and
             never closed here. Or a function that makes one: it is called when the client opens,
             on the loop that the client uses, and what it made is closed with the client. In
             `hostup_sync`, whose loop is its own, only the function can be used.
-        on_event: A plain callable that is told of requests, retries, pauses and acceptances.
+        on_event: A function that is called with each event: requests, retries, pauses, acceptances.
         allow_http: Allow an `http://` base that is not this machine: the key goes unencrypted.
 
     Raises:
@@ -892,7 +892,7 @@ class Client(Handle[hostup_async.Client]):
 
     @property
     def budget(self) -> Budget:
-        """Who may send when."""
+        """The rate limit to keep."""
         return self._async.budget
 
     @property
@@ -921,7 +921,7 @@ class Client(Handle[hostup_async.Client]):
         leave(self._home, self._async, exc)
 
     def close(self) -> None:
-        """Close the client: nothing more is sent, what is being sent is let end.
+        """Close the client: nothing more is sent, and an action that is being sent runs to its end.
 
         Calls that still wait raise `ClientClosed`, and their actions were not sent.
         """

@@ -1,10 +1,10 @@
-"""What every facade is: an object of `hostup_async`, and the home it shares with its client."""
+"""The base of each facade: an object of `hostup_async`, and the scope of its client."""
 
 from typing import Any, Generic, Self, TypeVar, cast
 
 from hostup_async import ClientClosed
 from hostup_sync._loop import Loops
-from hostup_sync._surroundings import warn_of_running_loop
+from hostup_sync._running_loop import warn_of_running_loop
 from hostup_sync._work import RunningTasks
 
 A = TypeVar("A")
@@ -36,7 +36,7 @@ class ClientScope:
         return self._loops is Loops.current
 
     def check(self) -> None:
-        """Refuse to wait where no answer can come.
+        """Refuse to block where the loop could never wake the caller.
 
         Raises:
             ClientClosed: This is a forked child.

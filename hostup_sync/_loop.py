@@ -17,12 +17,12 @@ LAST_TO_END: Final = "hostup-context"
 """The name of tasks that others may still need for their clean-up."""
 _HASTE: Final = 0.1
 _PAUSE: Final = 1.0
-# With Ctrl-C while a thread starts, one would run that nobody knows of.
+# Blocked while a thread starts: a Ctrl-C in that moment would leave a thread without a reference.
 _PUT_OFF: Final = (signal.SIGINT, signal.SIGTERM)
 
 
 class User(Protocol):
-    """Whoever needs the loop."""
+    """A holder of a lease on the loop."""
 
     def left_open(self) -> None:
         """Called when the interpreter exits and the lease was never given back."""
@@ -44,7 +44,7 @@ class Loop(asyncio.SelectorEventLoop):
         return self.gone or super().is_closed()
 
     def call_exception_handler(self, context: dict[str, Any]) -> None:
-        """Report what nobody awaits, unless nobody could have."""
+        """Report tasks that are never awaited, unless the thread is gone."""
         if not self.gone:
             super().call_exception_handler(context)
 
@@ -53,13 +53,13 @@ class LoopThread:
     """A daemon thread that runs a loop, started and stopped by `Loops`.
 
     Attributes:
-        left_behind: What nobody waits for any more, so that the end does not wait either.
+        orphaned: Tasks that are no longer waited for; with any, ending the loop is hasty too.
         leaving: Whether the interpreter exits, so that threads which wait are left to.
     """
 
     def __init__(self, mask: set[signal.Signals | int]) -> None:
         self.loop: Final = Loop()
-        self.left_behind: set[User] = set()
+        self.orphaned: set[User] = set()
         self.leaving = False
         self._ending = False
         self._mask = mask
@@ -104,11 +104,11 @@ class LoopThread:
         # What is spawned from here inherits the mask, and must be open to signals.
         signal.pthread_sigmask(signal.SIG_SETMASK, self._mask)
         while not self._ending:
-            # A task's KeyboardInterrupt or SystemExit passes through here on its way to whoever
-            # awaits the task, and stops the loop; it is theirs, so the loop goes on.
+            # A task's KeyboardInterrupt or SystemExit passes through here and stops the loop. It
+            # belongs to the thread that awaits the task, so the loop goes on.
             with suppress(BaseException):
                 self.loop.run_forever()
-        grace = _HASTE if self.left_behind else GRACE
+        grace = _HASTE if self.orphaned else GRACE
         with suppress(BaseException):
             self.loop.run_until_complete(self._wind_down(grace))
         self._helpers.shutdown(wait=False, cancel_futures=True)
@@ -182,7 +182,7 @@ class Loops:
         return thread is not None and not thread.is_current()
 
     def exit(self) -> None:
-        """The interpreter exits: end everything, wake nobody, and say what was left open."""
+        """The interpreter exits: end everything, wake no thread, and warn of what was left open."""
         thread, self._thread = self._thread, None
         if thread is None:
             return

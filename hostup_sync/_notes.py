@@ -1,12 +1,12 @@
-"""What an exception says once it has crossed from the loop's thread to the caller's."""
+"""Tracebacks and notes of exceptions that cross from the loop's thread to the caller's."""
 
 from asyncio import CancelledError
 
 
-def without_plumbing(error: BaseException) -> BaseException:
-    """The error with the frame that raised it, and none of those that led there.
+def trim_traceback(error: BaseException) -> BaseException:
+    """The error with the frame that raised it alone, without this package's own frames.
 
-    They are this package's own; what the caller did stands above, in the caller's own frames.
+    The caller's frames are added above it when it is raised again.
     """
     last = error.__traceback__
     while last is not None and last.tb_next is not None:
@@ -23,12 +23,12 @@ def carry_over(source: BaseException, target: BaseException) -> None:
 
 
 def explain(interruption: BaseException, value: object, error: BaseException | None) -> None:
-    """Tell whoever catches the interruption what it interrupted.
+    """Note on an interruption what it interrupted.
 
     Args:
         interruption: A `KeyboardInterrupt`, say; it gets notes.
-        value: What the work had come to, and nobody received. Its `_last_words()`, where it has
-            that method, are what must not be lost with it.
+        value: The work's result, which its caller never receives. Where it has a method
+            `_cancellation_note()`, that note goes with the interruption.
         error: What the work ended with.
     """
     if error is not None:
@@ -36,6 +36,6 @@ def explain(interruption: BaseException, value: object, error: BaseException | N
             interruption.add_note(f"Meanwhile: {type(error).__name__}: {error}")
         carry_over(error, interruption)
         return
-    last_words = getattr(value, "_last_words", None)
-    if last_words is not None:
-        interruption.add_note(last_words())
+    cancellation_note = getattr(value, "_cancellation_note", None)
+    if cancellation_note is not None:
+        interruption.add_note(cancellation_note())

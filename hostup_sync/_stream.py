@@ -12,8 +12,8 @@ P = ParamSpec("P")
 T = TypeVar("T")
 R = TypeVar("R")
 
-# Items cross the threads in batches, at first of one: whoever wants a single item causes no
-# more work than that.
+# Items cross the threads in batches, of one item at first: a caller that wants a single item
+# causes no more work than that. This bounds a batch, and so the items fetched too early.
 LARGEST_BATCH: Final = 64
 
 
@@ -34,12 +34,12 @@ class Pump(LoopTask, Generic[T]):
     # On the caller's thread.
 
     def refill(self, wanted: int) -> BaseException | None:
-        """Wait for a batch of at most so many items: an empty one, or an error, is the end."""
+        """Wait for a batch of at most `wanted` items: an empty one, or an error, is the end."""
         self.batch = []
         if self._thread is None:
             self.start()
         else:
-            self.ask(partial(self._want, wanted))
+            self.submit(partial(self._want, wanted))
         return None if self.batch else self.failure()
 
     # On the loop's thread.
@@ -78,11 +78,11 @@ class Pump(LoopTask, Generic[T]):
             self._hand_over()
         await self._parked
 
-    def _flush(self, seen: int) -> None:
+    def _flush(self, counted: int) -> None:
         """Hand over what is there, once a round of the loop has brought nothing more."""
         if self._receiver is None or not self._items:
             return
-        if len(self._items) > seen:
+        if len(self._items) > counted:
             asyncio.get_running_loop().call_soon(self._flush, len(self._items))
         else:
             self._hand_over()

@@ -14,7 +14,7 @@ from typing import ClassVar, Final
 
 from hostup_async import ClientClosed
 from hostup_sync._loop import GRACE, Loops, LoopThread
-from hostup_sync._notes import carry_over, explain, without_plumbing
+from hostup_sync._notes import carry_over, explain, trim_traceback
 
 Wake = Callable[[], None]
 
@@ -28,15 +28,15 @@ class RunningTasks:
 
     Attributes:
         running: All of it.
-        left_behind: What is stuck in its clean-up, and nobody waits for any more. For as long as
-            there is such a thing, nothing else is waited for either.
+        orphaned: Tasks that are stuck in their clean-up and no longer waited for. While there
+            are any, closing the client waits for no other task either.
     """
 
-    __slots__ = ("left_behind", "running")
+    __slots__ = ("orphaned", "running")
 
     def __init__(self) -> None:
         self.running: set[LoopTask] = set()
-        self.left_behind: set[LoopTask] = set()
+        self.orphaned: set[LoopTask] = set()
 
 
 class LoopTask(ABC):
@@ -78,10 +78,10 @@ class LoopTask(ABC):
         """Begin, and wait until the loop has something for us."""
         self._thread = self._loops.lease(self)
         self._works.running.add(self)
-        return self.ask(self._begin, patience=patience)
+        return self.submit(self._begin, patience=patience)
 
-    def ask(self, what: Callable[[Wake], None], *, patience: float | None = None) -> bool:
-        """Call on the loop, and wait until that wakes us, or until our patience is at its end."""
+    def submit(self, what: Callable[[Wake], None], *, patience: float | None = None) -> bool:
+        """Call on the loop, and wait until that wakes us, or until `patience` seconds are over."""
         lock = Lock()
         lock.acquire()
         assert self._thread is not None  # noqa: S101 - `start` came first
@@ -104,11 +104,11 @@ class LoopTask(ABC):
         if isinstance(error, asyncio.CancelledError):
             self.error = ClientClosed(
                 "The client was closed during this call. What was sent may have taken effect: "
-                "look at the notes of this error, and at client.vps.status(...)."
+                "read the notes of this error, and check client.vps.status(...)."
             )
             carry_over(error, self.error)
             return self.error
-        return without_plumbing(error)
+        return trim_traceback(error)
 
     def settle(self, error: BaseException) -> None:
         """The caller's thread leaves with an error: its own, which interrupts us, or ours.
@@ -129,7 +129,7 @@ class LoopTask(ABC):
     def _call_off(self, interruption: BaseException) -> None:
         # A generator is often closed by a finaliser, which must not wait for long.
         patience = GRACE if isinstance(interruption, GeneratorExit) else None
-        if self._ended or self.ask(self.cancel, patience=patience):
+        if self._ended or self.submit(self.cancel, patience=patience):
             explain(interruption, self._lost(), self.error)
         else:
             self.give_up()
@@ -148,20 +148,20 @@ class LoopTask(ABC):
     def give_up(self) -> None:
         """Cancel without waiting, and leave it to itself."""
         if self._thread is not None:
-            self._works.left_behind.add(self)
-            self._thread.left_behind.add(self)  # the loop alone holds tasks but weakly
+            self._works.orphaned.add(self)
+            self._thread.orphaned.add(self)  # the loop alone holds tasks but weakly
             self._thread.loop.call_soon_threadsafe(self._nudge)
 
     def drop(self) -> None:  # noqa: B027 - most have nothing to do
         """The client is gone; a call that it left behind ends by itself."""
 
-    def left_open(self) -> None:  # noqa: B027 - likewise
+    def left_open(self) -> None:  # noqa: B027 - most have nothing to do
         """The interpreter exits; nothing to say of a call that this cuts short."""
 
     # On the loop's thread.
 
     def cancel(self, wake: Wake) -> None:
-        """Cancel, and wake whoever asked for it at the end."""
+        """Cancel, and call `wake` at the end."""
         self._waiting.append(wake)
         self._nudge()
 
@@ -185,7 +185,7 @@ class LoopTask(ABC):
         self._waiting.append(wake)
         if self._ended:
             self._wake()
-        else:  # in the context that `ask` brought along
+        else:  # in the context that `submit` brought along
             self._task = asyncio.create_task(self._main(), name=self.task_name)
 
     async def _main(self) -> None:
@@ -203,16 +203,16 @@ class LoopTask(ABC):
     async def _run(self) -> None: ...
 
     def _lost(self) -> object:
-        """What nobody receives if the thread leaves now."""
+        """The result that is lost if the thread leaves now."""
         return None
 
     def _end(self) -> None:
         self._ended = True
         # It dies here, on the loop's thread: a Ctrl-C that met its finaliser would be lost.
         self._task = None
-        self._works.left_behind.discard(self)
+        self._works.orphaned.discard(self)
         if self._thread is not None:
-            self._thread.left_behind.discard(self)
+            self._thread.orphaned.discard(self)
         self._wake()
 
     def _wake(self) -> None:

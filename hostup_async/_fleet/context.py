@@ -32,7 +32,7 @@ class RunContext:
 
 def operation_of(context: RunContext, entry: Entry) -> Operation:
     """The operation that an entry tells of."""
-    ticket = OperationRef(
+    ref = OperationRef(
         context.plan.origin,
         entry.vps_id,
         context.plan.action,
@@ -41,7 +41,7 @@ def operation_of(context: RunContext, entry: Entry) -> Operation:
         entry.sent_at,
         entry.accepted_at,
     )
-    return Operation(context.requester, context.poller, ticket)
+    return Operation(context.requester, context.poller, ref)
 
 
 @frozen

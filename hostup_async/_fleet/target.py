@@ -26,7 +26,7 @@ from hostup_async._operation import Operation, watch
 from hostup_async._polling.watch import Watch
 from hostup_async._ratelimit.queue import Permit
 from hostup_async._store.records import Entry, EntryState
-from hostup_async._vps import act
+from hostup_async._vps import act_to_the_end
 
 
 class Target:
@@ -106,18 +106,17 @@ class Target:
     ) -> tuple[Operation | HostUpError | None, Watch | None]:
         """Record the intent, then send; the answer, if it was sent, and the watch on its job."""
         context = self._context
-        deed = PowerAction(context.plan.action, self._entry.vps_id)
+        power_action = PowerAction(context.plan.action, self._entry.vps_id)
         self._is_unsent = True
         try:
             if not await self._intend(permit):
                 return None, None
-            operation = await act(
+            operation = await act_to_the_end(
                 context.requester,
                 context.poller,
-                deed,
+                power_action,
                 force=context.plan.force,
                 permit=permit,
-                to_the_end=True,
             )
         except HostUpError as error:
             return error, None

@@ -1,41 +1,35 @@
-"""One try of one request: sent, answered, understood, and its permit given back."""
+"""One try of one request: sent, and its response understood. No retry, no rate limit."""
 
-import asyncio
-import time
-from typing import Generic, NamedTuple, Protocol, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
-import anyio
+from attrs import frozen
 
 from hostup_async._errors import HostUpError, NetworkError, NotSent, UnreadableReply
-from hostup_async._events import OnEvent, Paused, RequestDone, tell
 from hostup_async._http.responses import Read, parse_response
 from hostup_async._http.retry import Decision, RequestOutcome, decide
 from hostup_async._http.transport import Exchange, Transport, Url
 from hostup_async._models import Action
-from hostup_async._ratelimit.headers import EMPTY
-from hostup_async._ratelimit.limiter import RateLimiter
+from hostup_async._ratelimit.headers import EMPTY, RateLimitReading
 from hostup_async._ratelimit.limits import RequestClass
-from hostup_async._ratelimit.queue import Permit
 
 T = TypeVar("T")
 
 
 class PowerAction(NamedTuple):
-    """What an action does, and to which VPS."""
+    """An action, and the VPS that it is for."""
 
     action: Action
     vps_id: str
 
 
 class Request(NamedTuple):
-    """What to send. A request with a `deed` acts, and must not act twice."""
+    """What to send. A request with a `power_action` must not be carried out twice."""
 
     method: str
     url: Url
     body: bytes | None = None
-    deed: PowerAction | None = None
+    power_action: PowerAction | None = None
     kind: RequestClass = RequestClass.PREFLIGHT
-    to_the_end: bool = False
 
     @property
     def what(self) -> str:
@@ -43,111 +37,59 @@ class Request(NamedTuple):
         return f"{self.method} {self.url.path}"
 
 
-class Sender(Protocol):
-    """What a try needs: where to send, whom to tell, and where actions under way are noted."""
+@frozen
+class Sent(Generic[T]):
+    """A try that is over.
+
+    Attributes:
+        request: What was to be sent.
+        outcome: Whether it was answered, refused, limited, never sent, or is in doubt.
+        result: What `read` made of the response, or else the error.
+        sent_at: When the request went out, in seconds since the epoch; 0.0 if it never did.
+        status: The response's HTTP status, None without a response.
+        reading: What the response says about the rate limit.
+    """
+
+    request: Request
+    outcome: RequestOutcome
+    result: T | HostUpError
+    sent_at: float = 0.0
+    status: int | None = None
+    reading: RateLimitReading = EMPTY
 
     @property
-    def transport(self) -> Transport: ...
-    @property
-    def limiter(self) -> RateLimiter: ...
-    @property
-    def on_event(self) -> OnEvent | None: ...
-    @property
-    def acting(self) -> set[asyncio.Task[None]]:
-        """The actions that are being sent, which a closing client waits for."""
-        ...
+    def decision(self) -> Decision:
+        """What is to be done now, by the table of the retry module."""
+        return decide(self.outcome, acts=self.request.power_action is not None)
 
 
-class Attempt(Generic[T]):
-    """A try, under way or over: `value` where `error` is None."""
+async def send(
+    transport: Transport, request: Request, read: Read[T], exchange: Exchange
+) -> Sent[T]:
+    """Send a request once.
 
-    __slots__ = ("_read", "error", "exchange", "happened", "reading", "request", "status", "value")
-
-    def __init__(self, request: Request, read: Read[T]) -> None:
-        self.request = request
-        self.exchange = Exchange()
-        self.happened = RequestOutcome.NEVER_SENT
-        self.status: int | None = None
-        self.value: T | None = None
-        self.error: HostUpError | None = None
-        self.reading = EMPTY
-        self._read = read
-
-    async def run(self, sender: Sender, permit: Permit) -> None:
-        """Send, and give the permit back."""
-        started = time.monotonic()
-        try:
-            await self._send(sender.transport)
-        except BaseException:  # cancelled, or a mistake of ours: it went out all the same
-            if self.exchange.sends:
-                self.happened = RequestOutcome.IN_DOUBT
-                self.error = NetworkError("It was cut off before its answer came.")
+    Args:
+        transport: Where to send it.
+        request: The request.
+        read: Makes the result of the response's JSON.
+        exchange: Shows, while this runs and also where it is cancelled, whether the request went
+            out already.
+    """
+    try:
+        response = await transport.send(request.method, request.url, exchange, body=request.body)
+        outcome, result, reading = parse_response(request.what, response, read)
+        return Sent(request, outcome, result, exchange.sent_at, response.status, reading)
+    except NotSent as error:
+        return Sent(request, RequestOutcome.NEVER_SENT, error)
+    except NetworkError as error:
+        return in_doubt(request, exchange, error)
+    except Exception as error:
+        if not exchange.sends:
             raise
-        finally:
-            self._settle(sender, permit, time.monotonic() - started)
+        unreadable = UnreadableReply(f"The API's response could not be read ({error!r}).")
+        return in_doubt(request, exchange, unreadable)
 
-    async def run_to_the_end(self, sender: Sender, permit: Permit) -> None:
-        """Likewise, but once the request is being sent, a cancellation waits for its answer.
 
-        Cutting the connection would not take the action back, only hide what became of it.
-        """
-        task = asyncio.create_task(self.run(sender, permit))
-        sender.acting.add(task)
-        task.add_done_callback(sender.acting.discard)
-        try:
-            await asyncio.shield(task)
-        except asyncio.CancelledError:
-            await self._finish(task)
-            raise
-
-    @property
-    def verdict(self) -> Decision:
-        """What follows from what happened."""
-        return decide(self.happened, acts=self.request.deed is not None)
-
-    def result(self) -> T:
-        """The value of a try that was answered."""
-        return self.value  # type: ignore[return-value]  # None only where T allows it
-
-    async def _send(self, transport: Transport) -> None:
-        request = self.request
-        try:
-            answer = await transport.send(
-                request.method, request.url, self.exchange, body=request.body
-            )
-            self.status = answer.status
-            self.happened, self.value, self.error, self.reading = parse_response(
-                request.what, answer, self._read
-            )
-        except NetworkError as error:
-            self.error = error
-            if not isinstance(error, NotSent):
-                self.happened = RequestOutcome.IN_DOUBT
-        except Exception as error:  # whatever it is, the request went out
-            if not self.exchange.sends:
-                raise
-            self.happened = RequestOutcome.IN_DOUBT
-            self.error = UnreadableReply(f"The answer could not be read ({error!r}).")
-
-    def _settle(self, sender: Sender, permit: Permit, duration: float) -> None:
-        throttled = self.verdict is Decision.PAUSE
-        pause = permit.spend(self.reading, sends=self.exchange.sends, throttled=throttled)
-        if sender.on_event is None:
-            return
-        request = self.request
-        tell(sender.on_event, RequestDone(request.method, request.url.path, self.status, duration))
-        if pause is not None:
-            tell(sender.on_event, Paused(pause, sender.limiter.snapshot().queued))
-
-    async def _finish(self, task: asyncio.Task[None]) -> None:
-        """Wait for the end, however often we are cancelled; cut short only what is not sent."""
-        with anyio.CancelScope(shield=True):  # anyio's scopes would cancel again at every await
-            while not task.done():
-                if not self.exchange.sends:
-                    task.cancel()
-                try:
-                    await asyncio.wait([task])
-                except asyncio.CancelledError:
-                    continue
-        if not task.cancelled():
-            task.exception()  # seen: the cancellation goes first
+def in_doubt(request: Request, exchange: Exchange, error: HostUpError) -> Sent[T]:
+    """A request that went out, and has no response that could be understood."""
+    return Sent(request, RequestOutcome.IN_DOUBT, error, exchange.sent_at)

@@ -1,4 +1,4 @@
-"""Jobs: answers that come in several shapes, read into one."""
+"""Reads a job from each of the shapes in which the API sends it."""
 
 from collections.abc import Iterator
 from typing import Any, Final
@@ -34,23 +34,23 @@ _MARKS: Final = ("jobId", "state", "isCompleted", "isFailed", "pollUrl")
 
 
 def read_job(body: object) -> Job:
-    """A job from any of the three shapes of a polled answer, or from an accepting one.
+    """A job from any of the three shapes of a poll's response, or from an accepting response.
 
     `{"operation": {...}}`, `{"success", "data": {...}}` and `{"status", "data"}`, or the bare
     job. A completed job whose `result.success` is false has failed.
 
     Raises:
-        UnreadableReply: There is no job in it.
+        UnreadableReply: There is no job in the response.
     """
     job = find_job(body)
     if job is None:
-        msg = "The API's answer has no job in it that could be read."
+        msg = "The API's response has no job in it that could be read."
         raise UnreadableReply(msg)
     return job
 
 
 def find_job(body: object) -> Job | None:
-    """Likewise, but None where there is none: an accepting answer may leave it out."""
+    """A job from any of those shapes, or None: an accepting response may leave the job out."""
     if not is_object(body):
         return None
     fields = _job_fields(body)
@@ -74,7 +74,7 @@ def _job_fields(body: dict[str, Any]) -> dict[str, Any] | None:
 def _status_and_data(body: dict[str, Any], data: dict[str, Any]) -> dict[str, Any] | None:
     """`{"status", "data"}`: `data` is the job where it looks like one, or else its result.
 
-    A `status` outside that no job has, such as "success", is the answer's own, not the job's.
+    An outer `status` that no job has, such as "success", belongs to the response, not to the job.
     """
     outside, inside = _word(body.get("status")), _word(data.get("status"))
     marked = any(mark in data for mark in _MARKS)
@@ -121,20 +121,20 @@ def _read_status(fields: dict[str, Any], raw: dict[str, Any]) -> tuple[JobStatus
     A sign of failure outweighs all others, and any sign that it goes on outweighs success.
     """
     words = [word for key in ("status", "state") if (word := _word(fields.get(key)))]
-    said = [_WORDS.get(word, word) for word in words]
+    statuses = [_WORDS.get(word, word) for word in words]
     state = words[-1] if words else None
-    if JobStatus.FAILED in said or fields.get("isFailed") is True:
+    if JobStatus.FAILED in statuses or fields.get("isFailed") is True:
         return JobStatus.FAILED, state
-    completed = JobStatus.COMPLETED in said or fields.get("isCompleted") is True
-    if completed and not _goes_on(said, fields):
+    completed = JobStatus.COMPLETED in statuses or fields.get("isCompleted") is True
+    if completed and not _goes_on(statuses, fields):
         denied = any(says_no(part) for part in (fields.get("result"), fields, raw))
         return (JobStatus.FAILED if denied else JobStatus.COMPLETED), state
-    going = (word for word in said if word != JobStatus.COMPLETED)
+    going = (word for word in statuses if word != JobStatus.COMPLETED)
     return next(going, JobStatus.IN_PROGRESS if completed else JobStatus.PENDING), state
 
 
-def _goes_on(said: list[str], fields: dict[str, Any]) -> bool:
-    if any(word in _GOING for word in said) or fields.get("isCompleted") is False:
+def _goes_on(statuses: list[str], fields: dict[str, Any]) -> bool:
+    if any(word in _GOING for word in statuses) or fields.get("isCompleted") is False:
         return True
     return fields.get("isRunning") is True or fields.get("isWaiting") is True
 
@@ -160,9 +160,9 @@ def _reasons(fields: dict[str, Any], result: object, raw: dict[str, Any]) -> Ite
 
 
 def read_accepted(body: object) -> Job:
-    """The job of a 2xx that answers an action; an answer without one has accepted it as well.
+    """The job that a 2xx to an action names; a 2xx without a job accepts the action as well.
 
-    Only an answer that names its job can say that the job has ended.
+    Only a response that names its job can say that the job has ended.
 
     Raises:
         UnreadableReply: It says yes and no at once: the action may have been done or not.
@@ -170,7 +170,7 @@ def read_accepted(body: object) -> Job:
     fields = expect_object(body)
     job = find_job(fields) or Job()
     if job.status != JobStatus.FAILED and (says_no(fields) or _is_an_error(fields)):
-        msg = "The API's answer is a success and an error at once."
+        msg = "The API's response is a success and an error at once."
         raise UnreadableReply(msg)
     return job if job.id or job.poll_url else evolve(job, status=JobStatus.PENDING)
 
@@ -180,5 +180,5 @@ def _is_an_error(fields: dict[str, Any]) -> bool:
     if is_object(fields.get("operation")) or is_object(fields.get("data")):
         return False
     status = fields.get("status")
-    said = fields.get("error") or fields.get("code")
-    return bool(said) or (isinstance(status, int) and status not in SUCCESSES)
+    error = fields.get("error") or fields.get("code")
+    return bool(error) or (isinstance(status, int) and status not in SUCCESSES)

@@ -1,4 +1,4 @@
-"""Problems: an answer that says no, read from either error shape, and the error made of it."""
+"""Reads the API's refusals, in either of their two shapes, and makes errors of them."""
 
 from datetime import UTC, datetime
 from typing import Final
@@ -40,25 +40,25 @@ _ADVICE: Final = {
     403: "The key needs the scopes read:vm and, for power actions, power:vm; "
     "and the VPS must belong to its account.",
     404: "Check the id against `client.vps.list()`.",
-    409: "The VPS is not in a state for this; look at `client.vps.gates(id)` and try later.",
+    409: "The VPS is not in a state for this; see `client.vps.gates(id)`, and try later.",
     429: "Wait `retry_after` seconds; the client's budget does so by itself up to its `max_wait`.",
     500: "Try again later; if it persists, give HostUp's support the request id.",
 }
 _ADVICE_BY_CODE: Final = {
     "account_inactive": "The account behind the key is not active: settle that with HostUp.",
-    "cooldown_active": "The last action on this VPS is too recent: wait, then look at its status.",
+    "cooldown_active": "The last action on this VPS is too recent: wait, then check its status.",
 }
 _FILTERED: Final = (
     "A filter in front of the API refused the client; this says nothing about the key's scopes. "
     "Try from another address, or ask HostUp's support."
 )
 _REDIRECTED: Final = "The base URL is probably wrong: it must be the API's own origin."
-_OTHERWISE: Final = "See the API's documentation for this answer."
+_OTHERWISE: Final = "See the API's documentation for this response."
 _SERVER_ERROR: Final = 500
 _TOO_MANY_REQUESTS: Final = 429
 _RATE_LIMIT_CODES: Final = frozenset({"rate_limited", "rate_limit_exceeded"})
 _CLIENT_ERRORS: Final = range(400, 500)
-# What a code stands for, where an answer's status does not say: `success: false` with a 200.
+# The status that a code stands for, where the HTTP status is 200 and the body says no.
 _STATUS_OF_CODE: Final = {
     "invalid_request": 400,
     "unauthorized": 401,
@@ -77,7 +77,7 @@ _REDIRECTS: Final = range(300, 400)
 
 
 def read_problem(status: int, body: object, retry_after: float | None = None) -> Problem:
-    """A problem from either error shape, or from none of them; never raises."""
+    """The problem in a body of either error shape, or of neither; never raises."""
     fields = body if is_object(body) else {}
     nested = fields.get("error")
     if is_object(nested):
@@ -118,7 +118,7 @@ def effective_status(problem: Problem) -> int:
 
 
 def make_api_error(what: str, problem: Problem, *, is_html: bool = False) -> ApiError:
-    """The error for an answer that says no; `what` names the request."""
+    """The error for a refusal; `what` names the request."""
     status = min(effective_status(problem), _SERVER_ERROR)
     cls = _CLASSES.get(status, ApiError)
     otherwise = _REDIRECTED if status in _REDIRECTS else _OTHERWISE
@@ -136,13 +136,13 @@ def make_outcome_unknown(
     sent_at: float | None,
     problem: Problem | None = None,
 ) -> OutcomeUnknown:
-    """The error for an action that was sent, or may have been, and cannot be followed."""
+    """The error for an action that was sent, or may have been, and whose outcome is unknown."""
     what = f"the {action} of {vps_id}" if action else "the job"
-    when = f", sent at {_moment(sent_at)}" if sent_at else ""
+    when = f" sent at {_moment(sent_at)}" if sent_at else ""
     return OutcomeUnknown(
-        f"Nobody can tell what became of {what}{when}: {str(why).rstrip('.')}. Do not send it "
-        f"again blindly: look at client.vps.status({vps_id or '...'!r}), where an uptime shorter "
-        "than the time since then shows that it took place.",
+        f"The outcome of {what}{when} is unknown: {str(why).rstrip('.')}. Do not send it again "
+        f"blindly: check client.vps.status({vps_id or '...'!r}), where an uptime shorter than the "
+        "time since then shows that it took place.",
         problem=problem,
         vps_id=vps_id,
         action=action,
@@ -158,6 +158,6 @@ def describe(problem: Problem) -> str:
     """A problem in one line: status, code, detail, and the request id that support asks for."""
     denied = "with `success: false`" if problem.status in SUCCESSES else None
     words = [str(problem.status), denied, problem.code]
-    said = (problem.detail or problem.title or "").rstrip(".")
+    detail = (problem.detail or problem.title or "").rstrip(".")
     request = f" (request {problem.request_id})" if problem.request_id else ""
-    return " ".join(filter(None, words)) + (f": {said}" if said else "") + request
+    return " ".join(filter(None, words)) + (f": {detail}" if detail else "") + request

@@ -1,4 +1,4 @@
-"""What an answer means: a value, or what happened and the error that says so. Never raises."""
+"""Understands a response: a value, or the error that says why there is none. Never raises."""
 
 import time
 from collections.abc import Callable
@@ -13,50 +13,61 @@ from hostup_async._ratelimit.headers import RateLimitReading, read_rate_limit
 
 T = TypeVar("T")
 Read = Callable[[Any], T]
-"""What makes a value of an answer's JSON; it raises `UnreadableReply` and nothing else."""
+"""Makes a value of a response's JSON; it raises `UnreadableReply` and nothing else."""
 
 
 class ParsedResponse(NamedTuple, Generic[T]):
-    """An answer understood: `value` where `error` is None."""
+    """A response understood.
 
-    happened: RequestOutcome
-    value: T | None
-    error: HostUpError | None
+    Attributes:
+        outcome: Whether the request was answered, refused, limited, or is in doubt.
+        result: The value where the outcome is ANSWERED, the error otherwise.
+        reading: What the response says about the rate limit.
+    """
+
+    outcome: RequestOutcome
+    result: T | HostUpError
     reading: RateLimitReading
 
 
-def parse_response(what: str, answer: Response, read: Read[T]) -> ParsedResponse[T]:
-    """Tell a success from a refusal and from an answer that leaves the matter in doubt.
+def parse_response(what: str, response: Response, read: Read[T]) -> ParsedResponse[T]:
+    """Tell a success from a refusal and from a response that leaves the outcome in doubt.
 
-    A status that came counts, even where its body did not follow or is not JSON.
+    The status counts, even where the body was cut off or is not JSON.
+
+    Args:
+        what: The request, for error messages.
+        response: The response as it came.
+        read: Makes the value of a success.
     """
-    if answer.status not in SUCCESSES:
-        return _refused(what, answer, _json_or_none(answer.body))
+    if response.status not in SUCCESSES:
+        return _refused(what, response, _json_or_none(response.body))
+    reading = _read_limit(response)
     try:
-        body = _whole_json(answer)
+        body = _whole_json(response)
         if not is_failure_envelope(body):
-            return ParsedResponse(RequestOutcome.ANSWERED, read(body), None, _read_limit(answer))
+            return ParsedResponse(RequestOutcome.ANSWERED, read(body), reading)
     except UnreadableReply as error:
-        return ParsedResponse(RequestOutcome.IN_DOUBT, None, error, _read_limit(answer))
-    return _refused(what, answer, body)
+        return ParsedResponse(RequestOutcome.IN_DOUBT, error, reading)
+    return _refused(what, response, body)
 
 
-def _refused(what: str, answer: Response, body: object) -> ParsedResponse[Any]:
-    reading = _read_limit(answer, body)
-    problem = read_problem(answer.status, body, reading.retry_after)
-    error = make_api_error(what, problem, is_html=looks_like_html(answer.body))
-    return ParsedResponse(classify(problem), None, error, reading)
+def _refused(what: str, response: Response, body: object) -> ParsedResponse[Any]:
+    reading = _read_limit(response, body)
+    problem = read_problem(response.status, body, reading.retry_after)
+    error = make_api_error(what, problem, is_html=looks_like_html(response.body))
+    return ParsedResponse(classify(problem), error, reading)
 
 
-def _read_limit(answer: Response, body: object = None) -> RateLimitReading:
-    return read_rate_limit(answer.headers, body, now=time.time())
+def _read_limit(response: Response, body: object = None) -> RateLimitReading:
+    return read_rate_limit(response.headers, body, now=time.time())
 
 
-def _whole_json(answer: Response) -> Any:  # noqa: ANN401 - JSON is anything
-    if answer.flaw is not None:
-        msg = f"The API's answer cannot be read: {answer.flaw}."
+def _whole_json(response: Response) -> Any:  # noqa: ANN401 - JSON is anything
+    if response.flaw is not None:
+        msg = f"The API's response cannot be read: {response.flaw}."
         raise UnreadableReply(msg)
-    return read_json(answer.body)
+    return read_json(response.body)
 
 
 def _json_or_none(body: bytes) -> Any:  # noqa: ANN401 - JSON is anything

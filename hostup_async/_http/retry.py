@@ -13,27 +13,29 @@ from hostup_async._http.problems import effective_status
 from hostup_async._http.wire import SUCCESSES
 from hostup_async._models import Problem
 
+# Seconds: the first retry comes within half a second, and a pause of 15 s loses little of an
+# outage that ends.
 _FIRST_DELAY: Final = 0.5
 _LONGEST_DELAY: Final = 15.0
 
 
 class RequestOutcome(Enum):
-    """What became of one request."""
+    """How one request ended."""
 
     ANSWERED = auto()
-    """It was answered, and the answer was read."""
+    """Its response was a success, and could be read."""
     NEVER_SENT = auto()
     """It never left this machine: DNS, refused, TLS, connect timeout, no pool slot."""
     LIMITED = auto()
     """The rate limit refused it: 429."""
     TAKEN_BACK = auto()
-    """It was answered with a success whose body speaks of the rate limit."""
+    """Its response was a success by its status, and a rate limit's refusal by its body."""
     IN_DOUBT = auto()
-    """It was sent, and then: silence, disconnect, 500 and above, an answer no one can read."""
+    """It was sent, and then: silence, disconnect, 500 and above, an unreadable response."""
     REDIRECTED = auto()
-    """It was sent, and answered with another address: the base URL is probably wrong."""
+    """Its response named another address: the base URL is probably wrong."""
     REFUSED = auto()
-    """The API said no: 400 to 409, and the other statuses like them."""
+    """The API refused it: 400 to 409, and the other statuses like them."""
 
 
 class Decision(Enum):
@@ -72,14 +74,14 @@ _BY_HUNDREDS: Final = {
 }
 
 
-def decide(happened: RequestOutcome, *, acts: bool) -> Decision:
-    """Look it up; `acts` tells a power action from a request that only reads."""
-    for_actions, for_reads = _TABLE[happened]
+def decide(outcome: RequestOutcome, *, acts: bool) -> Decision:
+    """Look up what to do; `acts` tells a power action from a request that only reads."""
+    for_actions, for_reads = _TABLE[outcome]
     return for_actions if acts else for_reads
 
 
 def classify(problem: Problem) -> RequestOutcome:
-    """What an answer that is no success means: the status, and a code that says more."""
+    """The outcome that a refusal stands for, by its status and by its code."""
     status = effective_status(problem)
     if status == _TOO_MANY_REQUESTS and problem.status in SUCCESSES:
         return RequestOutcome.TAKEN_BACK
@@ -91,7 +93,7 @@ def delays() -> Iterator[float]:
     from backoff import expo, full_jitter  # noqa: PLC0415 - most calls never retry
 
     ceilings = expo(base=2, factor=_FIRST_DELAY, max_value=_LONGEST_DELAY)
-    next(ceilings)  # backoff's generators begin with a value that is no delay
+    next(ceilings)  # backoff's generators yield None first
     for ceiling in ceilings:
         yield full_jitter(ceiling)
 
@@ -99,7 +101,7 @@ def delays() -> Iterator[float]:
 class RetryQuota:
     """Bounds retries over all calls, so that an outage is not answered with a storm.
 
-    Each retry takes `cost`, each answer gives a little back: when most requests fail, most
+    Each retry takes `cost`, each response gives one unit back: when most requests fail, most
     fail at once (botocore's idea).
     """
 
@@ -117,7 +119,7 @@ class RetryQuota:
         return True
 
     def give(self) -> None:
-        """An answer came: one unit back."""
+        """Give one unit back, for a response that came."""
         self._left = min(self._capacity, self._left + 1)
 
 

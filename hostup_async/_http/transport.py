@@ -1,4 +1,4 @@
-"""One aiohttp session: a request goes out, an answer or an error that tells "sent" comes back."""
+"""Sends requests on one aiohttp session, and knows of each whether it left this machine."""
 
 import asyncio
 import platform
@@ -49,7 +49,7 @@ class Exchange:
 
 
 class Response(NamedTuple):
-    """An answer as it came; `flaw` says why its body is not whole, where it is not."""
+    """A response as it came; `flaw` says why its body is not whole, where it is not."""
 
     status: int
     headers: Mapping[str, str]
@@ -81,7 +81,7 @@ _TRACE: Final = _make_trace()
 class Transport:
     """Sends requests on its own session, or on a lent one that it never closes.
 
-    `session` is one to borrow, or what makes one once there is a loop for it to belong to.
+    `session` is a session to borrow, or a function that makes one when the client opens.
     """
 
     def __init__(
@@ -161,7 +161,7 @@ class Transport:
             pass  # not a URL at all
         msg = (
             f"The poll URL {clean(poll_url, 200)!r} is not on {self.base}, so it was not followed "
-            "and the key was not sent there. The action itself was accepted: look at the "
+            "and the key was not sent there. The action itself was accepted: check the "
             "VPS's status, and report this to HostUp."
         )
         raise UntrustedPollUrl(msg)
@@ -169,13 +169,13 @@ class Transport:
     async def send(
         self, method: str, url: URL, exchange: Exchange, *, body: bytes | None = None
     ) -> Response:
-        """One request and its answer, whatever its status; no redirect is followed.
+        """Send one request; its response, whatever the status. No redirect is followed.
 
         Raises:
             ClientClosed: The client is not open here, or is closing; nothing was sent.
             ConfigurationError: The lent session could not send it; nothing was sent.
             NotSent: It never left this machine.
-            NetworkError: It left, or may have, and no answer came.
+            NetworkError: It left, or may have, and no response came.
         """
         session = self._opened()
         try:
@@ -209,10 +209,10 @@ class Transport:
         raise ClientClosed(msg)
 
     def _failure(self, error: Exception, exchange: Exchange) -> HostUpError:
-        said = clean(self._key.redact(str(error)))
-        why = ": ".join(filter(None, (type(error).__name__, said)))
+        detail = clean(self._key.redact(str(error)))
+        why = ": ".join(filter(None, (type(error).__name__, detail)))
         if exchange.sends:
-            return NetworkError(f"{self.base} gave no answer that could be read ({why}).")
+            return NetworkError(f"{self.base} gave no response that could be read ({why}).")
         if not isinstance(error, (aiohttp.ClientError, TimeoutError, OSError)):
             return ConfigurationError(f"The session that was lent could not send ({why}).")
         return NotSent(

@@ -1,7 +1,7 @@
 """From bytes to models: the one place that knows the API's spellings, and cattrs.
 
 Reading is lenient where the API is only partly documented, and raises `UnreadableReply`,
-nothing else, where an answer makes no sense.
+nothing else, where a response makes no sense.
 """
 
 import math
@@ -72,7 +72,7 @@ def read_json(body: bytes) -> Any:  # noqa: ANN401 - JSON is anything
     """The JSON in a body, whatever its content type says.
 
     Raises:
-        UnreadableReply: The body is empty or no JSON; the message shows how it begins.
+        UnreadableReply: The body is empty or not JSON; the message shows how it begins.
     """
     if not body:
         msg = "The API answered with an empty body where JSON was expected."
@@ -144,8 +144,8 @@ def _camel(name: str) -> str:
 
 
 def _object_hook(converter: "Converter", cls: type[Any]) -> Callable[[Any, Any], Any]:
-    """Structure one attrs class: camel-case names, `raw` kept, None for what is no object."""
-    from cattrs.gen import make_dict_structure_fn, override  # noqa: PLC0415 - likewise
+    """Structure one attrs class: camel-case names, `raw` kept, None for any other value."""
+    from cattrs.gen import make_dict_structure_fn, override  # noqa: PLC0415 - a tenth of the import's time
 
     names = [a.name for a in attrs.fields(cls) if a.name != "raw"]
     overrides: dict[str, Any] = {
@@ -195,7 +195,7 @@ def expect_object(body: object) -> dict[str, Any]:
     """The body, which must be an object.
 
     Raises:
-        UnreadableReply: It is none.
+        UnreadableReply: It is not an object.
     """
     if is_object(body):
         return body
@@ -204,14 +204,14 @@ def expect_object(body: object) -> dict[str, Any]:
 
 
 def unwrap(body: object) -> dict[str, Any]:
-    """The object in an answer, out of the old generation's `{success, data}` where it is in one."""
+    """The object in a response; the old generation has it inside `{success, data}`."""
     outer = expect_object(body)
     inner = outer.get("data")
     return inner if is_object(inner) else outer
 
 
 def read_object(cls: type[T], body: object) -> T:
-    """One model from an answer's JSON."""
+    """One model from a response's JSON."""
     return _converter().structure(unwrap(body), cls)
 
 
@@ -224,7 +224,7 @@ def read_page(body: object) -> tuple[list[Vps], str | None]:
     """One page of the list, and the cursor of the next one, None on the last.
 
     Raises:
-        UnreadableReply: `data` is no list.
+        UnreadableReply: `data` is not a list.
     """
     envelope = body if is_object(body) else {"data": body}
     rows, cursor = envelope.get("data"), envelope.get("nextCursor")

@@ -42,7 +42,7 @@ def unused(used: set[str]) -> list[str]:
 
 
 def check(root: Path, texts: dict[Path, str]) -> list[str]:
-    """What is wrong with the files as they stand: stale, missing, or nobody's."""
+    """What is wrong with the files as they stand: stale, missing, or no longer generated."""
     wrong: list[str] = []
     for path, text in texts.items():
         whole = root / path
@@ -50,7 +50,7 @@ def check(root: Path, texts: dict[Path, str]) -> list[str]:
             wrong.append(f"{path} is missing")
         elif whole.read_bytes() != text.encode():
             wrong.append(f"{path} is stale")
-    return wrong + [f"{path} is written by nobody any more" for path in _orphans(root, texts)]
+    return wrong + [f"{path} is no longer generated: delete it" for path in _orphans(root, texts)]
 
 
 def write(root: Path, texts: dict[Path, str]) -> None:

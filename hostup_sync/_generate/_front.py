@@ -44,7 +44,7 @@ def __dir__() -> list[str]:
 
 
 def front_text(doc: str, package: str, name: str, ours: list[str], theirs: list[str]) -> str:
-    """The `__init__.py`: the same names as the source's, each loaded when it is asked for."""
+    """The `__init__.py`, with the public names of the source, each loaded at its first use."""
     eager = [one for one in theirs if one.startswith("__")]
     lazy = [Origin(package, one) for one in theirs if one not in eager]
     generated = [Origin(f"{name}._generated", one) for one in ours]

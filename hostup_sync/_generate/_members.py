@@ -109,10 +109,10 @@ class Members:
         shape = Shapes(self._scope, parent).result(module, result)
         self.helpers.add(helper)
         if shape is None:
-            self.helpers.add("same")
+            self.helpers.add("identity")
         signature = Signature(self._scope, module, node, bound=bool(parent))
         passed = signature.passed(Shapes(self._scope))
-        shape = "same" if shape is None else f"lambda it: {shape}"
+        shape = "identity" if shape is None else f"lambda it: {shape}"
         shape = shape.removeprefix("lambda it: ").removesuffix("(it)") if not parent else shape
         give = "" if annotation == "None" else "return "
         indent = "    " if parent else ""

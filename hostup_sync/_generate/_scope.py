@@ -94,7 +94,7 @@ class Scope:
         """The handles that a handle derives from; others must be mere marks.
 
         Raises:
-            Unsupported: Another class would bring along members that nobody has looked at.
+            Unsupported: Another class would bring along members without a check.
         """
         found: list[HandleClass] = []
         for base in handle.node.bases:

@@ -21,7 +21,7 @@ HELPERS: Final = {
     "enter": "_context",
     "forward": "_call",
     "leave": "_context",
-    "same": "_call",
+    "identity": "_call",
     "stream": "_stream",
 }
 

@@ -8,7 +8,7 @@ from typing import Self
 
 import hostup_async.sandbox
 from hostup_async.sandbox import Books, FaultRule, Limit, SandboxConfig
-from hostup_sync._call import call, same
+from hostup_sync._call import call, identity
 from hostup_sync._context import enter, leave
 from hostup_sync._handle import Handle
 
@@ -44,7 +44,7 @@ class SandboxHandle(Handle[hostup_async.sandbox.SandboxHandle]):
         """What it has done so far."""
         return call(
             self._home,
-            same,
+            identity,
             self._async.books,
         )
 
@@ -52,7 +52,7 @@ class SandboxHandle(Handle[hostup_async.sandbox.SandboxHandle]):
         """Begin new books; what runs already is left out of them."""
         call(
             self._home,
-            same,
+            identity,
             self._async.reset_books,
         )
 
@@ -63,7 +63,7 @@ class SandboxHandle(Handle[hostup_async.sandbox.SandboxHandle]):
         """Put a fault in force, after those that are."""
         call(
             self._home,
-            same,
+            identity,
             self._async.add_fault,
             rule,
         )
@@ -72,7 +72,7 @@ class SandboxHandle(Handle[hostup_async.sandbox.SandboxHandle]):
         """No faults any more."""
         call(
             self._home,
-            same,
+            identity,
             self._async.clear_faults,
         )
 
@@ -83,7 +83,7 @@ class SandboxHandle(Handle[hostup_async.sandbox.SandboxHandle]):
         """Replace `SandboxConfig.limit`; counting starts again."""
         call(
             self._home,
-            same,
+            identity,
             self._async.set_limit,
             limit,
         )

@@ -62,7 +62,7 @@ def test_success_false_is_a_refusal_unless_a_job_failed(body: dict[str, Any]) ->
     assert is_failure_envelope(body)
     answer = Response(200, {}, json.dumps(body).encode())
     reply = parse_response("GET /vps/x", answer, lambda json: read_object(Vps, json))
-    assert reply.happened is RequestOutcome.REFUSED
+    assert reply.outcome is RequestOutcome.REFUSED
 
 
 @pytest.mark.parametrize("data", [{"status": "completed"}, {"id": "j", "status": "completed"}])

@@ -252,7 +252,7 @@ async def test_a_token_that_is_no_text_is_refused(token: Any) -> None:
 
 async def test_an_id_that_cannot_be_encoded_is_refused() -> None:
     async with client_of("http://127.0.0.1:9") as client:
-        with pytest.raises(ConfigurationError, match="no VPS id"):
+        with pytest.raises(ConfigurationError, match="cannot be a VPS id"):
             await client.vps.reset("\ud800")
 
 
@@ -355,11 +355,11 @@ async def test_a_send_that_is_itself_cut_off_leaves_a_doubt(
     await requests_seen(sandbox, "reset", 1)
     with caplog.at_level(logging.WARNING, "hostup"):
         for task in asyncio.all_tasks() - {asyncio.current_task(), reset}:
-            if "Attempt.run" in repr(task):
+            if "Requester._send" in repr(task):
                 task.cancel()
         with pytest.raises(asyncio.CancelledError) as caught:
             await reset
-    assert "cut off before its answer" in caught.value.__notes__[0]
+    assert "cut off before its response" in caught.value.__notes__[0]
     assert isinstance(heard[-1], InDoubt)
 
 

@@ -54,9 +54,9 @@ def reply_to(status: int, body: object = None, flaw: str | None = None) -> Parse
 @settings(max_examples=300, deadline=None)
 def test_no_answer_whatsoever_raises(answer: Response, read: Any) -> None:
     reply = parse_response("GET /x", answer, read)
-    assert (reply.happened is RequestOutcome.ANSWERED) == (reply.error is None)
-    assert reply.error is None or isinstance(reply.error, HostUpError)
-    assert str(reply.error).isprintable()
+    failed = isinstance(reply.result, HostUpError)
+    assert (reply.outcome is RequestOutcome.ANSWERED) is not failed
+    assert not failed or str(reply.result).isprintable()
 
 
 @given(ANSWERS)
@@ -64,22 +64,21 @@ def test_no_answer_whatsoever_raises(answer: Response, read: Any) -> None:
 def test_only_a_whole_2xx_is_an_answer(answer: Response) -> None:
     reply = parse_response("GET /x", answer, read_job)
     if answer.flaw is not None or not 200 <= answer.status < 300:
-        assert reply.happened is not RequestOutcome.ANSWERED
-        assert reply.value is None
+        assert reply.outcome is not RequestOutcome.ANSWERED
+        assert isinstance(reply.result, HostUpError)
 
 
 @pytest.mark.parametrize("status", [200, 201, 202, 299])
 def test_a_success_has_its_value(status: int) -> None:
     reply = reply_to(status, {"operation": {"jobId": "j", "status": "queued"}})
-    assert reply.happened is RequestOutcome.ANSWERED
-    assert reply.value is not None
-    assert reply.value.id == "j"
-    assert reply.error is None
+    assert reply.outcome is RequestOutcome.ANSWERED
+    assert isinstance(reply.result, Job)
+    assert reply.result.id == "j"
 
 
 @pytest.mark.parametrize("body", [None, {}, b"<html>", {"detail": "x"}], ids=str)
 @pytest.mark.parametrize(
-    ("statuses", "happened"),
+    ("statuses", "outcome"),
     [
         (range(100, 200), RequestOutcome.IN_DOUBT),
         (range(300, 400), RequestOutcome.REDIRECTED),
@@ -91,37 +90,37 @@ def test_a_success_has_its_value(status: int) -> None:
     ids=["1xx", "3xx", "4xx", "408", "429", "5xx"],
 )
 def test_each_class_of_statuses_is_told_apart(
-    statuses: set[int], happened: RequestOutcome, body: object
+    statuses: set[int], outcome: RequestOutcome, body: object
 ) -> None:
-    assert {reply_to(status, body).happened for status in statuses} == {happened}
+    assert {reply_to(status, body).outcome for status in statuses} == {outcome}
 
 
 @pytest.mark.parametrize("body", [b"", b"<html>", b"{", {}, [], None, {"id": "x"}], ids=str)
 def test_a_2xx_that_cannot_be_read_leaves_the_matter_in_doubt(body: object) -> None:
     reply = reply_to(200, body)
-    assert reply.happened is RequestOutcome.IN_DOUBT
-    assert type(reply.error) is UnreadableReply
+    assert reply.outcome is RequestOutcome.IN_DOUBT
+    assert type(reply.result) is UnreadableReply
 
 
 def test_a_2xx_with_a_flaw_leaves_the_matter_in_doubt_though_it_reads() -> None:
     reply = reply_to(202, {"operation": {"status": "queued"}}, flaw="it broke off")
-    assert reply.happened is RequestOutcome.IN_DOUBT
-    assert "it broke off" in str(reply.error)
+    assert reply.outcome is RequestOutcome.IN_DOUBT
+    assert "it broke off" in str(reply.result)
 
 
 @pytest.mark.parametrize(
-    ("status", "happened"),
+    ("status", "outcome"),
     [(403, RequestOutcome.REFUSED), (429, RequestOutcome.LIMITED), (502, RequestOutcome.IN_DOUBT)],
 )
 @pytest.mark.parametrize("body", [b"", b'{"code": "forb'])
 def test_a_status_that_came_counts_even_if_its_body_did_not(
-    status: int, happened: RequestOutcome, body: bytes
+    status: int, outcome: RequestOutcome, body: bytes
 ) -> None:
-    assert reply_to(status, body, flaw="it broke off").happened is happened
+    assert reply_to(status, body, flaw="it broke off").outcome is outcome
 
 
 @pytest.mark.parametrize(
-    ("code", "happened", "cls"),
+    ("code", "outcome", "cls"),
     [
         ("COOLDOWN_ACTIVE", RequestOutcome.REFUSED, Conflict),
         ("forbidden", RequestOutcome.REFUSED, Forbidden),
@@ -130,23 +129,23 @@ def test_a_status_that_came_counts_even_if_its_body_did_not(
     ],
 )
 def test_a_2xx_that_takes_itself_back_is_no_success(
-    code: str, happened: RequestOutcome, cls: type[HostUpError]
+    code: str, outcome: RequestOutcome, cls: type[HostUpError]
 ) -> None:
     reply = reply_to(200, {"success": False, "error": "No.", "code": code})
-    assert reply.happened is happened
-    assert type(reply.error) is cls
+    assert reply.outcome is outcome
+    assert type(reply.result) is cls
 
 
 def test_a_failed_job_is_an_answer_and_no_refusal() -> None:
     reply = reply_to(200, {"success": False, "data": {"jobId": "j", "status": "failed"}})
-    assert reply.happened is RequestOutcome.ANSWERED
-    assert reply.value is not None
-    assert reply.value.status == "failed"
+    assert reply.outcome is RequestOutcome.ANSWERED
+    assert isinstance(reply.result, Job)
+    assert reply.result.status == "failed"
 
 
 def test_a_filters_403_says_so() -> None:
-    assert "filter" in str(reply_to(403, b"<html>Blocked</html>").error)
-    assert "filter" not in str(reply_to(403, {"code": "forbidden"}).error)
+    assert "filter" in str(reply_to(403, b"<html>Blocked</html>").result)
+    assert "filter" not in str(reply_to(403, {"code": "forbidden"}).result)
 
 
 @pytest.mark.parametrize("status", [200, 403, 429])
@@ -158,8 +157,8 @@ def test_the_headers_are_read_whatever_the_status(status: int) -> None:
 
 def test_a_refusal_carries_its_wait() -> None:
     answer = Response(429, {"Retry-After": "7"}, b"")
-    error = parse_response("GET /x", answer, read_vps).error
-    assert error is not None
+    error = parse_response("GET /x", answer, read_vps).result
+    assert isinstance(error, HostUpError)
     assert error.retry_after == 7.0
 
 
@@ -167,5 +166,5 @@ def test_an_old_routes_refusal_names_its_wait_in_the_body() -> None:
     headers = {"Date": "Mon, 27 Apr 2026 12:34:56 GMT"}
     body = b'{"error": "Too many requests", "retryAfter": "2026-04-27T12:35:26.000Z"}'
     reply = parse_response("GET /x", Response(429, headers, body), read_vps)
-    assert reply.happened is RequestOutcome.LIMITED
+    assert reply.outcome is RequestOutcome.LIMITED
     assert reply.reading.retry_after == 30.0

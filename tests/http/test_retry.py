@@ -39,7 +39,7 @@ def _longest_delays(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize(
-    ("happened", "action", "read"),
+    ("outcome", "action", "read"),
     [
         (RequestOutcome.ANSWERED, Decision.ACCEPT, Decision.ACCEPT),
         (RequestOutcome.NEVER_SENT, Decision.RETRY, Decision.RETRY),
@@ -50,16 +50,16 @@ def _longest_delays(monkeypatch: pytest.MonkeyPatch) -> None:
         (RequestOutcome.REFUSED, Decision.RAISE, Decision.RAISE),
     ],
 )
-def test_the_table_row_by_row(happened: RequestOutcome, action: Decision, read: Decision) -> None:
-    assert decide(happened, acts=True) is action
-    assert decide(happened, acts=False) is read
+def test_the_table_row_by_row(outcome: RequestOutcome, action: Decision, read: Decision) -> None:
+    assert decide(outcome, acts=True) is action
+    assert decide(outcome, acts=False) is read
 
 
 def test_an_action_is_repeated_only_where_nothing_took_place() -> None:
     repeated = {
-        happened
-        for happened in RequestOutcome
-        if decide(happened, acts=True) in {Decision.RETRY, Decision.PAUSE}
+        outcome
+        for outcome in RequestOutcome
+        if decide(outcome, acts=True) in {Decision.RETRY, Decision.PAUSE}
     }
     assert repeated == {RequestOutcome.NEVER_SENT, RequestOutcome.LIMITED}
 
@@ -81,12 +81,12 @@ def test_an_action_is_repeated_only_where_nothing_took_place() -> None:
     ],
 )
 def test_what_each_status_leads_to(status: int, action: Decision, read: Decision) -> None:
-    happened = classify(Problem(status=status))
-    assert (decide(happened, acts=True), decide(happened, acts=False)) == (action, read)
+    outcome = classify(Problem(status=status))
+    assert (decide(outcome, acts=True), decide(outcome, acts=False)) == (action, read)
 
 
 @pytest.mark.parametrize(
-    ("status", "code", "happened"),
+    ("status", "code", "outcome"),
     [
         (403, "rate_limited", RequestOutcome.LIMITED),
         (200, "rate_limit_exceeded", RequestOutcome.TAKEN_BACK),
@@ -96,8 +96,8 @@ def test_what_each_status_leads_to(status: int, action: Decision, read: Decision
         (200, "vps_not_ready", RequestOutcome.REFUSED),
     ],
 )
-def test_a_code_goes_before_the_status(status: int, code: str, happened: RequestOutcome) -> None:
-    assert classify(Problem(status=status, code=code)) is happened
+def test_a_code_goes_before_the_status(status: int, code: str, outcome: RequestOutcome) -> None:
+    assert classify(Problem(status=status, code=code)) is outcome
 
 
 @pytest.mark.parametrize("_", range(20))

@@ -61,7 +61,7 @@ SOLE_IMPORTERS = {
 SYNC_ORDER = [
     "_loop",
     "_notes",
-    "_surroundings",
+    "_running_loop",
     "_work",
     "_handle",
     "_call",

@@ -226,7 +226,9 @@ async def test_a_cancellation_waits_for_the_answer_of_an_action_under_way(
     assert job_id in caught.value.__notes__[0]
     assert "follow it with client.operation(" in caught.value.__notes__[0]
     assert client.budget.snapshot().in_flight == 0
-    assert not [task for task in asyncio.all_tasks() - tasks_before if "Attempt" in repr(task)]
+    assert not [
+        task for task in asyncio.all_tasks() - tasks_before if "Requester._send" in repr(task)
+    ]
 
 
 async def test_a_scope_that_times_out_waits_for_the_answer_of_an_action_under_way(

@@ -50,7 +50,7 @@ async def test_a_permit_that_was_taken_before_is_spent_on_the_first_try(
     client = await connect(sandbox, budget=budget)
     permit = await budget._limiter.acquire(RequestClass.POLL)
     requester = client._requester
-    url = requester.transport.api_url(f"/vps/{sandbox.vps_ids[0]}/status")
+    url = requester.api_url(f"/vps/{sandbox.vps_ids[0]}/status")
 
     def read(body: Any) -> VpsStatus:
         return read_object(VpsStatus, body)

@@ -74,7 +74,7 @@ def test_a_coroutine_becomes_a_method(tmp_path: Path) -> None:
         """
         return call(
             self._home,
-            same,
+            identity,
             self._async.get,
             one,
             two,
@@ -88,7 +88,7 @@ STREAM = '''    def all(self) -> Iterator[int]:
         """All."""
         return stream(
             self._home,
-            same,
+            identity,
             self._async.all,
         )
 '''
@@ -144,7 +144,7 @@ def test_both_forms_of_a_context_manager(tmp_path: Path, text: str, imports: str
 @pytest.mark.parametrize(
     ("annotation", "shape"),
     [
-        ("int", "same"),
+        ("int", "identity"),
         ('"Thing"', "lambda it: Thing._of(it, self)"),
         ("Self", "lambda it: type(self)._of(it, self)"),
         ('"Thing | None"', "lambda it: None if it is None else Thing._of(it, self)"),
@@ -350,7 +350,7 @@ def test_the_check_finds_stale_missing_and_orphaned_files(
     (root / "hostup_sync" / "sandbox" / "_generated.py").unlink()
     assert main(["--check", "--root", str(root)]) == 1
     told = capsys.readouterr().err
-    for words in ("__init__.py is stale", "_generated.py is missing", "_old.py is written by"):
+    for words in ("__init__.py is stale", "_generated.py is missing", "_old.py is no longer"):
         assert words in told
     assert main(["--root", str(root)]) == 0
     assert main(["--check", "--root", str(root)]) == 0
@@ -362,7 +362,7 @@ def test_a_changed_source_makes_it_stale_and_a_refusal_writes_nothing(
 ) -> None:
     root = copied(tmp_path)
     source = root / "hostup_async" / "_operation.py"
-    source.write_text(source.read_text().replace("Take one look", "Take a look"))
+    source.write_text(source.read_text().replace("Poll the job once", "Poll the job one time"))
     assert main(["--check", "--root", str(root)]) == 1
     assert "stale" in capsys.readouterr().err
     source.write_text(

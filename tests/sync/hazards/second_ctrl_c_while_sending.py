@@ -1,7 +1,7 @@
 """A reset whose answer does not come is waited for, until a second Ctrl-C; leaving is quick too.
 
 Server: stall reset
-Log: Nobody can tell what became of the reset
+Log: The outcome of the reset
 Lines:
     interrupted, quick
     left, quick

@@ -12,7 +12,7 @@ import made_up_async
 from made_up_async import Plan, Words
 from made_up_async._fleet import DEFAULT
 
-from hostup_sync._call import call, forward, same
+from hostup_sync._call import call, forward, identity
 from hostup_sync._context import Managed, close, enter, leave
 from hostup_sync._handle import ClientScope, Handle
 from hostup_sync._stream import stream
@@ -62,7 +62,7 @@ class FleetRun(Handle[made_up_async.FleetRun]):
         """The ends, as they come."""
         return stream(
             self._home,
-            same,
+            identity,
             self._async.outcomes,
         )
 
@@ -70,7 +70,7 @@ class FleetRun(Handle[made_up_async.FleetRun]):
         """Wait for all."""
         return call(
             self._home,
-            same,
+            identity,
             self._async.wait,
         )
 
@@ -78,7 +78,7 @@ class FleetRun(Handle[made_up_async.FleetRun]):
         """Send no more."""
         forward(
             self._home,
-            same,
+            identity,
             self._async.stop,
         )
 
@@ -86,7 +86,7 @@ class FleetRun(Handle[made_up_async.FleetRun]):
         """Where it stands."""
         return forward(
             self._home,
-            same,
+            identity,
             self._async.snapshot,
         )
 
@@ -111,7 +111,7 @@ class FleetResource(Handle[made_up_async.FleetResource]):
         """Read only."""
         return call(
             self._home,
-            same,
+            identity,
             self._async.plan,
             ids=ids,
         )
@@ -233,7 +233,7 @@ class Client(Handle[made_up_async.Client]):
         """The same again."""
         return call(
             self._home,
-            same,
+            identity,
             self._async.echo,
             text,
             times,
@@ -244,7 +244,7 @@ class Client(Handle[made_up_async.Client]):
         """Nothing."""
         call(
             self._home,
-            same,
+            identity,
             self._async.nothing,
         )
 
@@ -252,7 +252,7 @@ class Client(Handle[made_up_async.Client]):
         """What the context says."""
         return call(
             self._home,
-            same,
+            identity,
             self._async.colour,
         )
 
@@ -263,7 +263,7 @@ class Client(Handle[made_up_async.Client]):
         """Take long, and then clean up."""
         return call(
             self._home,
-            same,
+            identity,
             self._async.work,
             seconds,
         )
@@ -272,7 +272,7 @@ class Client(Handle[made_up_async.Client]):
         """Take long, and still longer to clean up."""
         call(
             self._home,
-            same,
+            identity,
             self._async.stick,
         )
 
@@ -283,7 +283,7 @@ class Client(Handle[made_up_async.Client]):
         """Raise it."""
         call(
             self._home,
-            same,
+            identity,
             self._async.fail,
             error,
         )
@@ -295,7 +295,7 @@ class Client(Handle[made_up_async.Client]):
         """Raise it in a task."""
         call(
             self._home,
-            same,
+            identity,
             self._async.fail_within,
             error,
         )
@@ -304,7 +304,7 @@ class Client(Handle[made_up_async.Client]):
         """Raise a timeout of its own."""
         call(
             self._home,
-            same,
+            identity,
             self._async.slow_down,
         )
 
@@ -315,7 +315,7 @@ class Client(Handle[made_up_async.Client]):
         """Call on the loop's thread."""
         call(
             self._home,
-            same,
+            identity,
             self._async.call_back,
             words,
         )
@@ -329,7 +329,7 @@ class Client(Handle[made_up_async.Client]):
         """Count, in batches of 100."""
         return stream(
             self._home,
-            same,
+            identity,
             self._async.count,
             limit,
             pause=pause,
@@ -360,7 +360,7 @@ class Client(Handle[made_up_async.Client]):
         """One or two."""
         return call(
             self._home,
-            same,
+            identity,
             self._async.either,
             text,
             doubled=doubled,

@@ -1,4 +1,4 @@
-"""Where a call comes from: the line of the caller, and whether a loop runs there."""
+"""Warns where a blocking call would stop the event loop that it is called on."""
 
 import asyncio
 import inspect
