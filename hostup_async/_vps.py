@@ -11,6 +11,7 @@ from hostup_async._errors import ConfigurationError, NotFound, UnreadableReply
 from hostup_async._http.attempt import PowerAction
 from hostup_async._http.requester import Requester
 from hostup_async._http.responses import Read, T
+from hostup_async._http.transport import Url
 from hostup_async._http.wire import read_object, read_page
 from hostup_async._models import Action, Gates, Vps, VpsDetails, VpsStatus
 from hostup_async._operation import Operation
@@ -150,27 +151,28 @@ class VpsResource:
         return await self._requester.get(url, read)
 
     async def _act(self, vps_id: str, action: Action, *, force: bool = False) -> Operation:
-        return await act(self._requester, self._poller, PowerAction(action, vps_id), force=force)
+        deed = PowerAction(action, vps_id)
+        url, body = _route(self._requester, deed, force=force)
+        ticket, job = await self._requester.act(deed, url, body)
+        return Operation(self._requester, self._poller, ticket, job)
 
 
 async def act(
-    requester: Requester,
-    poller: Poller,
-    deed: PowerAction,
-    *,
-    force: bool = False,
-    permit: Permit | None = None,
-    to_the_end: bool = False,
+    requester: Requester, poller: Poller, deed: PowerAction, *, force: bool, permit: Permit
 ) -> Operation:
-    """Send an action, with a permit that was taken before, if one was; raises as `reset` does.
+    """Send an action with a permit that was taken before; raises as `VpsResource.reset` does.
 
-    With `to_the_end`, a cancellation while it is being sent is dropped, and its answer returned.
+    A cancellation while the action is being sent is dropped, and its operation returned.
     """
-    path = f"/vps{_segment(deed.vps_id)}/actions/{deed.action.value}"
-    body = b'{"force": true}' if force else None
-    url = requester.transport.api_url(path)
-    ticket, job = await requester.act(deed, url, body, permit=permit, to_the_end=to_the_end)
+    url, body = _route(requester, deed, force=force)
+    ticket, job = await requester.act(deed, url, body, permit=permit, to_the_end=True)
     return Operation(requester, poller, ticket, job)
+
+
+def _route(requester: Requester, deed: PowerAction, *, force: bool) -> tuple[Url, bytes | None]:
+    """Where an action is sent, and with which body."""
+    path = f"/vps{_segment(deed.vps_id)}/actions/{deed.action.value}"
+    return requester.transport.api_url(path), b'{"force": true}' if force else None
 
 
 def _filters(**filters: object) -> dict[str, str]:

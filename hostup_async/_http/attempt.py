@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import Callable
 from typing import Generic, NamedTuple, Protocol, TypeVar
 
 import anyio
@@ -52,6 +53,8 @@ class Sender(Protocol):
     def limiter(self) -> RateLimiter: ...
     @property
     def on_event(self) -> OnEvent | None: ...
+    @property
+    def on_pause(self) -> list[Callable[[Paused], None]]: ...
     @property
     def acting(self) -> set[asyncio.Task[None]]:
         """The actions that are being sent, which a closing client waits for."""
@@ -132,12 +135,14 @@ class Attempt(Generic[T]):
     def _settle(self, sender: Sender, permit: Permit, duration: float) -> None:
         throttled = self.verdict is Decision.PAUSE
         pause = permit.spend(self.reading, sends=self.exchange.sends, throttled=throttled)
-        if sender.on_event is None:
-            return
-        request = self.request
-        tell(sender.on_event, RequestDone(request.method, request.url.path, self.status, duration))
+        if sender.on_event is not None:
+            request = self.request
+            done = RequestDone(request.method, request.url.path, self.status, duration)
+            tell(sender.on_event, done)
         if pause is not None:
-            tell(sender.on_event, Paused(pause, sender.limiter.snapshot().queued))
+            paused = Paused(pause, sender.limiter.snapshot().queued)
+            for listener in (sender.on_event, *sender.on_pause):
+                tell(listener, paused)
 
     async def _finish(self, task: asyncio.Task[None]) -> None:
         """Wait for the end, however often we are cancelled; cut short only what is not sent."""

@@ -7,12 +7,13 @@ import asyncio
 import logging
 import time
 from collections import Counter
+from collections.abc import Callable
 from typing import Any, Final, TypeVar
 
 import anyio
 
 from hostup_async._errors import HostUpError, OutcomeUnknown, RateLimited
-from hostup_async._events import Accepted, InDoubt, OnEvent, Retrying, Waiting, tell
+from hostup_async._events import Accepted, InDoubt, OnEvent, Paused, Retrying, Waiting, tell
 from hostup_async._http.attempt import Attempt, PowerAction, Request
 from hostup_async._http.jobs import read_accepted, read_job
 from hostup_async._http.problems import make_outcome_unknown
@@ -37,6 +38,7 @@ class Requester:
 
     Attributes:
         requests: How many it has sent, by kind.
+        on_pause: Called at each pause that a 429 begins, after `on_event`: runs record it.
         acting: The actions that are being sent; closing waits for them.
     """
 
@@ -50,6 +52,7 @@ class Requester:
         self.transport: Final = transport
         self.limiter: Final = limiter
         self.on_event: Final = on_event
+        self.on_pause: Final = list[Callable[[Paused], None]]()
         self.acting: Final = set[asyncio.Task[None]]()
         self._patience = patience
         self.requests: Final = Counter[str]()
