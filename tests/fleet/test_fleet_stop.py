@@ -1,6 +1,7 @@
 """Runs that end early: by a stop, a deadline, a cancellation, a signal."""
 
 import asyncio
+import json
 import re
 import signal
 import sys
@@ -118,6 +119,33 @@ async def test_a_pause_sends_nothing_and_follows_what_was_sent(
         report = await run.wait()
     assert statuses(report.outcomes) == ["completed"] * 12
     assert (report.stopped, report.stop_cause) == (None, None)
+
+
+async def test_the_audit_trail_has_the_pauses_of_the_operator(
+    start_sandbox: StartSandbox, connect: Connect
+) -> None:
+    sandbox = await start_sandbox(vps=6, jobs=SOON)
+    async with KnowingStore(0.05) as store:
+        client = await connect(sandbox)
+        plan = await client.fleet.plan(ids=sandbox.vps_ids, preflight="none")
+        async with client.fleet.run(plan, quick(max_in_flight=2), store=store) as run:
+            run.pause("lunch")
+            run.pause("is paused already")
+            run.unpause()
+            run.unpause()
+            run.pause()
+            run.stop()
+            await run.wait()
+        trail = await store.audit(run.id)
+    assert [(line.what, json.loads(line.detail)) for line in trail[:-1]] == [
+        ("created", {}),
+        ("paused", {"why": "lunch"}),
+        ("unpaused", {}),
+        ("paused", {}),
+    ]
+    ended = json.loads(trail[-1].detail)
+    assert (trail[-1].what, ended["stopped"]) == ("stopped", "stop() was called")
+    assert ended["cause"] == StopCause.STOPPED
 
 
 @pytest.mark.parametrize("after", [1, 5, 11])

@@ -12,6 +12,8 @@ from hostup_async.cli._html.text import members
 
 _OPENS: Final = frozenset({"stopped", "paused"})
 _CLOSES: Final = frozenset({"resumed", "unpaused", "abandoned"})
+_RATE_LIMITED: Final = "rate_limited"  # tells in `until` when its pause ends
+_NAMES: Final = {_RATE_LIMITED: "rate limited (429)"}  # of pauses that are not named by their line
 # A time without a send is worth showing when it is long for a person, in this run, and at its pace.
 _LEAST_SECONDS: Final = 1.0
 _LEAST_SHARE: Final = 0.02
@@ -119,7 +121,7 @@ def _named(audit: Iterable[AuditRecord], moments: Sequence[float]) -> Iterator[P
                 yield Pause(begin, line.at, why)
         elif line.what in _OPENS:
             opened = opened or (line.at, _why(line))
-        elif (until := _until(line, moments[-1])) > line.at:
+        elif line.what == _RATE_LIMITED and (until := _until(line, moments[-1])) > line.at:
             yield Pause(line.at, until, _why(line))
 
 
@@ -137,7 +139,8 @@ def _until(line: AuditRecord, end: float) -> float:
 def _why(line: AuditRecord) -> str:
     detail = members(line.detail)
     why = next((detail[name] for name in ("why", "stopped", "reason") if detail.get(name)), None)
-    return f"{line.what}: {why}" if why else line.what
+    name = _NAMES.get(line.what, line.what)
+    return f"{name}: {why}" if why else name
 
 
 def _canary(run: RunRecord, sent: Sequence[float]) -> Iterator[Pause]:
