@@ -24,7 +24,7 @@ class Preflight(StrEnum):
     LIST = "list"
     """The list of VPSes, once, while the plan is made: one request for each 100."""
     GATES = "gates"
-    """The list, as `LIST` does, and each VPS's gate just before its action: one more request each."""
+    """The list, and each VPS's gate just before its action: one request more for each."""
 
 
 def distinct(ids: Iterable[object]) -> tuple[str, ...]:
@@ -144,7 +144,7 @@ class Plan:
             raise ConfigurationError(msg) from None
         if plan.hash != members.get("hash"):
             msg = (
-                f"Plan {plan.id} was changed after it was made: its hash is wrong. Make a new plan."
+                f"Plan {plan.id} was changed after it was made: its hash is wrong. Make a new one."
             )
             raise ConfigurationError(msg)
         return plan

@@ -85,7 +85,7 @@ def _on_ambiguous(value: str) -> OnAmbiguous:
 class FleetPolicy:
     """How a fleet run behaves. Durations are in seconds, or `timedelta`.
 
-    How much can go wrong is bounded: at most `max_in_flight` outcomes are unknown at once (or fewer,
+    How much can go wrong is bounded: at most `max_in_flight` outcomes are unknown at once (fewer
     if the rate limit cannot use as many), and nothing is sent once `max_failures` failures are
     known. So at most `max_failures + max_in_flight` VPSes can fail.
 
