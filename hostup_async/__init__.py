@@ -73,7 +73,7 @@ if TYPE_CHECKING:
         VpsStatus,
     )
     from hostup_async._operation import Operation
-    from hostup_async._outcome import Outcome, OutcomeStatus
+    from hostup_async._outcome import Outcome, OutcomeStatus, StopCause
     from hostup_async._ratelimit.budget import Budget
     from hostup_async._ratelimit.limits import RateLimit, WaitReason
     from hostup_async._ratelimit.snapshot import BudgetSnapshot
@@ -149,6 +149,7 @@ __all__ = [
     "Seconds",
     "ServerError",
     "ServiceStatus",
+    "StopCause",
     "Store",
     "StoreError",
     "Timeouts",
@@ -238,6 +239,7 @@ _HOMES = {
         "_outcome": (
             "Outcome",
             "OutcomeStatus",
+            "StopCause",
         ),
         "_store.records": (
             "AuditEvent",

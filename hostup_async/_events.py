@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable
+from typing import TypeVar
 
 from attrs import frozen
 
@@ -107,11 +108,12 @@ class OutcomeKnown(Event):
     outcome: Outcome
 
 
+E = TypeVar("E", bound=Event)
 OnEvent = Callable[[Event], None]
 """A plain callable; what it raises is logged and otherwise ignored."""
 
 
-def tell(on_event: OnEvent | None, event: Event) -> None:
+def tell(on_event: Callable[[E], object] | None, event: E) -> None:
     """Hand over an event. The listener's mistakes must not cost a job its outcome."""
     if on_event is None:
         return

@@ -1,7 +1,7 @@
-"""What became of one VPS of a fleet."""
+"""What became of one VPS of a fleet, and why a run stopped."""
 
 from enum import StrEnum
-from typing import Any
+from typing import Any, Final
 
 from attrs import asdict, frozen
 
@@ -18,11 +18,53 @@ class OutcomeStatus(StrEnum):
     SKIPPED = "skipped"
     """It was not sent on purpose: a gate, a cooldown, an exclusion, or another run's VPS."""
     AMBIGUOUS = "ambiguous"
-    """It was sent, or may have been, and nobody can tell what became of it."""
+    """It was sent, or may have been, and its outcome is unknown."""
     TIMED_OUT = "timed_out"
-    """It was accepted, and its job had not ended by the deadline; it may still."""
+    """It was accepted, and its job had not ended by the deadline; it may still end."""
     NOT_SENT = "not_sent"
     """The run stopped before its turn."""
+
+    @property
+    def is_failure(self) -> bool:
+        """Whether it counts towards `FleetPolicy.max_failures`: failed, refused or timed out.
+
+        `AMBIGUOUS` does not: it has a bound of its own, `FleetPolicy.max_ambiguous`.
+
+        Example:
+            >>> [status.value for status in OutcomeStatus if status.is_failure]
+            ['failed', 'refused', 'timed_out']
+        """
+        return self in _FAILURES
+
+
+_FAILURES: Final = frozenset({OutcomeStatus.FAILED, OutcomeStatus.REFUSED, OutcomeStatus.TIMED_OUT})
+
+
+class StopCause(StrEnum):
+    """Why a run sends nothing more; the report's `stopped` says it in a sentence."""
+
+    CANARY = "canary"
+    """A canary did not complete."""
+    MAX_FAILURES = "max_failures"
+    """`FleetPolicy.max_failures` was reached."""
+    MAX_AMBIGUOUS = "max_ambiguous"
+    """`FleetPolicy.max_ambiguous` was reached."""
+    DEADLINE = "deadline"
+    """`FleetPolicy.deadline` has passed."""
+    STOPPED = "stopped"
+    """`FleetRun.stop` was called."""
+    INTERRUPTED = "interrupted"
+    """A signal, Ctrl-C or a cancellation ended it."""
+    STORE_LOST = "store_lost"
+    """The store could not record what was to be sent, or another process holds the run."""
+    KEY_REFUSED = "key_refused"
+    """The API refuses the key."""
+    RATE_LIMIT = "rate_limit"
+    """The rate limit allows no request within the budget's `max_wait`."""
+    UNREACHABLE = "unreachable"
+    """The API cannot be reached: the request never left this machine, for all retries."""
+    ERROR = "error"
+    """Anything else: the client was closed, the `async with` failed, or a bug in this package."""
 
 
 @frozen
@@ -34,13 +76,14 @@ class Outcome:
         status: What became of it.
         reason: Why, in words; None where the status says it all.
         job_id: The job, where the API named one.
-        poll_url: Where to look at the job, as the API gave it.
+        poll_url: Where to poll the job, as the API gave it.
         request_ids: The API's ids of the requests that sent the action, for HostUp's support.
         attempts: How often the action was sent, or may have been.
         sent_at: When it was last sent.
         accepted_at: When the API accepted it.
         finished_at: When its end was known.
-        evidence: How the end is known where no job told, such as `uptime`.
+        evidence: What shows the end where no job did: a field of the VPS's status, such as
+            `uptime`.
 
     Example:
         >>> Outcome("vps_1", OutcomeStatus.SKIPPED, reason="suspended").to_dict()["status"]

@@ -29,6 +29,7 @@ from hostup_async import (
     RunSnapshot,
     RunState,
     Seconds,
+    StopCause,
     Timeouts,
     Vps,
     VpsDetails,
@@ -591,13 +592,13 @@ class FleetRun(Handle[hostup_async.FleetRun]):
     """A run of a fleet. It begins where its `with` does, and has ended where that ends.
 
     Leaving the `with` early, by an error or a cancellation, stops the sending at once and
-    follows nothing more; what is being sent is let end, and the store has it all. A
-    `KeyboardInterrupt` is followed by what `stop` does; a second one leaves at once.
+    follows nothing more; an action that is being sent is let end, and everything is recorded. A
+    `KeyboardInterrupt` stops the run as `stop` does; a second one leaves at once.
 
     Attributes:
         id: The run's id, for `client.fleet.resume`.
-        plan: What it does.
-        policy: How.
+        plan: What it does, and to which VPSes.
+        policy: How it behaves.
     """
 
     @property
@@ -607,12 +608,12 @@ class FleetRun(Handle[hostup_async.FleetRun]):
 
     @property
     def plan(self) -> Plan:
-        """What it does."""
+        """What it does, and to which VPSes."""
         return self._async.plan
 
     @property
     def policy(self) -> FleetPolicy:
-        """How."""
+        """How it behaves."""
         return self._async.policy
 
     def __repr__(self) -> str:
@@ -659,29 +660,41 @@ class FleetRun(Handle[hostup_async.FleetRun]):
     def stop(
         self,
         reason: str = "stop() was called",
+        *,
+        cause: StopCause = StopCause.STOPPED,
     ) -> None:
         """Send nothing more; follow what is in flight, for at most the policy's `drain_timeout`.
 
         Args:
-            reason: Why, for the report.
+            reason: Why, in words, for the report's `stopped`.
+            cause: Why, for programs: `INTERRUPTED` where a signal is the cause.
         """
         forward(
             self._home,
             identity,
             self._async.stop,
             reason,
+            cause=cause,
         )
 
-    def pause(self) -> None:
-        """Send nothing more for now; what is in flight is followed."""
+    def pause(
+        self,
+        reason: str | None = None,
+    ) -> None:
+        """Send nothing for now; what is in flight is followed. The audit trail has it.
+
+        Args:
+            reason: Why, in words, for the audit trail.
+        """
         forward(
             self._home,
             identity,
             self._async.pause,
+            reason,
         )
 
     def unpause(self) -> None:
-        """Go on sending."""
+        """Go on sending after a `pause`. The audit trail has it."""
         forward(
             self._home,
             identity,
@@ -698,7 +711,10 @@ class FleetRun(Handle[hostup_async.FleetRun]):
 
 
 class FleetResource(Handle[hostup_async.FleetResource]):
-    """Many VPSes at once: first a plan, then a run of it, resumed if need be."""
+    """Many VPSes at once: first a plan, then a run of it, resumed if need be.
+
+    `client.fleet` is one.
+    """
 
     def plan(
         self,
@@ -710,16 +726,18 @@ class FleetResource(Handle[hostup_async.FleetResource]):
         preflight: Preflight | str = Preflight.LIST,
         force: bool = False,
     ) -> Plan:
-        """Decide what a run is to do; only reads are sent.
+        """Decide what a run does, and to which VPSes; only reads are sent.
+
+        Select the VPSes in one way: `ids`, `all` or `name`.
 
         Args:
-            ids: These VPSes. Or else:
-            all: Every VPS of the account. Or else:
-            name: Every VPS of exactly this name; upper and lower case are one.
+            ids: These VPSes.
+            all: Every VPS of the account.
+            name: Every VPS of exactly this name; upper and lower case are the same.
             action: What to do to each.
-            preflight: What to read beforehand: `"none"`; `"list"`, which leaves out what the
-                account does not have, what is terminated, and what has its gate shut; or
-                `"gates"`, which also reads each gate just before the VPS is sent to.
+            preflight: What to read beforehand: `"none"`; `"list"`, which leaves out VPSes that the
+                account does not have, that are terminated, or whose gate is shut; or `"gates"`,
+                which also reads each VPS's gate just before its action.
             force: For `restart`: do not wait for the guest to agree.
 
         Raises:
@@ -749,17 +767,17 @@ class FleetResource(Handle[hostup_async.FleetResource]):
         *,
         store: str | os.PathLike[str] | Store | None = None,
     ) -> FleetRun:
-        """A run of a plan; it begins with its `with`.
+        """A run of a plan; it begins where its `with` does.
 
         Args:
             plan: From `plan`, perhaps by way of `to_json` and `from_json`.
-            policy: How it behaves.
-            store: Where it is recorded: a path or a URL, which another process can resume it
-                from; a `Store`; or None for memory.
+            policy: How it behaves; a `FleetPolicy()` if not given.
+            store: Where it is recorded. With a path or a URL, another process can resume it; or a
+                `Store`; or None for memory.
 
         Raises:
             ConfigurationError: The plan is for another API.
-            StoreError: From the `with`: the store cannot be used, so nothing was sent.
+            StoreError: Raised by the `with`: the store cannot be used; nothing was sent.
 
         Example:
             >>> def reset_all(client):
@@ -812,11 +830,11 @@ class FleetResource(Handle[hostup_async.FleetResource]):
         *,
         store: str | os.PathLike[str] | Store | None,
     ) -> FleetRun:
-        """A run that was cut off or stopped, to be gone on with in its `with`.
+        """A run that was cut off or stopped; it goes on in its `with`.
 
-        What was accepted is followed, what was being sent is settled by evidence, what was never
-        sent is sent; nothing is sent twice. After a stop the budgets of failures begin anew; after
-        a crash they go on.
+        An action that was accepted is followed, one that was being sent is settled by evidence,
+        and one that was never sent is sent; nothing is sent twice. After a stop the failure budgets
+        start from zero; after a crash they go on where they were.
 
         Args:
             run_id: The run's id.
@@ -824,7 +842,7 @@ class FleetResource(Handle[hostup_async.FleetResource]):
 
         Raises:
             ConfigurationError: There is no such run, it has ended, or it is for another API.
-            RunHeld: From the `with`: another process is at work on it.
+            RunHeld: Raised by the `with`: another process is at work on it.
 
         Example:
             >>> def go_on(client, run_id):

@@ -1,4 +1,4 @@
-"""What runs are given by the client, and what every course of a run needs."""
+"""What a run is given by its client, and what all of its targets share."""
 
 from attrs import frozen
 
@@ -18,7 +18,7 @@ from hostup_async._vps import VpsResource
 
 @frozen
 class RunContext:
-    """What every course of a run needs."""
+    """What all targets of a run share."""
 
     plan: Plan
     policy: FleetPolicy
@@ -31,7 +31,7 @@ class RunContext:
 
 
 def operation_of(context: RunContext, entry: Entry) -> Operation:
-    """The operation that an entry tells of."""
+    """The operation of an accepted entry."""
     ref = OperationRef(
         context.plan.origin,
         entry.vps_id,
@@ -46,7 +46,7 @@ def operation_of(context: RunContext, entry: Entry) -> Operation:
 
 @frozen
 class ClientParts:
-    """What the client lends to its runs."""
+    """What a client lends to its runs."""
 
     requester: Requester
     poller: Poller

@@ -1,21 +1,21 @@
-"""Sends what is planned, within the bounds, and sees that each VPS comes to its end."""
+"""Sends what is planned, within the bounds, and takes each VPS to its outcome."""
 
 import asyncio
 from collections import deque
-from collections.abc import Coroutine
 from functools import partial
-from typing import Any, Final
+from typing import Final
 
 from hostup_async._errors import RateLimited
 from hostup_async._fleet.context import RunContext
 from hostup_async._fleet.target import Target
+from hostup_async._fleet.turn import Turn
 from hostup_async._models import Action
-from hostup_async._outcome import OutcomeStatus
+from hostup_async._outcome import OutcomeStatus, StopCause
 from hostup_async._polling.poller import Sender
 from hostup_async._ratelimit.queue import Permit
 from hostup_async._store.records import Entry, EntryState
 
-_FROM_BEFORE: Final = -1  # the step of what another process sent
+_FROM_BEFORE: Final = -1  # the step, in the rollout, of what another process sent
 
 
 class Engine(Sender):
@@ -25,12 +25,13 @@ class Engine(Sender):
         context: What its targets need.
 
     Attributes:
-        internal_error: An error that is none of ours and ended a target; there should be none.
+        internal_error: A bug in this package that ended a target, if there was one.
     """
 
     def __init__(self, context: RunContext) -> None:
         self.internal_error: BaseException | None = None
         self._context: Final = context
+        self._limiter: Final = context.requester.limiter
         self._queue: Final = deque(context.journal.positions(EntryState.PLANNED))
         self._targets: Final[dict[asyncio.Task[None], Target]] = {}
         self._over = asyncio.Event()
@@ -40,16 +41,16 @@ class Engine(Sender):
 
     @property
     def action(self) -> Action:
-        """What it sends."""
+        """What it does to each VPS."""
         return self._context.plan.action
 
     def left(self) -> int:
-        """How many actions it has still to send, be it later."""
-        return 0 if self._is_paused or self._context.rollout.stop_reason else len(self._queue)
+        """How many actions are still to be sent, now or later."""
+        return 0 if self._is_paused or self._context.rollout.is_stopped else len(self._queue)
 
     @property
     def limit(self) -> int | None:
-        """The operator's bound on what is in flight."""
+        """The operator's bound on VPSes in flight."""
         return self._context.policy.max_in_flight
 
     @property
@@ -65,31 +66,29 @@ class Engine(Sender):
         return max(0, min(int(room), self.window() - self.in_flight))
 
     def window(self) -> int:
-        """How many may be in flight, others' apart."""
+        """How many VPSes of this run may be in flight."""
         size = self._context.poller.concurrency_limit().size
         return size if self.limit is None else min(size, self.limit)
 
     def send(self, permit: Permit) -> None:
-        """Send the next one."""
-        entry = self._context.journal[self._queue.popleft()]
-        target = Target(self._context, entry)
-        begun = target.begin(permit, self._context.poller.sent)
-        self._start(target, begun, self._context.rollout.sent())
+        """Send the next planned action with a permit of the poller's."""
+        turn = Turn(self._limiter, permit, on_end=self._context.poller.sent)
+        self._start(self._queue.popleft(), turn, self._context.rollout.sent())
 
     def fail(self, error: Exception) -> None:
-        """The limit allows nothing more within the longest wait allowed; or there is a mistake."""
-        if not isinstance(error, RateLimited):
-            self.internal_error = self.internal_error or error
-        self.stop(str(error))
+        """Stop: the limit allows nothing within the longest wait allowed, or there is a bug."""
+        if isinstance(error, RateLimited):
+            self.stop(StopCause.RATE_LIMIT, str(error))
+        else:
+            self._stop_for_bug(error)
 
     async def run(self) -> None:
-        """Send and follow everything, or what is begun when the sending is stopped."""
+        """Send and follow everything; after a stop, follow what was sent."""
         journal, deadline = self._context.journal, self._context.policy.deadline
         for position in list(journal.positions(EntryState.INTENT, EntryState.ACCEPTED)):
-            target = Target(self._context, journal[position])
-            self._start(target, target.go_on(), _FROM_BEFORE)
+            self._start(position, Turn(self._limiter), _FROM_BEFORE)
         if deadline is not None:
-            self._after(deadline, partial(self.leave, "the run's deadline has passed"))
+            self._leave_after(deadline, StopCause.DEADLINE, "the run's deadline has passed")
         self._context.poller.add(self)
         try:
             self._check()
@@ -99,32 +98,37 @@ class Engine(Sender):
             for timer in self._timers:
                 timer.cancel()
 
-    def stop(self, why: str) -> None:
+    def stop(self, cause: StopCause, reason: str) -> None:
         """Send nothing more; what is in flight is followed, for as long as the policy allows."""
-        self._context.rollout.stop(why)
+        self._context.rollout.stop(cause, reason)
 
-    def leave(self, why: str) -> None:
+    def leave(self, cause: StopCause, reason: str) -> None:
         """Send nothing more and follow nothing more; what is being sent is let end."""
-        self._context.rollout.stop(why)
+        self._context.rollout.stop(cause, reason)
         for target in self._targets.values():
             target.leave()
         self._check()
 
+    @property
+    def is_paused(self) -> bool:
+        """Whether the operator has it send nothing for now."""
+        return self._is_paused
+
     def pause(self, *, on: bool) -> None:
-        """Send nothing more until told to go on."""
+        """Send nothing until told to go on."""
         self._is_paused = on
         self._context.poller.wake()
 
-    def _start(self, target: Target, way: Coroutine[Any, Any, None], step: int) -> None:
-        task = asyncio.create_task(way)
+    def _start(self, position: int, turn: Turn, step: int) -> None:
+        target = Target(self._context, self._context.journal[position], turn)
+        task = asyncio.create_task(target.run())
         self._targets[task] = target
         task.add_done_callback(partial(self._ended, step))
 
     def _ended(self, step: int, task: asyncio.Task[None]) -> None:
         target = self._targets.pop(task)
         if not task.cancelled() and (error := task.exception()) is not None:
-            self.internal_error = self.internal_error or error
-            self._context.rollout.stop(f"a mistake in this program: {error!r}")
+            self._stop_for_bug(error)
         self._judge(target.entry, step)
         self._check()
         self._context.poller.wake()
@@ -136,18 +140,24 @@ class Engine(Sender):
         elif entry.state.is_terminal:
             rollout.record_outcome(step, entry.vps_id, OutcomeStatus(entry.state.value))
 
+    def _stop_for_bug(self, error: BaseException) -> None:
+        self.internal_error = self.internal_error or error
+        self.stop(StopCause.ERROR, f"a bug in this program: {error!r}")
+
     def _check(self) -> None:
-        """Whether it is over."""
-        if not self._targets and (self._context.rollout.stop_reason or not self._queue):
+        """Note whether it is over."""
+        if not self._targets and (self._context.rollout.is_stopped or not self._queue):
             self._over.set()
 
     def _drain(self) -> None:
-        """Nothing more is sent: what waits to be is taken back, the rest followed for a time."""
+        """Take back what is about to be sent, and follow the rest for a time."""
         drain = self._context.policy.drain_timeout
-        self._after(drain, partial(self.leave, f"not ended {drain:g} s after the stop"))
+        # The cause that stopped the run stays: this one only ends the following.
+        self._leave_after(drain, StopCause.STOPPED, f"not ended {drain:g} s after the stop")
         for target in self._targets.values():
             target.stop()
         self._check()
 
-    def _after(self, delay: float, call: partial[None]) -> None:
-        self._timers.append(asyncio.get_running_loop().call_later(delay, call))
+    def _leave_after(self, delay: float, cause: StopCause, reason: str) -> None:
+        loop = asyncio.get_running_loop()
+        self._timers.append(loop.call_later(delay, self.leave, cause, reason))

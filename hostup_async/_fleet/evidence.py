@@ -11,16 +11,20 @@ from hostup_async._models import Action, PowerState, VpsStatus
 from hostup_async._polling.poller import Poller
 from hostup_async._vps import VpsResource
 
-# Uptime is told in whole seconds.
+# Seconds: the API gives the uptime in whole ones, rounded in a way that it does not document.
 _SECOND: Final = 1.0
 _POWER: Final = {
     Action.START: PowerState.RUNNING,
     Action.STOP: PowerState.STOPPED,
     Action.SHUTDOWN: PowerState.STOPPED,
 }
-_PATIENCE: Final = 2.0  # times the learnt 95th percentile
+# How long an action takes at most, as a multiple of the learnt 95th percentile of its jobs.
+_PATIENCE: Final = 2.0
+# Seconds between two looks at that percentile: other jobs that end meanwhile may shorten it.
 _RECHECK: Final = 1.0
-_MORE_LOOKS: Final = 3
+# How often an uptime within a second of the send is read again: a later fraction of a second may
+# fall on one side.
+_MORE_READS: Final = 3
 
 
 class Finding(Enum):
@@ -28,12 +32,12 @@ class Finding(Enum):
 
     DONE = auto()
     NOT_DONE = auto()
-    NOTHING = auto()
-    """Nothing either way."""
+    INCONCLUSIVE = auto()
+    """It shows neither."""
 
 
 class Evidence:
-    """Looks for evidence of one action.
+    """Finds evidence of whether an action took place.
 
     A reboot sets the uptime back (inferred: the API does not document it), so an uptime shorter
     than the time since the send shows that it took place, and a longer one that it did not yet.
@@ -41,8 +45,8 @@ class Evidence:
     Args:
         action: The action.
         vps: Where to read the status of a VPS.
-        poller: What knows how long such actions take.
-        interval: Seconds between two looks that together prove a "not done".
+        poller: Knows how long such actions take.
+        interval: Seconds between two reads that together prove a "not done".
     """
 
     def __init__(self, action: Action, vps: VpsResource, poller: Poller, interval: float) -> None:
@@ -56,7 +60,7 @@ class Evidence:
         """The field of the status that shows it."""
         return "power_state" if self._action in _POWER else "uptime"
 
-    async def outwait(self, sent_at: float) -> None:
+    async def wait_until_over(self, sent_at: float) -> None:
         """Wait until an action that was sent at this moment must be over."""
         while (left := self._doubtful_for(sent_at)) > 0:  # noqa: ASYNC110 - no event comes
             await anyio.sleep(min(left, _RECHECK))
@@ -64,16 +68,16 @@ class Evidence:
     async def find(self, vps_id: str, sent_at: float) -> Finding:
         """What the status shows of an action that was sent at this moment."""
         try:
-            finding, status = await self._look(vps_id, sent_at)
-            for _ in range(_MORE_LOOKS):
-                if finding is not Finding.NOTHING or status.uptime_seconds is None:
+            finding, status = await self._read_status(vps_id, sent_at)
+            for _ in range(_MORE_READS):
+                if finding is not Finding.INCONCLUSIVE or status.uptime_seconds is None:
                     break
-                await anyio.sleep(self._interval / _MORE_LOOKS)  # another part of a second
-                finding, status = await self._look(vps_id, sent_at)
+                await anyio.sleep(self._interval / _MORE_READS)  # another part of a second
+                finding, status = await self._read_status(vps_id, sent_at)
             if finding is Finding.NOT_DONE:
                 return await self._confirm(vps_id, sent_at, status)
         except HostUpError:
-            return Finding.NOTHING
+            return Finding.INCONCLUSIVE
         return finding
 
     def _doubtful_for(self, sent_at: float) -> float:
@@ -81,44 +85,44 @@ class Evidence:
         durations = self._poller.durations(self._action)
         return sent_at + _PATIENCE * durations.quantile(0.95) - time.time()
 
-    async def _look(self, vps_id: str, sent_at: float) -> tuple[Finding, VpsStatus]:
+    async def _read_status(self, vps_id: str, sent_at: float) -> tuple[Finding, VpsStatus]:
         before = time.time() - sent_at
         status = await self._vps.status(vps_id)
         return judge(self._action, status, before, time.time() - sent_at), status
 
     async def _confirm(self, vps_id: str, sent_at: float, first: VpsStatus) -> Finding:
-        """A "not done" is believed when a second look agrees, and nothing is pending."""
+        """Believe a "not done" if a second read agrees, and no task is pending."""
         began = time.time()
         await anyio.sleep(self._interval)
-        finding, second = await self._look(vps_id, sent_at)
+        finding, second = await self._read_status(vps_id, sent_at)
         if finding is not Finding.NOT_DONE or _ran_through(first, second, time.time() - began):
             return finding
-        return Finding.NOTHING
+        return Finding.INCONCLUSIVE
 
 
 def judge(action: Action, status: VpsStatus, least: float, most: float) -> Finding:
-    """What one look shows.
+    """What one read of the status shows.
 
     Args:
         action: What was sent.
         status: The VPS's status.
-        least: Seconds from the send to when the status was asked for.
-        most: Seconds from the send to when it had come.
+        least: Seconds from the send to the request for the status.
+        most: Seconds from the send to its response.
     """
     if action in _POWER:
         if status.power_state is None:
-            return Finding.NOTHING
+            return Finding.INCONCLUSIVE
         return Finding.DONE if status.power_state == _POWER[action] else Finding.NOT_DONE
     uptime = status.uptime_seconds
     if uptime is None or uptime < 0:
-        return Finding.NOTHING
+        return Finding.INCONCLUSIVE
     if uptime + _SECOND <= least:
         return Finding.DONE
-    return Finding.NOT_DONE if uptime - _SECOND > most else Finding.NOTHING
+    return Finding.NOT_DONE if uptime - _SECOND > most else Finding.INCONCLUSIVE
 
 
 def _ran_through(first: VpsStatus, second: VpsStatus, passed: float) -> bool:
-    """Whether nothing is pending, and the machine ran on (or its uptime is no matter)."""
+    """Whether no task is pending, and the machine ran on between the reads, if it has an uptime."""
     if first.pending_tasks or second.pending_tasks:
         return False
     if first.uptime_seconds is None or second.uptime_seconds is None:

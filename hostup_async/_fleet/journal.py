@@ -1,4 +1,4 @@
-"""What a run knows of its VPSes, in memory and in the store, and the stream of what is settled."""
+"""The entries of a run, in memory and in the store, and the stream of its outcomes."""
 
 import asyncio
 import time
@@ -31,7 +31,7 @@ class Journal:
         self.counts: Final = Counter(entry.state for entry in entries)
         self._settled: Final = array("L")
         self._unsaved: Final[dict[int, Entry]] = {}
-        self._news = asyncio.Event()
+        self._changed = asyncio.Event()
         self._is_over = False
         for entry in entries:
             if entry.state.is_terminal:
@@ -44,7 +44,7 @@ class Journal:
         return self._entries[position]
 
     def positions(self, *states: EntryState) -> Iterator[int]:
-        """Where entries in these states stand."""
+        """The positions of the entries in these states."""
         return (entry.position for entry in self._entries if entry.state in states)
 
     async def put(self, entry: Entry) -> None:
@@ -74,13 +74,8 @@ class Journal:
         self.counts[before] -= 1
         self.counts[entry.state] += 1
 
-    def take_back(self, entry: Entry) -> None:
-        """What the store could not take is not so: the entry is as it was."""
-        self.keep(entry)
-        self._unsaved[entry.position] = entry
-
     async def catch_up(self) -> None:
-        """Record what the store could not take before.
+        """Record the entries that the store could not take before.
 
         Raises:
             StoreError: It still cannot.
@@ -89,9 +84,9 @@ class Journal:
             await self._store.save(self._run_id, list(self._unsaved.values()))
 
     def close(self, why: str) -> None:
-        """Nothing more will be recorded: what is not settled is told as it stands.
+        """End the stream; an entry without an outcome gets the one that it has if abandoned now.
 
-        The store keeps it unsettled, so that the run can be resumed.
+        In the store it stays unsettled, so that the run can be resumed.
         """
         now = time.time()
         for entry in list(self._entries):
@@ -100,19 +95,19 @@ class Journal:
                 self.keep(left)
                 self._settle(left)
         self._is_over = True
-        self._news.set()
+        self._changed.set()
 
     async def outcomes(self) -> AsyncIterator[Outcome]:
-        """Each outcome once, those known already first; ends with the run."""
-        told = 0
+        """Each outcome once, in the order in which they became known; ends with the run."""
+        yielded = 0
         while True:
-            while told < len(self._settled):
-                yield self._outcome(self._settled[told])
-                told += 1
+            while yielded < len(self._settled):
+                yield self._outcome(self._settled[yielded])
+                yielded += 1
             if self._is_over:
                 return
-            self._news.clear()
-            await self._news.wait()
+            self._changed.clear()
+            await self._changed.wait()
 
     def all_outcomes(self) -> list[Outcome]:
         """Every VPS's outcome, in the order of the plan."""
@@ -123,6 +118,6 @@ class Journal:
 
     def _settle(self, entry: Entry) -> None:
         self._settled.append(entry.position)
-        self._news.set()
+        self._changed.set()
         if self._on_event is not None:
             tell(self._on_event, OutcomeKnown(self._run_id, entry.outcome()))

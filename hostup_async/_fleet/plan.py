@@ -1,4 +1,4 @@
-"""What a fleet run is to do, decided before anything is sent: an explicit, frozen list."""
+"""What a fleet run does, decided before anything is sent: an explicit, frozen list of VPSes."""
 
 import hashlib
 import json
@@ -20,28 +20,33 @@ class Preflight(StrEnum):
     """What is read before an action is sent."""
 
     NONE = "none"
-    """Nothing: the API's answer to the action is the authority."""
+    """Nothing: the API's answer to the action decides."""
     LIST = "list"
     """The list of VPSes, once, while the plan is made: one request for each 100."""
     GATES = "gates"
-    """Likewise, and each VPS's gate just before it is sent: one request more for each."""
+    """The list, and each VPS's gate just before its action: one request more for each."""
 
 
 def distinct(ids: Iterable[object]) -> tuple[str, ...]:
     """Each id once, in the order of its first place.
 
     Raises:
-        ConfigurationError: It is no list, or something in it is no id.
+        ConfigurationError: It is a single text and not a list, or holds something other than ids.
     """
     if isinstance(ids, str) or not hasattr(ids, "__iter__"):
-        msg = f"`ids` is a list of ids: pass [{ids!r}], if that is one."
+        msg = f"`ids` must be a list of ids: pass [{ids!r}] if that is one id."
         raise ConfigurationError(msg)
     return tuple(dict.fromkeys(map(check_id, ids)))
 
 
 @frozen
 class Exclusion:
-    """A VPS that was asked for, and is not part of the plan."""
+    """A VPS that was asked for, and is not part of the plan.
+
+    Attributes:
+        vps_id: The VPS.
+        reason: Why it was left out, in words.
+    """
 
     vps_id: str
     reason: str
@@ -49,20 +54,20 @@ class Exclusion:
 
 @frozen(kw_only=True)
 class Plan:
-    """An explicit list of VPSes and what is done to each; nothing was sent to make it but reads.
+    """An explicit list of VPSes and what is done to each; making it sends only reads.
 
     Attributes:
         id: A short name of this plan.
         action: What is done to each VPS.
-        origin: The API that it is for.
-        ids: The VPSes, each once, in order.
-        excluded: What was asked for and left out, with the reasons.
+        origin: The scheme, host and port of the API that it is for.
+        ids: The VPSes, each once, in the order in which they are sent.
+        excluded: VPSes that were asked for and left out, with the reasons.
         preflight: What else is read before each action.
         force: For `restart`: do not wait for the guest to agree.
-        names: What the account called the VPSes when the plan was made, as far as that was read.
+        names: The names of the VPSes when the plan was made, as far as they were read.
 
     Raises:
-        ConfigurationError: Something in `ids` is no id.
+        ConfigurationError: `ids` holds something other than ids.
 
     Example:
         >>> plan = Plan(action="reset", origin="https://cloud.hostup.se", ids=["vps_1", "vps_2"])
@@ -85,8 +90,8 @@ class Plan:
     @property
     def hash(self) -> str:
         """A fingerprint of what is done, and to which VPSes: equal plans have equal ones."""
-        told = json.dumps([self.action, self.origin, self.force, self.ids])
-        return hashlib.sha256(told.encode()).hexdigest()[:16]
+        text = json.dumps([self.action, self.origin, self.force, self.ids])
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     def without(self, exclusions: dict[str, str]) -> "Plan":
         """The plan without some of its VPSes, which are excluded for the reasons given.
@@ -99,7 +104,7 @@ class Plan:
         return evolve(self, ids=ids, excluded=self.excluded + more)
 
     def to_json(self) -> str:
-        """The plan as JSON, to be looked at, kept, and run later."""
+        """The plan as JSON, to be reviewed, kept, and run later."""
         return json.dumps(
             {
                 "version": _VERSION,
@@ -117,10 +122,10 @@ class Plan:
 
     @classmethod
     def from_json(cls, text: str) -> Self:
-        """The plan in what `to_json` gave.
+        """Read a plan that `to_json` wrote.
 
         Raises:
-            ConfigurationError: It is none, or it was changed since.
+            ConfigurationError: The text is not a plan, or the plan was changed since.
         """
         try:
             members: dict[str, Any] = json.loads(text)
@@ -135,25 +140,27 @@ class Plan:
                 names={str(one): str(name) for one, name in members.get("names", {}).items()},
             )
         except (ValueError, TypeError, KeyError) as error:
-            msg = f"This is no plan that to_json() wrote ({error!r}): make it anew."
+            msg = f"This is not a plan that to_json() wrote ({error!r}). Make a new plan."
             raise ConfigurationError(msg) from None
         if plan.hash != members.get("hash"):
-            msg = f"Plan {plan.id} was changed after it was made: its hash is wrong. Make it anew."
+            msg = (
+                f"Plan {plan.id} was changed after it was made: its hash is wrong. Make a new one."
+            )
             raise ConfigurationError(msg)
         return plan
 
 
 def denial(gate: Gate | None) -> str | None:
-    """Why a gate forbids its action; a gate that is missing is unknown, which is no denial."""
+    """Why a gate forbids its action; None where it does not, or is unknown."""
     if gate is None or gate.allowed is not False:
         return None
     return f"its gate is shut: {gate.reason or gate.code or 'it does not say why'}"
 
 
 async def read_denial(vps: VpsResource, vps_id: str, action: Action) -> str | None:
-    """Why the VPS's gate forbids the action just now.
+    """Why the VPS's gate forbids the action just now; None where it does not.
 
-    One that cannot be read is no denial: the API's answer to the action itself is the authority.
+    A gate that cannot be read forbids nothing: the API's answer to the action itself decides.
     """
     try:
         gates = await vps.gates(vps_id)

@@ -1,4 +1,4 @@
-"""How a fleet run behaves: its bounds, its budgets of failures, and what it does in doubt."""
+"""How a fleet run behaves: its bounds, its failure budgets, and what it does in doubt."""
 
 import json
 from datetime import timedelta
@@ -12,12 +12,12 @@ from hostup_async._errors import ConfigurationError
 
 
 class OnAmbiguous(StrEnum):
-    """What to do with an action that was perhaps sent, and perhaps done."""
+    """What to do with an action that may have been sent, and whose outcome is unknown."""
 
     REPORT = "report"
-    """Look for evidence, and report what is found; never send again."""
+    """Read the VPS's status for evidence, and report what it shows; never send again."""
     RESEND = "resend_if_proved_not_done"
-    """Send again, once, what the evidence proves not to have been done."""
+    """Send once more if the evidence proves that the action did not take place."""
 
 
 def _bound(name: str, least: int) -> Any:  # noqa: ANN401 - an attrs field
@@ -38,7 +38,8 @@ def _share_or_count(name: str) -> Any:  # noqa: ANN401 - an attrs field
         if not isinstance(value, float):
             count(owner, attribute, value)
         elif not 0 < value < 1:
-            msg = f"{name} is a count (1, 2, ...) or a share between 0.0 and 1.0, not {value!r}."
+            allowed = "a count (1, 2, ...) or a share between 0.0 and 1.0"
+            msg = f"{name} must be {allowed}, not {value!r}."
             raise ConfigurationError(msg)
 
     return check
@@ -67,7 +68,7 @@ def _deadline(value: Seconds | None) -> float | None:
 def _text(value: object) -> str | None:
     if value is None or isinstance(value, str):
         return value
-    msg = f"A reason is a text, not {type(value).__name__}."
+    msg = f"The reason must be a text, not {type(value).__name__}."
     raise ConfigurationError(msg)
 
 
@@ -76,7 +77,7 @@ def _on_ambiguous(value: str) -> OnAmbiguous:
         return OnAmbiguous(value)
     except ValueError:
         words = " or ".join(repr(one.value) for one in OnAmbiguous)
-        msg = f"on_ambiguous is {words}, not {value!r}."
+        msg = f"on_ambiguous must be {words}, not {value!r}."
         raise ConfigurationError(msg) from None
 
 
@@ -84,30 +85,34 @@ def _on_ambiguous(value: str) -> OnAmbiguous:
 class FleetPolicy:
     """How a fleet run behaves. Durations are in seconds, or `timedelta`.
 
-    Never are more than W results unknown at once, W being the smaller of `max_in_flight` and what
-    the rate limit can make use of; and nothing is sent after the k-th failure is known, k being
-    `max_failures`: so at most k + W VPSes can fail.
+    How much can go wrong is bounded: at most `max_in_flight` outcomes are unknown at once (fewer
+    if the rate limit cannot use as many), and nothing is sent once `max_failures` failures are
+    known. So at most `max_failures + max_in_flight` VPSes can fail.
 
     Attributes:
-        max_in_flight: At most so many results unknown at once; None for what the rate allows.
-        canary: So many VPSes go first, and alone; if one of them does not complete, nothing more
-            is sent. Then 2, 4, ... are sent, each step once half of the one before is known.
-            0 for neither.
-        max_failures: Send nothing more after so many failures (failed, refused or timed out): a
+        max_in_flight: Most VPSes in flight at once: sent, and their outcome unknown. None for as
+            many as the rate limit can use.
+        canary: Send to this many VPSes first and wait for them; go on only if all complete. Then
+            send 2, 4, 8, ... more, each step when half of the step before is known. 0 turns both
+            off.
+        max_failures: Send nothing more once this many VPSes failed, were refused or timed out: a
             count, or a share of the plan as a `float` below 1. None for no bound.
-        max_ambiguous: Likewise for VPSes of which nobody can tell whether it was done.
-        cooldown: Skip a VPS that this store's runs acted on less than so long ago; 0 for none.
-        job_timeout: Give a job up, as `timed_out`, so long after it was accepted.
-        deadline: Stop sending, and give up what is still unknown, so long after the run began.
-        drain_timeout: After a stop, watch what is in flight for at most so long.
-        verify: Believe no `completed` before the VPS's own status shows it too.
-        on_ambiguous: What to do where nobody can tell: an `OnAmbiguous`, or its value.
-        evidence_interval: How far apart two looks at a VPS's status are that prove, together,
+        max_ambiguous: Send nothing more once the outcome of this many VPSes is unknown for good
+            (`ambiguous`): a count, or a share of the plan as a `float` below 1. None for no bound.
+        cooldown: Skip a VPS that a run in this store acted on within this time. 0 for no cooldown.
+        job_timeout: Stop following a job this long after it was accepted, as `timed_out`.
+        deadline: Stop sending, and stop following, this long after the run began. None for no
+            deadline.
+        drain_timeout: After a stop, follow what is in flight for at most this long.
+        verify: Count a VPS as `completed` only if its own status shows it too.
+        on_ambiguous: What to do where an action may have been sent and its outcome is unknown: an
+            `OnAmbiguous`, or its value.
+        evidence_interval: The time between the two reads of a VPS's status that together prove
             that an action did not take place.
-        reason: Why the run is made; kept in the store's audit trail.
+        reason: Why the run is made, in words; kept in the store's audit trail.
 
     Raises:
-        ConfigurationError: A value that cannot be used; the message names it.
+        ConfigurationError: A value cannot be used; the message names it.
 
     Example:
         >>> policy = FleetPolicy(canary=1, max_failures=0.05, max_in_flight=20)
@@ -129,11 +134,19 @@ class FleetPolicy:
     reason: str | None = field(default=None, converter=_text)
 
     def failures_allowed(self, *, of: int) -> int | None:
-        """How many failures end the sending in a plan of so many VPSes; None for no bound."""
+        """After how many failures nothing more is sent; None for no bound.
+
+        Args:
+            of: How many VPSes the plan has.
+        """
         return _count(self.max_failures, of)
 
     def ambiguous_allowed(self, *, of: int) -> int | None:
-        """Likewise for VPSes of which nobody can tell."""
+        """After how many `ambiguous` outcomes nothing more is sent; None for no bound.
+
+        Args:
+            of: How many VPSes the plan has.
+        """
         return _count(self.max_ambiguous, of)
 
     def to_json(self) -> str:
@@ -142,16 +155,16 @@ class FleetPolicy:
 
     @classmethod
     def from_json(cls, text: str) -> Self:
-        """The policy in what `to_json` gave; members that are not known here are left out.
+        """Read a policy that `to_json` wrote; members that are not known here are left out.
 
         Raises:
-            ConfigurationError: It is none.
+            ConfigurationError: The text is not a policy.
         """
         try:
             members = json.loads(text).items()
             return cls(**{name: value for name, value in members if name in _NAMES})
         except (ValueError, TypeError, AttributeError) as error:
-            msg = f"This is no policy that to_json() wrote: {error}"
+            msg = f"This is not a policy that to_json() wrote: {error}"
             raise ConfigurationError(msg) from None
 
 

@@ -1,4 +1,4 @@
-"""What a run comes to: while it goes on, and at its end."""
+"""The snapshot of a run under way, and the report of one that ended."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -8,11 +8,11 @@ from attrs import field, frozen
 
 from hostup_async._errors import FleetFailed
 from hostup_async._models import Action
-from hostup_async._outcome import Outcome, OutcomeStatus
+from hostup_async._outcome import Outcome, OutcomeStatus, StopCause
 from hostup_async._ratelimit.snapshot import BudgetSnapshot
 from hostup_async._store.records import EntryState
 
-_REQUESTS_EACH = 2  # one to send, one look
+_REQUESTS_EACH = 2  # requests that an action costs at least: one to send, one to poll
 
 
 @frozen(kw_only=True)
@@ -22,13 +22,15 @@ class RunSnapshot:
     Attributes:
         run_id: The run.
         total: VPSes in the plan.
-        counts: How many are in which state.
+        counts: How many VPSes are in which state.
         in_flight: VPSes that something may have been sent to, and whose outcome is not known.
-        window: At most so many may be in flight at present.
+        window: How many VPSes may be in flight at present.
         is_held_back: Whether `max_in_flight` is what costs time, and not the rate limit.
-        seconds: How long the run has been going on.
-        seconds_left: How much longer it takes at the rate limit, None where that is not known.
-        stopping: Why nothing more is sent; None while more may be.
+        seconds: How long the run has been going on in this process.
+        seconds_left: How many seconds it still takes at the rate limit; None where no limit is
+            known.
+        stopping: Why nothing more is sent, in a sentence; None while more may be.
+        stop_cause: Why nothing more is sent, for programs; None while more may be.
         budget: Where the rate limit stands; `budget.why` says why requests wait.
     """
 
@@ -41,6 +43,7 @@ class RunSnapshot:
     seconds: float
     seconds_left: float | None
     stopping: str | None
+    stop_cause: StopCause | None = None
     budget: BudgetSnapshot
 
     @property
@@ -58,11 +61,12 @@ class FleetReport:
         action: What was done to each VPS.
         outcomes: One for each VPS, in the order of the plan.
         seconds: How long the run took in this process.
-        stopped: Why not everything was sent; None where everything was.
+        stopped: Why the sending was stopped, in a sentence; None where it was not.
+        stop_cause: Why the sending was stopped, for programs; None where it was not.
         requests: How many requests this client sent during the run, by kind.
         limited: How many of them were answered with 429.
-        rate: Requests a second that the rate limit allows; None where none is known.
-        held_back: For how many seconds `max_in_flight` left requests unused.
+        rate: Requests a second that the rate limit allows; None where no limit is known.
+        held_back: Seconds in which `max_in_flight` left requests unused.
     """
 
     run_id: str
@@ -70,6 +74,7 @@ class FleetReport:
     outcomes: tuple[Outcome, ...] = field(repr=False)
     seconds: float
     stopped: str | None = None
+    stop_cause: StopCause | None = None
     requests: Mapping[str, int] = field(factory=dict[str, int])
     limited: int = 0
     rate: float | None = None
@@ -87,7 +92,7 @@ class FleetReport:
 
     @property
     def floor(self) -> float | None:
-        """The least seconds that these actions take at this rate: a send and a look for each."""
+        """The least seconds that these actions take at this rate: two requests for each."""
         sent = sum(1 for outcome in self.outcomes if outcome.attempts)
         return _REQUESTS_EACH * sent / self.rate if self.rate else None
 
@@ -105,6 +110,7 @@ class FleetReport:
             "outcomes": [outcome.to_dict() for outcome in self.outcomes],
             "seconds": self.seconds,
             "stopped": self.stopped,
+            "stop_cause": None if self.stop_cause is None else self.stop_cause.value,
             "requests": dict(self.requests),
             "limited": self.limited,
             "rate": self.rate,

@@ -16,11 +16,15 @@ from hostup_async._store.base import Store
 from hostup_async._store.open import open_store
 
 W = TypeVar("W", bound=StrEnum)
-_FEW: Final = 10  # so many are read one by one rather than looked for in the whole list
+# Up to this many VPSes are read one by one; for more, the whole list is read.
+_FEW: Final = 10
 
 
 class FleetResource:
-    """Many VPSes at once: first a plan, then a run of it, resumed if need be."""
+    """Many VPSes at once: first a plan, then a run of it, resumed if need be.
+
+    `client.fleet` is one.
+    """
 
     def __init__(self, parts: ClientParts, origin: str) -> None:
         self._parts: Final = parts
@@ -36,16 +40,18 @@ class FleetResource:
         preflight: Preflight | str = Preflight.LIST,
         force: bool = False,
     ) -> Plan:
-        """Decide what a run is to do; only reads are sent.
+        """Decide what a run does, and to which VPSes; only reads are sent.
+
+        Select the VPSes in one way: `ids`, `all` or `name`.
 
         Args:
-            ids: These VPSes. Or else:
-            all: Every VPS of the account. Or else:
-            name: Every VPS of exactly this name; upper and lower case are one.
+            ids: These VPSes.
+            all: Every VPS of the account.
+            name: Every VPS of exactly this name; upper and lower case are the same.
             action: What to do to each.
-            preflight: What to read beforehand: `"none"`; `"list"`, which leaves out what the
-                account does not have, what is terminated, and what has its gate shut; or
-                `"gates"`, which also reads each gate just before the VPS is sent to.
+            preflight: What to read beforehand: `"none"`; `"list"`, which leaves out VPSes that the
+                account does not have, that are terminated, or whose gate is shut; or `"gates"`,
+                which also reads each VPS's gate just before its action.
             force: For `restart`: do not wait for the guest to agree.
 
         Raises:
@@ -84,17 +90,17 @@ class FleetResource:
         *,
         store: str | os.PathLike[str] | Store | None = None,
     ) -> FleetRun:
-        """A run of a plan; it begins with its `async with`.
+        """A run of a plan; it begins where its `async with` does.
 
         Args:
             plan: From `plan`, perhaps by way of `to_json` and `from_json`.
-            policy: How it behaves.
-            store: Where it is recorded: a path or a URL, which another process can resume it
-                from; a `Store`; or None for memory.
+            policy: How it behaves; a `FleetPolicy()` if not given.
+            store: Where it is recorded. With a path or a URL, another process can resume it; or a
+                `Store`; or None for memory.
 
         Raises:
             ConfigurationError: The plan is for another API.
-            StoreError: From the `async with`: the store cannot be used, so nothing was sent.
+            StoreError: Raised by the `async with`: the store cannot be used; nothing was sent.
 
         Example:
             >>> async def reset_all(client):
@@ -135,11 +141,11 @@ class FleetResource:
     async def resume(
         self, run_id: str, *, store: str | os.PathLike[str] | Store | None
     ) -> FleetRun:
-        """A run that was cut off or stopped, to be gone on with in its `async with`.
+        """A run that was cut off or stopped; it goes on in its `async with`.
 
-        What was accepted is followed, what was being sent is settled by evidence, what was never
-        sent is sent; nothing is sent twice. After a stop the budgets of failures begin anew; after
-        a crash they go on.
+        An action that was accepted is followed, one that was being sent is settled by evidence,
+        and one that was never sent is sent; nothing is sent twice. After a stop the failure budgets
+        start from zero; after a crash they go on where they were.
 
         Args:
             run_id: The run's id.
@@ -147,7 +153,7 @@ class FleetResource:
 
         Raises:
             ConfigurationError: There is no such run, it has ended, or it is for another API.
-            RunHeld: From the `async with`: another process is at work on it.
+            RunHeld: Raised by the `async with`: another process is at work on it.
 
         Example:
             >>> async def go_on(client, run_id):
@@ -182,7 +188,7 @@ def _known(words: type[W], value: str) -> W:
         return words(value)
     except ValueError:
         listed = ", ".join(repr(word.value) for word in words)
-        msg = f"{value!r} is none of {listed}."
+        msg = f"{value!r} is not one of {listed}."
         raise ConfigurationError(msg) from None
 
 
@@ -198,7 +204,7 @@ def _exclusions(plan: Plan, rows: list[Vps]) -> dict[str, str]:
 
 
 def _why_not(action: Action, vps: Vps | None) -> str | None:
-    """Why a VPS is left out."""
+    """Why a VPS is left out of a plan; None where it is not."""
     if vps is None:
         return "the account has no such VPS"
     if vps.service_status == ServiceStatus.TERMINATED:

@@ -4,26 +4,28 @@ import asyncio
 import json
 import logging
 import os
-import time
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
-from math import inf
+from functools import partial
 from types import TracebackType
-from typing import Final, Self
+from typing import Final, NamedTuple, Self
 
 import anyio
 
+from hostup_async._cancellation import finish
 from hostup_async._errors import ConfigurationError, HostUpError
 from hostup_async._fleet.context import ClientParts, RunContext
 from hostup_async._fleet.engine import Engine
 from hostup_async._fleet.evidence import Evidence
 from hostup_async._fleet.journal import Journal
+from hostup_async._fleet.meters import Meters
 from hostup_async._fleet.plan import Plan
 from hostup_async._fleet.policy import FleetPolicy
 from hostup_async._fleet.report import FleetReport, RunSnapshot
 from hostup_async._fleet.rollout import Rollout
-from hostup_async._outcome import Outcome
+from hostup_async._fleet.trail import AuditTrail
+from hostup_async._outcome import Outcome, StopCause
 from hostup_async._polling.durations import DurationModel
 from hostup_async._store.base import Store
 from hostup_async._store.open import open_store
@@ -34,17 +36,27 @@ _LOGGER: Final = logging.getLogger("hostup")
 AnyStore = str | os.PathLike[str] | Store | None
 
 
+class _Parts(NamedTuple):
+    """What a run consists of once it has begun."""
+
+    store: Store
+    journal: Journal
+    engine: Engine
+    meters: Meters
+    trail: AuditTrail
+
+
 class FleetRun:
     """A run of a fleet. It begins where its `async with` does, and has ended where that ends.
 
     Leaving the `async with` early, by an error or a cancellation, stops the sending at once and
-    follows nothing more; what is being sent is let end, and the store has it all. A
-    `KeyboardInterrupt` is followed by what `stop` does; a second one leaves at once.
+    follows nothing more; an action that is being sent is let end, and everything is recorded. A
+    `KeyboardInterrupt` stops the run as `stop` does; a second one leaves at once.
 
     Attributes:
         id: The run's id, for `client.fleet.resume`.
-        plan: What it does.
-        policy: How.
+        plan: What it does, and to which VPSes.
+        policy: How it behaves.
     """
 
     def __init__(
@@ -63,19 +75,15 @@ class FleetRun:
         self._resumes: Final = run_id is not None
         self._rollout: Final = Rollout(policy, len(plan))
         self._stack = AsyncExitStack()
-        self._parts: tuple[Store, Journal, Engine] | None = None
+        self._parts: _Parts | None = None
         self._task: asyncio.Task[None] | None = None
-        self._began = self._took = 0.0
-        self._requests_before: Counter[str] = Counter()
-        self._limited_before = 0
-        self._held_before = 0.0
 
     def __repr__(self) -> str:
         return f"<FleetRun {self.id}: {self.plan.action} of {len(self.plan)} VPSes>"
 
     async def __aenter__(self) -> Self:
         if self._task is not None:
-            msg = f"Run {self.id} was begun before: make another run of the plan, or resume it."
+            msg = f"Run {self.id} was begun before: make a new run of the plan, or resume this one."
             raise ConfigurationError(msg)
         async with AsyncExitStack() as stack:
             store = await stack.enter_async_context(open_store(self._where))
@@ -93,13 +101,10 @@ class FleetRun:
     ) -> None:
         try:
             if exc is None:
-                await self._end()
-        except BaseException as error:
-            exc = error
-            raise
-        finally:
-            if exc is not None:
+                await self._end_or_leave()
+            else:
                 await self._leave(exc)
+        finally:
             await self._stack.aclose()
 
     async def outcomes(self) -> AsyncIterator[Outcome]:
@@ -111,7 +116,7 @@ class FleetRun:
             ...         async for outcome in run.outcomes():
             ...             print(outcome.vps_id, outcome.status, outcome.reason or "")
         """
-        async for outcome in self._begun()[1].outcomes():
+        async for outcome in self._begun().journal.outcomes():
             yield outcome
 
     async def wait(self) -> FleetReport:
@@ -122,34 +127,39 @@ class FleetRun:
         await self._end()
         return self._report()
 
-    async def _end(self) -> None:
-        _, _, engine = self._begun()
-        if self._task is not None:
-            await asyncio.shield(self._task)
-        if engine.internal_error is not None:
-            raise engine.internal_error
-
-    def stop(self, reason: str = "stop() was called") -> None:
+    def stop(
+        self, reason: str = "stop() was called", *, cause: StopCause = StopCause.STOPPED
+    ) -> None:
         """Send nothing more; follow what is in flight, for at most the policy's `drain_timeout`.
 
         Args:
-            reason: Why, for the report.
+            reason: Why, in words, for the report's `stopped`.
+            cause: Why, for programs: `INTERRUPTED` where a signal is the cause.
         """
-        self._begun()[2].stop(reason)
+        self._begun().engine.stop(cause, reason)
 
-    def pause(self) -> None:
-        """Send nothing more for now; what is in flight is followed."""
-        self._begun()[2].pause(on=True)
+    def pause(self, reason: str | None = None) -> None:
+        """Send nothing for now; what is in flight is followed. The audit trail has it.
+
+        Args:
+            reason: Why, in words, for the audit trail.
+        """
+        parts = self._begun()
+        if not parts.engine.is_paused:
+            parts.engine.pause(on=True)
+            parts.trail.paused(reason)
 
     def unpause(self) -> None:
-        """Go on sending."""
-        self._begun()[2].pause(on=False)
+        """Go on sending after a `pause`. The audit trail has it."""
+        parts = self._begun()
+        if parts.engine.is_paused:
+            parts.engine.pause(on=False)
+            parts.trail.unpaused()
 
     def snapshot(self) -> RunSnapshot:
         """Where the run stands."""
-        _, journal, engine = self._begun()
-        rate = self._rate()
-        left = 2 * journal.counts[EntryState.PLANNED] + engine.in_flight
+        _, journal, engine, meters, _ = self._begun()
+        left = 2 * journal.counts[EntryState.PLANNED] + engine.in_flight  # requests: send and poll
         return RunSnapshot(
             run_id=self.id,
             total=len(self.plan),
@@ -157,14 +167,15 @@ class FleetRun:
             in_flight=engine.in_flight,
             window=engine.window(),
             is_held_back=engine.window() < self._client_parts.poller.concurrency_limit().wanted,
-            seconds=self._took or time.monotonic() - self._began,
-            seconds_left=left / rate if rate else None,
+            seconds=meters.seconds,
+            seconds_left=left / meters.rate if meters.rate else None,
             stopping=self._rollout.stop_reason,
+            stop_cause=self._rollout.stop_cause,
             budget=self._client_parts.budget.snapshot(),
         )
 
     async def _record(self, store: Store) -> list[Entry]:
-        """The run's entries, new or as they were left; from now on the run is in our hands."""
+        """The run's entries, new or as they were left; from now on this process holds the run."""
         if self._resumes:
             before = await store.acquire(self.id, who=whoami())
             entries = [entry async for entry in store.entries(self.id)]
@@ -193,118 +204,122 @@ class FleetRun:
             )
 
     def _begin(self, store: Store, entries: list[Entry]) -> None:
-        client_parts = self._client_parts
-        journal = Journal(store, self.id, entries, client_parts.requester.on_event)
-        engine = Engine(
-            RunContext(
-                self.plan,
-                self.policy,
-                client_parts.requester,
-                client_parts.poller,
-                client_parts.vps,
-                journal,
-                self._rollout,
-                Evidence(
-                    self.plan.action,
-                    client_parts.vps,
-                    client_parts.poller,
-                    self.policy.evidence_interval,
-                ),
-            )
+        parts, plan, policy = self._client_parts, self.plan, self.policy
+        journal = Journal(store, self.id, entries, parts.requester.on_event)
+        evidence = Evidence(plan.action, parts.vps, parts.poller, policy.evidence_interval)
+        context = RunContext(
+            plan,
+            policy,
+            parts.requester,
+            parts.poller,
+            parts.vps,
+            journal,
+            self._rollout,
+            evidence,
         )
-        self._parts = store, journal, engine
-        self._began = time.monotonic()
-        self._requests_before = Counter(client_parts.requester.requests)
-        self._limited_before = client_parts.budget.snapshot().limited
-        self._held_before = client_parts.poller.held_back
-        self._task = asyncio.create_task(self._work(), name=f"hostup run {self.id}")
+        trail = AuditTrail(store, self.id)
+        self._parts = _Parts(store, journal, Engine(context), Meters(parts), trail)
+        self._task = asyncio.create_task(self._work(self._parts), name=f"hostup run {self.id}")
 
-    def _begun(self) -> tuple[Store, Journal, Engine]:
+    def _begun(self) -> _Parts:
         if self._parts is None:
             msg = f"Run {self.id} has not begun: use it inside `async with`."
             raise ConfigurationError(msg)
         return self._parts
 
-    async def _work(self) -> None:
-        store, journal, engine = self._begun()
+    async def _work(self, parts: _Parts) -> None:
+        on_pause = self._client_parts.requester.on_pause
+        on_pause.append(parts.trail.rate_limited)
         try:
-            await engine.run()
+            await parts.engine.run()
         finally:
-            self._took = time.monotonic() - self._began
-            counts = journal.counts.copy()
-            journal.close(self._rollout.stop_reason or "the run was left")
+            on_pause.remove(parts.trail.rate_limited)
+            parts.meters.stop()
+            counts = parts.journal.counts.copy()
+            parts.journal.close(self._rollout.stop_reason or "the run was left")
             with anyio.CancelScope(shield=True):
-                await self._put_away(store, journal, counts)
+                await self._close_in_store(parts, counts)
 
-    async def _put_away(self, store: Store, journal: Journal, counts: Counter[EntryState]) -> None:
-        """What the store must have in the end; if it is lost, the outcomes are still told."""
-        is_done = all(state.is_terminal for state, count in counts.items() if count)
-        detail = {"counts": counts, "stopped": self._rollout.stop_reason, "seconds": self._took}
+    async def _close_in_store(self, parts: _Parts, counts: Counter[EntryState]) -> None:
+        """Record the run's end; if the store is lost, the outcomes are told all the same."""
+        store, is_done = parts.store, all(state.is_terminal for state, n in counts.items() if n)
+        detail = {
+            "counts": counts,
+            "stopped": self._rollout.stop_reason,
+            "cause": self._rollout.stop_cause,
+            "seconds": parts.meters.seconds,
+        }
         durations = self._client_parts.poller.durations(self.plan.action)
         try:
-            await journal.catch_up()
+            await parts.trail.flush()
+            await parts.journal.catch_up()
             await store.save_durations(self.plan.origin, self.plan.action, durations.to_json())
             state = RunState.FINISHED if is_done else RunState.STOPPED
             await store.release(self.id, state, detail=json.dumps(detail))
         except HostUpError as error:
             _LOGGER.warning("Run %s could not be closed in its store: %s", self.id, error)
 
+    async def _end(self) -> None:
+        """Wait for the run's end."""
+        engine = self._begun().engine
+        if self._task is not None:
+            await asyncio.shield(self._task)
+        if engine.internal_error is not None:
+            raise engine.internal_error
+
+    async def _end_or_leave(self) -> None:
+        try:
+            await self._end()
+        except BaseException as error:
+            await self._leave(error)
+            raise
+
     async def _leave(self, exc: BaseException) -> None:
-        """The body of the `async with` failed: stop, and tell what was begun."""
+        """End the run because its `async with` was left by an error; only then return.
+
+        Raises:
+            CancelledError: It was cancelled meanwhile, and was not left by a cancellation.
+        """
         if self._parts is None or self._task is None:
             return
-        _, journal, engine = self._parts
-        drained = await _drain(engine, self._task) if isinstance(exc, KeyboardInterrupt) else None
-        engine.leave("the run was left: " + type(exc).__name__)
-        again = await _to_its_end(self._task) or drained
-        counts = Counter(outcome.status for outcome in journal.all_outcomes())
-        told = ", ".join(f"{count} {status}" for status, count in sorted(counts.items()))
-        for error in filter(None, (exc, again)):
-            error.add_note(
-                f"Run {self.id} was left: {told}. What is unsettled goes on with "
-                f"client.fleet.resume({self.id!r}, store=...), and nothing is sent twice."
-            )
-        if again is not None and not isinstance(exc, asyncio.CancelledError):
-            raise again
+        engine, reason = self._parts.engine, f"the run was left: {type(exc).__name__}"
+        match exc:
+            case KeyboardInterrupt():
+                # Drains. A second Ctrl-C cancels the wait, and then it leaves at once.
+                engine.stop(StopCause.INTERRUPTED, "interrupted")
+            case asyncio.CancelledError():
+                engine.leave(StopCause.INTERRUPTED, reason)
+            case _:
+                engine.leave(StopCause.ERROR, reason)
+        try:
+            await finish(self._task, on_cancel=partial(engine.leave, StopCause.INTERRUPTED, reason))
+        except asyncio.CancelledError as again:
+            again.add_note(self._parting_note())
+            if not isinstance(exc, asyncio.CancelledError):
+                raise
+        finally:
+            exc.add_note(self._parting_note())
 
-    def _rate(self) -> float | None:
-        """Requests a second that the limit allows, where there is one, and it is known."""
-        rate = self._client_parts.requester.limiter.rate()
-        return None if rate == inf else rate
+    def _parting_note(self) -> str:
+        """What the exception that left the run says of it."""
+        statuses = Counter(one.status for one in self._begun().journal.all_outcomes())
+        counts = ", ".join(f"{count} {status}" for status, count in sorted(statuses.items()))
+        return (
+            f"Run {self.id} was left: {counts}. Go on with what is unsettled by "
+            f"client.fleet.resume({self.id!r}, store=...): nothing is sent twice."
+        )
 
     def _report(self) -> FleetReport:
-        client_parts = self._client_parts
-        requests = client_parts.requester.requests - self._requests_before
+        _, journal, _, meters, _ = self._begun()
         return FleetReport(
             run_id=self.id,
             action=self.plan.action,
-            outcomes=tuple(self._begun()[1].all_outcomes()),
-            seconds=self._took,
+            outcomes=tuple(journal.all_outcomes()),
+            seconds=meters.seconds,
             stopped=self._rollout.stop_reason,
-            requests=dict(requests),
-            limited=client_parts.budget.snapshot().limited - self._limited_before,
-            rate=self._rate(),
-            held_back=client_parts.poller.held_back - self._held_before,
+            stop_cause=self._rollout.stop_cause,
+            requests=meters.requests,
+            limited=meters.limited,
+            rate=meters.rate,
+            held_back=meters.held_back,
         )
-
-
-async def _drain(engine: Engine, task: asyncio.Task[None]) -> asyncio.CancelledError | None:
-    """Ctrl-C: follow what is in flight; a second one, which cancels this, leaves at once."""
-    engine.stop("interrupted")
-    try:
-        await asyncio.wait([task])
-    except asyncio.CancelledError as again:
-        return again
-    return None
-
-
-async def _to_its_end(task: asyncio.Task[None]) -> asyncio.CancelledError | None:
-    """Wait for the end of a task, however often we are cancelled; returns the last of those."""
-    cancellation = None
-    with anyio.CancelScope(shield=True):  # anyio's scopes would cancel again at every await
-        while not task.done():
-            try:
-                await asyncio.wait([task])
-            except asyncio.CancelledError as again:
-                cancellation = again
-    return cancellation

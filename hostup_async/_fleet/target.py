@@ -2,50 +2,64 @@
 
 import asyncio
 import time
-from collections.abc import Callable
 from typing import Any, Final
 
 from attrs import evolve
 
-from hostup_async._errors import (
-    ApiError,
-    HostUpError,
-    OutcomeUnknown,
-    RateLimited,
-    StoreError,
-    Unauthorized,
-    UntrustedPollUrl,
-)
+from hostup_async._errors import HostUpError, StoreError
 from hostup_async._fleet.context import RunContext, operation_of
-from hostup_async._fleet.evidence import Finding
 from hostup_async._fleet.plan import Preflight, read_denial
-from hostup_async._fleet.policy import OnAmbiguous
+from hostup_async._fleet.settle import (
+    ended,
+    investigate,
+    job_ended,
+    not_accepted,
+    not_followed,
+    stop_for,
+)
+from hostup_async._fleet.turn import Turn
 from hostup_async._http.attempt import PowerAction
-from hostup_async._models import Job, JobStatus
+from hostup_async._models import Job
 from hostup_async._operation import Operation, watch
 from hostup_async._polling.watch import Watch
-from hostup_async._ratelimit.queue import Permit
 from hostup_async._store.records import Entry, EntryState
 from hostup_async._vps import act_to_the_end
 
 
 class Target:
-    """One VPS's way through a run.
+    """One VPS's way through a run: a loop over the state of its entry.
+
+    A planned entry is sent, an intent is settled by evidence, an accepted one is followed. So an
+    entry that another process left is taken up where it stands by the same loop, and what may have
+    been sent is never sent again but by the evidence's proof that it did not take place.
 
     Args:
         context: What all targets share.
         entry: Where it stands.
-
+        turn: Where the permits to send come from.
     """
 
-    __slots__ = ("_context", "_entry", "_is_unsent", "_leaves", "_since", "_task")
+    __slots__ = (
+        "_context",
+        "_entry",
+        "_is_unsent",
+        "_left",
+        "_operation",
+        "_since",
+        "_task",
+        "_turn",
+        "_watched",
+    )
 
-    def __init__(self, context: RunContext, entry: Entry) -> None:
+    def __init__(self, context: RunContext, entry: Entry, turn: Turn) -> None:
         self._context: Final = context
+        self._turn: Final = turn
         self._entry = entry
         self._task: asyncio.Task[Any] | None = None
-        self._is_unsent = True
-        self._leaves = False
+        self._operation: Operation | None = None
+        self._watched: Watch | None = None
+        self._is_unsent = False
+        self._left = False
         self._since = 0.0
 
     @property
@@ -54,246 +68,159 @@ class Target:
         return self._entry
 
     def stop(self) -> None:
-        """Nothing more is sent: if this still waits to be, it is taken back."""
+        """Cancel a send that is prepared and has not begun; its entry is planned as before."""
         if self._is_unsent and self._task is not None:
             self._task.cancel()
 
     def leave(self) -> None:
         """Go no further; an action that is being sent is let end, and recorded."""
-        self._leaves = True
+        self._left = True
         if self._task is not None:
             self._task.cancel()
 
-    async def begin(self, permit: Permit, on_answer: Callable[[], None]) -> None:
-        """Send the action, and follow it to its end.
-
-        Args:
-            permit: To send with.
-            on_answer: Called once it is answered, or not sent after all; its job is watched then.
-        """
-        self._task = asyncio.current_task()
-        plan = self._context.plan
+    async def run(self) -> None:
+        """Take the entry to its outcome, or as far as it may go."""
+        self._task, self._since = asyncio.current_task(), time.time()
+        step = {
+            EntryState.PLANNED: self._send,
+            EntryState.INTENT: self._settle,
+            EntryState.ACCEPTED: self._follow,
+        }
         try:
-            if self._context.rollout.stop_reason:
-                permit.refund()
-                return
-            if plan.preflight is not Preflight.GATES:
-                answer, watched = await self._send(permit)
-            else:
-                permit.refund()
-                shut = await read_denial(self._context.vps, self._entry.vps_id, plan.action)
-                if shut is not None:
-                    await self._end(EntryState.SKIPPED, shut)
-                    return
-                answer, watched = await self._send(None)
+            with self._turn:
+                while not self._is_over:
+                    await step[self._entry.state]()
         finally:
-            on_answer()
-        await self._take(answer, watched)
+            if self._watched is not None:
+                self._context.poller.forget(self._watched)
 
-    async def go_on(self) -> None:
-        """Take up an entry that another process left: never send what may have been sent."""
-        self._task, self._is_unsent, self._since = asyncio.current_task(), False, time.time()
-        if self._leaves:
-            return
-        if self._entry.state is EntryState.INTENT:
-            await self._investigate("the process that sent it ended before the answer was recorded")
-            return
-        operation = operation_of(self._context, self._entry)
-        await self._follow(operation, self._watch(operation))
+    @property
+    def _is_over(self) -> bool:
+        """Whether it has its outcome, was left, or may not be sent any more."""
+        state = self._entry.state
+        may_not_be_sent = state is EntryState.PLANNED and self._context.rollout.is_stopped
+        return self._left or state.is_terminal or may_not_be_sent
 
-    async def _send(
-        self, permit: Permit | None
-    ) -> tuple[Operation | HostUpError | None, Watch | None]:
-        """Record the intent, then send; the answer, if it was sent, and the watch on its job."""
+    async def _send(self) -> None:
+        try:
+            entry = await self._prepare_and_send()
+        except asyncio.CancelledError:
+            if self._entry.state is EntryState.INTENT:  # it is proved that it was not sent
+                stop = self._context.rollout.stop_reason
+                why = stop or "it was cancelled before it was sent"
+                await self._become(self._entry.reverted(why))
+            raise
+        except HostUpError as error:
+            entry = not_accepted(self._context, self._entry, error)
+        await self._become(entry)
+
+    async def _prepare_and_send(self) -> Entry:
+        """The entry after its gate was read, its intent recorded, and its action sent."""
         context = self._context
         power_action = PowerAction(context.plan.action, self._entry.vps_id)
         self._is_unsent = True
         try:
-            if not await self._intend(permit):
-                return None, None
-            operation = await act_to_the_end(
-                context.requester,
-                context.poller,
-                power_action,
-                force=context.plan.force,
-                permit=permit,
-            )
-        except HostUpError as error:
-            return error, None
-        except asyncio.CancelledError:
+            with self._turn:
+                if denial := await self._read_denial():
+                    return ended(self._entry, EntryState.SKIPPED, denial)
+                with await self._turn.take() as permit:
+                    await self._intend()
+                    operation = await act_to_the_end(
+                        context.requester,
+                        context.poller,
+                        power_action,
+                        force=context.plan.force,
+                        permit=permit,
+                    )
+                # Before the turn ends: the poller counts it as in flight without a gap.
+                self._operation, self._watched = operation, self._watch(operation)
+        finally:
             self._is_unsent = False
-            await self._take_back(
-                context.rollout.stop_reason or "it was cancelled before it was sent"
-            )
+        return _accepted(self._entry, operation)
+
+    async def _read_denial(self) -> str | None:
+        """Why the VPS's gate forbids the action, if the plan has that read before each send."""
+        plan = self._context.plan
+        if plan.preflight is not Preflight.GATES or self._entry.attempts:
+            return None
+        self._turn.refund()
+        return await read_denial(self._context.vps, self._entry.vps_id, plan.action)
+
+    async def _intend(self) -> None:
+        """Have the store record that the action is about to be sent.
+
+        Raises:
+            StoreError: It did not; the entry is as before, and nothing may be sent.
+        """
+        before = self._entry
+        self._entry = evolve(before.intended(time.time()), reason=None)
+        try:
+            await self._context.journal.put(self._entry)
+        except StoreError:
+            self._entry = before
             raise
-        finally:
-            self._is_unsent = False
-        return operation, self._watch(operation)
 
-    async def _intend(self, permit: Permit | None) -> bool:
-        """Whether the store has it that we are about to send; without that, nothing is sent."""
-        context, entry = self._context, self._entry
-        intent = entry.intended(time.time())
-        recorded = False
+    async def _settle(self) -> None:
+        await self._become(await investigate(self._context, self._entry))
+
+    async def _follow(self) -> None:
+        context, before = self._context, self._entry
         try:
-            self._entry = intent
-            await context.journal.put(intent)
-            recorded = True
-        except StoreError as error:
-            self._entry, self._is_unsent = entry, False
-            context.journal.take_back(entry)
-            context.rollout.stop(f"the store is lost: {error}")
-        finally:
-            if permit is not None and not recorded:
-                permit.refund()
-        return recorded
-
-    async def _take_back(self, why: str) -> None:
-        """It is proved not to have been sent: it may be sent later."""
-        self._entry = self._entry.reverted(why)
-        await self._record()
-
-    async def _take(self, answer: Operation | HostUpError | None, watched: Watch | None) -> None:
-        if not isinstance(answer, Operation):
-            if answer is not None:
-                await self._not_accepted(answer)
-            return
-        try:
-            await self._accepted(answer)
-            if not self._leaves:
-                await self._follow(answer, watched)
-        finally:
-            if watched is not None:
-                self._context.poller.forget(watched)
-
-    async def _accepted(self, operation: Operation) -> None:
-        request_id = operation.job.raw.get("requestId")
-        self._entry = evolve(
-            self._entry,
-            state=EntryState.ACCEPTED,
-            job_id=operation.job_id,
-            poll_url=operation.poll_url,
-            request_ids=self._entry.request_ids + ((str(request_id),) if request_id else ()),
-            sent_at=operation.sent_at,
-            accepted_at=operation.accepted_at,
-        )
-        await self._record()
-
-    async def _not_accepted(self, error: HostUpError) -> None:
-        if error.request_id:
-            ids = (*self._entry.request_ids, error.request_id)
-            self._entry = evolve(self._entry, request_ids=ids)
-        if isinstance(error, OutcomeUnknown):
-            # Later than the intent, where the limit let it wait.
-            self._entry = evolve(self._entry, sent_at=error.sent_at or self._entry.sent_at)
-            await self._investigate(str(error))
-        elif isinstance(error, ApiError) and not isinstance(error, RateLimited):
-            if isinstance(error, Unauthorized):
-                self._context.rollout.stop(f"the key is refused: {error}")
-            await self._end(EntryState.REFUSED, str(error))
+            job = await self._final_job()
+        except TimeoutError:
+            waited = f"{context.policy.job_timeout:g} s after its acceptance"
+            entry = ended(before, EntryState.TIMED_OUT, f"its job had not ended {waited}")
+        except HostUpError as error:
+            entry = await not_followed(context, before, error)
         else:
-            self._context.rollout.stop(str(error))
-            await self._take_back(str(error))
+            entry = await job_ended(context, before, job)
+        if entry is before:  # it stays accepted, for a process that resumes the run
+            self._left = True
+        else:
+            await self._become(entry)
+
+    async def _final_job(self) -> Job:
+        """The job at its end.
+
+        Raises:
+            TimeoutError: It has not ended within the policy's `job_timeout`.
+            OutcomeUnknown: The API named no job, or has forgotten it.
+        """
+        operation = self._operation or operation_of(self._context, self._entry)
+        if operation.job.is_final:
+            return operation.job
+        patience = self._context.policy.job_timeout
+        watched = self._watched or watch(operation, patience=patience)
+        async with asyncio.timeout(self._time_left()):
+            return await self._context.poller.follow(watched)
 
     def _watch(self, operation: Operation) -> Watch | None:
         if operation.job.is_final or operation.poll_url is None:
             return None
         return watch(operation, patience=self._context.policy.job_timeout)
 
-    async def _follow(self, operation: Operation, watched: Watch | None) -> None:
-        context, job = self._context, operation.job
-        try:
-            if watched is not None:
-                async with asyncio.timeout(self._time_left()):
-                    job = await context.poller.follow(watched)
-            elif not job.is_final:
-                await self._investigate("the API accepted it without naming a job")
-                return
-        except TimeoutError:
-            await self._end(
-                EntryState.TIMED_OUT,
-                f"its job had not ended {context.policy.job_timeout:g} s after its acceptance",
-            )
-        except (OutcomeUnknown, UntrustedPollUrl) as error:
-            await self._investigate(str(error))
-        except HostUpError as error:
-            await self._not_followed(error)
-        else:
-            await self._finish(job)
-
-    async def _not_followed(self, error: HostUpError) -> None:
-        """It stays accepted, and may be followed later; unless its own time is up before."""
-        most, why = self._context.requester.limiter.max_wait, f"its job cannot be followed: {error}"
-        if isinstance(error, RateLimited) and (error.retry_after or 0.0) <= most:
-            await self._end(EntryState.TIMED_OUT, why)
-        else:
-            self._context.rollout.stop(why)
-
     def _time_left(self) -> float:
         """How long its job is followed; one that another process left has its time anew."""
         began = max(self._since, self._entry.accepted_at or time.time())
         return max(0.0, began + self._context.policy.job_timeout - time.time())
 
-    async def _finish(self, job: Job) -> None:
-        if job.status == JobStatus.FAILED:
-            await self._end(EntryState.FAILED, job.error or "its job failed, and does not say why")
-        elif self._context.policy.verify:
-            await self._verify()
-        else:
-            await self._end(EntryState.COMPLETED)
-
-    async def _verify(self) -> None:
-        sent_at = self._entry.sent_at or time.time()
-        finding = await self._context.evidence.find(self._entry.vps_id, sent_at)
-        if finding is Finding.DONE:
-            await self._complete()
-            return
-        await self._end(
-            EntryState.AMBIGUOUS,
-            "its job says completed, and its status does not show it"
-            + (": it shows the contrary" if finding is Finding.NOT_DONE else ""),
-        )
-
-    async def _investigate(self, why: str) -> None:
-        """Wait until the action must be over, then see what the VPS's own status says."""
-        self._entry = evolve(self._entry, reason=why)
-        if self._leaves:
-            return
-        sent_at = self._entry.sent_at or time.time()
-        await self._context.evidence.outwait(sent_at)
-        finding = await self._context.evidence.find(self._entry.vps_id, sent_at)
-        if finding is Finding.DONE:
-            await self._complete()
-        elif finding is Finding.NOTHING:
-            await self._end(EntryState.AMBIGUOUS, why)
-        elif self._may_resend():
-            await self._take(*await self._send(None))
-        else:
-            await self._end(
-                EntryState.AMBIGUOUS,
-                f"{why} The VPS's status shows that it did not take place; it was not sent again.",
-                evidence=f"not done: {self._context.evidence.kind}",
-            )
-
-    def _may_resend(self) -> bool:
-        context = self._context
-        wanted = context.policy.on_ambiguous is OnAmbiguous.RESEND
-        return wanted and self._entry.attempts < 2 and not context.rollout.stop_reason  # noqa: PLR2004 - once
-
-    async def _complete(self) -> None:
-        await self._end(EntryState.COMPLETED, evidence=self._context.evidence.kind)
-
-    async def _end(
-        self, state: EntryState, reason: str | None = None, evidence: str | None = None
-    ) -> None:
-        self._entry = evolve(
-            self._entry, state=state, reason=reason, evidence=evidence, finished_at=time.time()
-        )
-        await self._record()
-
-    async def _record(self) -> None:
-        """Record what happened; a store that is lost costs no outcome, only the sending."""
+    async def _become(self, entry: Entry) -> None:
+        """Record what it has become; a store that is lost costs no outcome, only the sending."""
+        self._entry = entry
         try:
-            await self._context.journal.put(self._entry)
+            await self._context.journal.put(entry)
         except StoreError as error:
-            self._context.rollout.stop(f"the store is lost: {error}")
+            stop_for(self._context, error)
+
+
+def _accepted(entry: Entry, operation: Operation) -> Entry:
+    request_id = operation.job.raw.get("requestId")
+    return evolve(
+        entry,
+        state=EntryState.ACCEPTED,
+        job_id=operation.job_id,
+        poll_url=operation.poll_url,
+        request_ids=entry.request_ids + ((str(request_id),) if request_id else ()),
+        sent_at=operation.sent_at,
+        accepted_at=operation.accepted_at,
+    )

@@ -55,6 +55,7 @@ class Requester:
         transport: What sends.
         limiter: What grants the permits to send.
         on_event: Told of requests, retries, waits, and of actions accepted or in doubt.
+        on_pause: Called at each pause that a 429 begins, after `on_event`: runs record it.
         requests: How many it has sent, by kind.
     """
 
@@ -68,6 +69,7 @@ class Requester:
         self.transport: Final = transport
         self.limiter: Final = limiter
         self.on_event: Final = on_event
+        self.on_pause: Final = list[Callable[[Paused], None]]()
         self.requests: Final = Counter[str]()
         self._actions_under_way = set[asyncio.Task[Sent[Job]]]()
         self._patience = patience
@@ -272,7 +274,9 @@ class Requester:
     ) -> None:
         tell(self.on_event, RequestDone(request.method, request.url.path, status, duration))
         if pause is not None:
-            tell(self.on_event, Paused(pause, self.limiter.snapshot().queued))
+            paused = Paused(pause, self.limiter.snapshot().queued)
+            for listener in (self.on_event, *self.on_pause):
+                tell(listener, paused)
 
     def _tell_wait(self, snapshot: BudgetSnapshot) -> None:
         """Tell each wait once, and not for each request that waits for the same moment."""

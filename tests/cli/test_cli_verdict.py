@@ -14,13 +14,13 @@ from hostup_async import (
     Budget,
     Entry,
     EntryState,
-    FleetPolicy,
     FleetReport,
     Outcome,
     OutcomeStatus,
     Plan,
     RunRecord,
     RunSnapshot,
+    StopCause,
 )
 from hostup_async.cli._exits import ExitCode
 from hostup_async.cli._output import json_lines
@@ -33,21 +33,26 @@ S = OutcomeStatus
 
 
 def ended(
-    *statuses: OutcomeStatus, stopped: str | None = None, interrupted: bool = False
+    *statuses: OutcomeStatus, cause: StopCause | None = None, interrupted: bool = False
 ) -> FinishedRun:
     outcomes = tuple(
         Outcome(f"vps_{n}", status, sent_at=None if status is S.NOT_SENT else float(n))
         for n, status in enumerate(statuses)
     )
     report = FleetReport(
-        run_id="r", action=Action.RESET, outcomes=outcomes, seconds=1.0, stopped=stopped
+        run_id="r",
+        action=Action.RESET,
+        outcomes=outcomes,
+        seconds=1.0,
+        stopped=cause and "why",
+        stop_cause=cause,
     )
     return FinishedRun(report, interrupted)
 
 
-def code(run: FinishedRun, policy: FleetPolicy | None = None, **facts: bool) -> ExitCode:
-    settings = {"key_refused": False, "left_out": False, **facts}
-    return exit_code(run, policy or FleetPolicy(), **settings)
+def code(run: FinishedRun, **facts: bool) -> ExitCode:
+    settings = {"was_forbidden": False, "left_out": False, **facts}
+    return exit_code(run, **settings)
 
 
 @pytest.mark.parametrize(
@@ -66,35 +71,44 @@ def test_what_became_of_all(statuses: tuple[OutcomeStatus, ...], wanted: ExitCod
     assert code(ended(*statuses)) is wanted
 
 
+def test_each_status_has_an_exit_code() -> None:
+    for status in OutcomeStatus:
+        assert (code(ended(status)) is ExitCode.COMPLETED) == (status is S.COMPLETED)
+
+
 def test_what_was_left_out_is_not_done() -> None:
     assert code(ended(S.COMPLETED), left_out=True) is ExitCode.FAILED
 
 
 def test_a_key_that_is_refused() -> None:
-    assert code(ended(S.REFUSED, S.NOT_SENT), key_refused=True) is ExitCode.AUTHENTICATION
-    assert code(ended(S.COMPLETED, S.REFUSED), key_refused=True) is ExitCode.FAILED
+    assert code(ended(S.REFUSED, S.NOT_SENT), was_forbidden=True) is ExitCode.AUTHENTICATION
+    assert code(ended(S.COMPLETED, S.REFUSED), was_forbidden=True) is ExitCode.FAILED
+    refused = ended(S.REFUSED, S.NOT_SENT, cause=StopCause.KEY_REFUSED)
+    assert code(refused) is ExitCode.AUTHENTICATION
 
 
 @pytest.mark.parametrize(
-    ("policy", "statuses", "wanted"),
+    ("cause", "statuses", "wanted"),
     [
-        (FleetPolicy(max_failures=2), (S.FAILED, S.REFUSED, S.NOT_SENT), ExitCode.BUDGET),
-        (FleetPolicy(max_failures=3), (S.FAILED, S.REFUSED, S.NOT_SENT), ExitCode.FAILED),
-        (FleetPolicy(max_failures=0.5), (S.FAILED, S.COMPLETED), ExitCode.BUDGET),
-        (FleetPolicy(max_ambiguous=1), (S.AMBIGUOUS, S.NOT_SENT), ExitCode.BUDGET),
-        (FleetPolicy(canary=1), (S.FAILED, S.NOT_SENT), ExitCode.BUDGET),
-        (FleetPolicy(canary=1), (S.COMPLETED, S.FAILED, S.NOT_SENT), ExitCode.FAILED),
-        (FleetPolicy(canary=1), (S.FAILED,), ExitCode.FAILED),
+        (StopCause.MAX_FAILURES, (S.FAILED, S.REFUSED, S.NOT_SENT), ExitCode.BUDGET),
+        (StopCause.STOPPED, (S.FAILED, S.REFUSED, S.NOT_SENT), ExitCode.FAILED),
+        (StopCause.MAX_FAILURES, (S.FAILED, S.COMPLETED), ExitCode.BUDGET),
+        (StopCause.MAX_AMBIGUOUS, (S.AMBIGUOUS, S.NOT_SENT), ExitCode.BUDGET),
+        (StopCause.CANARY, (S.FAILED, S.NOT_SENT), ExitCode.BUDGET),
+        (StopCause.DEADLINE, (S.COMPLETED, S.FAILED, S.NOT_SENT), ExitCode.FAILED),
+        (StopCause.CANARY, (S.FAILED,), ExitCode.FAILED),
     ],
 )
 def test_failure_budgets_and_canaries(
-    policy: FleetPolicy, statuses: tuple[OutcomeStatus, ...], wanted: ExitCode
+    cause: StopCause, statuses: tuple[OutcomeStatus, ...], wanted: ExitCode
 ) -> None:
-    assert code(ended(*statuses, stopped="why"), policy) is wanted
+    assert code(ended(*statuses, cause=cause)) is wanted
 
 
 def test_an_interruption_outranks_the_rest() -> None:
-    assert code(ended(S.AMBIGUOUS, interrupted=True), key_refused=True) is ExitCode.INTERRUPTED
+    assert code(ended(S.AMBIGUOUS, interrupted=True), was_forbidden=True) is ExitCode.INTERRUPTED
+    left = ended(S.AMBIGUOUS, S.NOT_SENT, cause=StopCause.INTERRUPTED)
+    assert code(left, was_forbidden=True) is ExitCode.INTERRUPTED
 
 
 def snapshot(seconds: float, completed: int, **changes: Any) -> RunSnapshot:

@@ -108,14 +108,14 @@ def test_a_stop_at_the_end_is_no_pause() -> None:
 
 @pytest.mark.parametrize("until", [BEGUN + 40, BEGUN + 4000, float("inf")])
 def test_a_wait_that_the_audit_trail_tells_of_is_named(until: float) -> None:
-    wait = line(10, "waits", why="429", until=until)
+    wait = line(10, "rate_limited", seconds=until - BEGUN, until=until)
     told = timeline(sent(1), sent(40), audit=(wait,))
-    assert pauses(told) == [(10, 40, "waits: 429")]
+    assert pauses(told) == [(10, 40, "rate limited (429)")]
 
 
 @pytest.mark.parametrize("until", ["soon", None, BEGUN, float("nan")])
 def test_a_line_without_an_end_is_no_pause(until: object) -> None:
-    told = timeline(sent(1), sent(2), audit=(line(10, "waits", until=until),))
+    told = timeline(sent(1), sent(2), audit=(line(10, "rate_limited", until=until),))
     assert told.pauses == ()
 
 

@@ -18,7 +18,7 @@ from fleet_tools import (
 )
 from tools import Connect, StartSandbox
 
-from hostup_async import Budget, Client, FleetPolicy, OutcomeStatus, RateLimit
+from hostup_async import Budget, Client, FleetPolicy, OutcomeStatus, RateLimit, StopCause
 from hostup_async.sandbox import Books, Durations, Fault, FaultRule, Limit, SandboxConfig
 from hostup_async.sandbox import SandboxProcess as Process
 
@@ -87,6 +87,7 @@ async def test_nothing_is_sent_after_the_kth_failure_is_known(
     books = await sandbox.books()
     failed, not_sent = of(report, OutcomeStatus.FAILED), of(report, OutcomeStatus.NOT_SENT)
     assert report.stopped == "5 failures are known, which is max_failures"
+    assert report.stop_cause is StopCause.MAX_FAILURES
     assert 5 <= len(failed) <= 5 + window - 1
     assert len(failed) + len(not_sent) == 100
     assert sent(books) == len(failed)
@@ -112,6 +113,7 @@ async def test_doubts_have_a_budget_of_their_own(
     policy = quick(max_ambiguous=2, max_failures=1, max_in_flight=4)
     report = await reset_all(await connect(sandbox), policy)
     assert "max_ambiguous" in (report.stopped or "")
+    assert report.stop_cause is StopCause.MAX_AMBIGUOUS
     assert 2 <= counts(report)["ambiguous"] <= 5
     assert counts(report)["not_sent"] == 30 - counts(report)["ambiguous"]
 
@@ -136,6 +138,7 @@ async def test_a_canary_that_does_not_complete_is_the_only_one(
     report = await reset_all(await connect(sandbox), quick(canary=1, job_timeout=0.5))
     assert counts(report) == {status: 1, "not_sent": 19}
     assert (report.stopped or "").startswith(f"the canary {sandbox.vps_ids[0]} ended as {status}")
+    assert report.stop_cause is StopCause.CANARY
     assert sent(await sandbox.books()) == 1
 
 

@@ -1,6 +1,8 @@
 """Runs against a limit that shuts, a key that is refused, a network that goes away."""
 
 import asyncio
+import json
+import time
 from contextlib import suppress
 from pathlib import Path
 from typing import Self
@@ -21,8 +23,9 @@ from fleet_tools import (
 from fleet_tools import seen as requests_seen
 from tools import Connect, StartSandbox, client_of, free_port
 
-from hostup_async import Action, OutcomeStatus, Timeouts
+from hostup_async import Action, OutcomeStatus, StopCause, Timeouts
 from hostup_async._store.sql import SqliteFile, SqlStore
+from hostup_async.cli._html.timeline import read_timeline
 from hostup_async.sandbox import Durations, Limit, Sandbox, SandboxConfig
 
 BRIEF = Timeouts(connect=0.5, read=0.5, request=2, call=0.2)
@@ -84,6 +87,7 @@ async def test_a_limit_that_shuts_for_days_stops_the_run_at_once(
     report = await reset_all(client, quick(max_in_flight=10), ids=sandbox.vps_ids)
     assert report.seconds < 5
     assert "The rate limit allows no request for" in (report.stopped or "")
+    assert report.stop_cause is StopCause.RATE_LIMIT
     assert set(counts(report)) <= {"completed", "timed_out", "not_sent"}
     assert counts(report)["not_sent"] >= 14
     assert report.limited >= 1
@@ -91,11 +95,35 @@ async def test_a_limit_that_shuts_for_days_stops_the_run_at_once(
     assert client.budget.snapshot().in_flight == 0
 
 
+async def test_the_audit_trail_has_the_pauses_that_429s_begin(
+    start_sandbox: StartSandbox, connect: Connect
+) -> None:
+    sandbox = await start_sandbox(vps=12, jobs=SOON, limit=Limit(requests=10, seconds=1))
+    client = await connect(sandbox)
+    began = time.time()
+    async with KnowingStore(0.05) as store:
+        report = await reset_all(client, quick(), store, ids=sandbox.vps_ids)
+        run, audit = await store.run(report.run_id), await store.audit(report.run_id)
+        entries = [entry async for entry in store.entries(report.run_id)]
+    assert statuses(report.outcomes) == ["completed"] * 12
+    lines = [line for line in audit if line.what == "rate_limited"]
+    assert 1 <= len(lines) <= report.limited
+    for line in lines:
+        detail = json.loads(line.detail)
+        assert 0 < detail["seconds"] <= 1.1
+        assert began < detail["until"] <= line.at + detail["seconds"] + 0.1
+    assert [line.what for line in audit if line not in lines] == ["created", "finished"]
+    drawn = read_timeline(run, entries, audit).named_pauses
+    assert {pause.why for pause in drawn} == {"rate limited (429)"}
+    assert not client._requester.on_pause
+
+
 async def test_a_key_that_is_refused_stops_the_run(start_sandbox: StartSandbox) -> None:
     sandbox = await start_sandbox(vps=20, api_key="sk_test_other")
     async with client_of(sandbox.url) as client:
         report = await reset_all(client, quick(max_in_flight=3), ids=sandbox.vps_ids)
     assert (report.stopped or "").startswith("the key is refused: ")
+    assert report.stop_cause is StopCause.KEY_REFUSED
     assert 1 <= counts(report)["refused"] <= 3
     assert counts(report)["not_sent"] == 20 - counts(report)["refused"]
     assert (await sandbox.books()).foreign == counts(report)["refused"]
@@ -108,6 +136,7 @@ async def test_without_a_network_nothing_is_sent_and_the_run_stops() -> None:
         assert client.budget.snapshot().in_flight == 0
     assert counts(report) == {"not_sent": 3}
     assert report.stopped
+    assert report.stop_cause is StopCause.UNREACHABLE
     assert {one.attempts for one in report.outcomes} == {0}
 
 
@@ -190,4 +219,5 @@ async def test_a_client_that_closes_ends_its_run(
         report = await run.wait()
     assert set(counts(report)) == {"timed_out", "not_sent"}
     assert "closed" in (report.stopped or "")
+    assert report.stop_cause is StopCause.ERROR
     assert client.budget.snapshot().in_flight == 0

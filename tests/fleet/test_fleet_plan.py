@@ -183,7 +183,7 @@ def test_a_plan_that_was_changed_is_refused(member: str, value: object) -> None:
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", "null", "7", '{"id": 1}', '"ids"'])
 def test_what_is_no_plan_is_refused(text: str) -> None:
-    with pytest.raises(ConfigurationError, match="no plan"):
+    with pytest.raises(ConfigurationError, match="not a plan"):
         Plan.from_json(text)
 
 

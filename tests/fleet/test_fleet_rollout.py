@@ -1,11 +1,11 @@
-"""The rollout by themselves: what may be sent, whatever becomes of what was."""
+"""The rollout by itself: what may be sent, whatever becomes of what was sent."""
 
 from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hostup_async import FleetPolicy, OutcomeStatus
+from hostup_async import FleetPolicy, OutcomeStatus, StopCause
 from hostup_async._fleet.rollout import Rollout
 
 DONE, FAILED, AMBIGUOUS = OutcomeStatus.COMPLETED, OutcomeStatus.FAILED, OutcomeStatus.AMBIGUOUS
@@ -75,6 +75,7 @@ def test_a_canary_that_does_not_complete_stops_everything(
     end(one, send(one, canary)[:1], status)
     assert one.stop_reason is not None
     assert "canary vps_1" in one.stop_reason
+    assert one.stop_cause is StopCause.CANARY
     assert one.allowance() == 0
 
 
@@ -99,6 +100,11 @@ def test_the_budgets_stop_at_the_kth_and_not_before(
         failed = sum(known in FAILURES for known in ends[: n + 1])
         doubted = ends[: n + 1].count(AMBIGUOUS)
         assert (one.stop_reason is not None) == (failed >= failures or doubted >= doubts)
+        assert one.stop_cause in {
+            None,
+            StopCause.MAX_FAILURES if failed >= failures else None,
+            StopCause.MAX_AMBIGUOUS if doubted >= doubts else None,
+        }
         assert (one.allowance() == 0) == (one.stop_reason is not None)
 
 
@@ -147,6 +153,6 @@ def test_no_order_of_ends_lets_more_out_than_the_ramp_allows(
 
 def test_the_first_reason_stays() -> None:
     one = rollout(max_failures=1)
-    one.stop("enough")
+    one.stop(StopCause.DEADLINE, "enough")
     end(one, send(one, 1), FAILED)
-    assert one.stop_reason == "enough"
+    assert (one.stop_cause, one.stop_reason) == (StopCause.DEADLINE, "enough")

@@ -1,6 +1,7 @@
 """Runs that end early: by a stop, a deadline, a cancellation, a signal."""
 
 import asyncio
+import json
 import re
 import signal
 import sys
@@ -22,7 +23,7 @@ from fleet_tools import (
 )
 from tools import Connect, StartSandbox
 
-from hostup_async import Client, EntryState, FleetRun, RunState
+from hostup_async import Client, EntryState, FleetRun, RunState, StopCause
 from hostup_async._store.sql import SqliteFile, SqlStore
 from hostup_async.sandbox import Durations, Fault, FaultRule, Sandbox, SandboxConfig, SandboxProcess
 
@@ -67,7 +68,7 @@ async def test_a_stop_drains(start_sandbox: StartSandbox, connect: Connect) -> N
         run.stop("a later reason")
         report = await run.wait()
     books = await sandbox.books()
-    assert report.stopped == "lunch"
+    assert (report.stopped, report.stop_cause) == ("lunch", StopCause.STOPPED)
     assert set(counts(report)) == {"completed", "not_sent"}
     assert 4 <= counts(report)["completed"] == sent(books) <= 8
     check_truth(report.outcomes, books)
@@ -99,6 +100,7 @@ async def test_a_deadline_ends_the_sending_and_the_watching(
         report = await run.wait()
     assert counts(report) == {"timed_out": 3, "not_sent": 6}
     assert report.stopped == "the run's deadline has passed"
+    assert report.stop_cause is StopCause.DEADLINE
     assert report.seconds < 2
 
 
@@ -116,7 +118,34 @@ async def test_a_pause_sends_nothing_and_follows_what_was_sent(
         run.unpause()
         report = await run.wait()
     assert statuses(report.outcomes) == ["completed"] * 12
-    assert report.stopped is None
+    assert (report.stopped, report.stop_cause) == (None, None)
+
+
+async def test_the_audit_trail_has_the_pauses_of_the_operator(
+    start_sandbox: StartSandbox, connect: Connect
+) -> None:
+    sandbox = await start_sandbox(vps=6, jobs=SOON)
+    async with KnowingStore(0.05) as store:
+        client = await connect(sandbox)
+        plan = await client.fleet.plan(ids=sandbox.vps_ids, preflight="none")
+        async with client.fleet.run(plan, quick(max_in_flight=2), store=store) as run:
+            run.pause("lunch")
+            run.pause("is paused already")
+            run.unpause()
+            run.unpause()
+            run.pause()
+            run.stop()
+            await run.wait()
+        trail = await store.audit(run.id)
+    assert [(line.what, json.loads(line.detail)) for line in trail[:-1]] == [
+        ("created", {}),
+        ("paused", {"why": "lunch"}),
+        ("unpaused", {}),
+        ("paused", {}),
+    ]
+    ended = json.loads(trail[-1].detail)
+    assert (trail[-1].what, ended["stopped"]) == ("stopped", "stop() was called")
+    assert ended["cause"] == StopCause.STOPPED
 
 
 @pytest.mark.parametrize("after", [1, 5, 11])
@@ -142,6 +171,7 @@ async def test_a_cancellation_leaks_nothing_and_is_told_what_was_begun(
     report = await run.wait()
     books = await sandbox.books()
     assert report.stopped == "the run was left: CancelledError"
+    assert report.stop_cause is StopCause.INTERRUPTED
     check_truth(report.outcomes, books)
     known = {one.vps_id for one in report.outcomes if one.job_id}
     assert known == set(books.accepted)
@@ -214,11 +244,11 @@ async def test_an_action_that_has_not_begun_to_be_sent_gives_its_permit_back(
             run.pause()
             parts = run._parts
             assert parts is not None
-            engine = parts[2]
+            engine = parts.engine
             client._poller._scheduler._sending += 1  # as the dispatcher has it
             engine.send(await client.budget._limiter.acquire())
             if leave:
-                engine.leave("left in the same tick")
+                engine.leave(StopCause.STOPPED, "left in the same tick")
             else:
                 run.stop()
             report = await run.wait()

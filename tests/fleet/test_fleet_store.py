@@ -32,6 +32,7 @@ from hostup_async import (
     OutcomeStatus,
     RunHeld,
     RunState,
+    StopCause,
     Store,
     StoreError,
 )
@@ -66,6 +67,7 @@ async def test_a_lost_store_stops_the_sending_and_loses_no_outcome(
         record = await store.run(report.run_id)
     books = await sandbox.books()
     assert (report.stopped or "").startswith("the store is lost: The disk is full.")
+    assert report.stop_cause is StopCause.STORE_LOST
     assert set(counts(report)) <= {"completed", "not_sent"}
     assert counts(report)["completed"] == sent(books)
     assert counts(report)["not_sent"] >= 30 - position - 4 - 4
@@ -96,6 +98,29 @@ async def test_what_a_store_could_not_take_is_written_when_it_can(
     assert [entry.outcome().status for entry in entries] == statuses(report.outcomes)
     assert record.state is RunState.STOPPED
     assert {entry.state for entry in entries} == {COMPLETED, EntryState.PLANNED}
+
+
+async def test_a_pause_that_cannot_be_recorded_is_logged_and_stops_nothing(
+    start_sandbox: StartSandbox, connect: Connect, caplog: pytest.LogCaptureFixture
+) -> None:
+    sandbox = await start_sandbox(vps=4, jobs=SOON)
+    client = await connect(sandbox)
+
+    class Full(KnowingStore):
+        async def note(self, run_id: str, what: str, *, who: str = "", detail: str = "{}") -> None:
+            msg = f"The disk is full: {run_id}, {what}, {who}, {detail}."
+            raise StoreError(msg)
+
+    async with Full(0.05) as store:
+        plan = await client.fleet.plan(ids=sandbox.vps_ids, preflight="none")
+        async with client.fleet.run(plan, quick(), store=store) as run:
+            run.pause()
+            run.unpause()
+            report = await run.wait()
+        trail = [line.what for line in await store.audit(run.id)]
+    assert statuses(report.outcomes) == ["completed"] * 4
+    assert trail == ["created", "finished"]
+    assert f"paused of run {run.id} was not recorded: The disk is full" in caplog.text
 
 
 async def test_a_store_that_cannot_be_opened_sends_nothing(

@@ -14,8 +14,8 @@ def render(run: RunRecord, entries: Sequence[Entry], audit: Sequence[AuditRecord
     Args:
         run: The run, with its plan and its policy.
         entries: Its entries, in the order of the plan.
-        audit: Its audit trail, oldest first. A line `paused`, or one whose detail has a number
-            `until`, is drawn as a pause; the detail's `why` is its name.
+        audit: Its audit trail, oldest first. Its stops, the operator's pauses and those that a
+            429 began are drawn, each with its name.
 
     Raises:
         ConfigurationError: The extra `hostup[report]` is not installed.

@@ -12,6 +12,8 @@ from hostup_async.cli._html.text import members
 
 _OPENS: Final = frozenset({AuditEvent.STOPPED, AuditEvent.PAUSED})
 _CLOSES: Final = frozenset({AuditEvent.RESUMED, AuditEvent.UNPAUSED, AuditEvent.ABANDONED})
+# Of pauses that are not named by their line; its detail's `until` tells when the pause ends.
+_NAMES: Final[dict[str, str]] = {AuditEvent.RATE_LIMITED: "rate limited (429)"}
 # A time without a send is worth showing when it is long for a person, in this run, and at its pace.
 _LEAST_SECONDS: Final = 1.0
 _LEAST_SHARE: Final = 0.02
@@ -119,7 +121,9 @@ def _named(audit: Iterable[AuditRecord], moments: Sequence[float]) -> Iterator[P
                 yield Pause(begin, line.at, why)
         elif line.what in _OPENS:
             opened = opened or (line.at, _why(line))
-        elif (until := _until(line, moments[-1])) > line.at:
+        elif (
+            line.what == AuditEvent.RATE_LIMITED and (until := _until(line, moments[-1])) > line.at
+        ):
             yield Pause(line.at, until, _why(line))
 
 
@@ -137,7 +141,7 @@ def _until(line: AuditRecord, end: float) -> float:
 def _why(line: AuditRecord) -> str:
     detail = members(line.detail)
     why = next((detail[name] for name in ("why", "stopped", "reason") if detail.get(name)), None)
-    name = line.what.replace("_", " ")
+    name = _NAMES.get(line.what) or line.what.replace("_", " ")
     return f"{name}: {why}" if why else name
 
 

@@ -37,6 +37,7 @@ def progress_event(snapshot: RunSnapshot, rate: float, left: float | None) -> st
             "rate": round(rate, 3),
             "seconds_left": left,
             "stopping": snapshot.stopping,
+            "stop_cause": snapshot.stop_cause,
             "waits": snapshot.budget.reason.value,
             "why": snapshot.budget.why,
             "wait_seconds": round(snapshot.budget.wait, 3),

@@ -30,7 +30,7 @@ from hostup_async.cli._output.screen import screen
 from hostup_async.cli._output.views import make_view
 from hostup_async.cli._signals import run as run_loop
 from hostup_async.cli._work.plan import agree, show_plan
-from hostup_async.cli._work.run import FinishedRun, StatusCounter, carry_out
+from hostup_async.cli._work.run import FinishedRun, ForbiddenWatch, carry_out
 from hostup_async.cli._work.verdict import exit_code, show_report
 
 
@@ -119,7 +119,7 @@ def work_on(
     flags: list[str],
     left_out: bool = False,
 ) -> ExitCode:
-    """Carry a run out, and sum it up.
+    """Take a run to its end, and sum it up.
 
     Args:
         begin: Makes the run, new or resumed.
@@ -129,10 +129,10 @@ def work_on(
         flags: Options that lead another command to this store.
         left_out: Whether a VPS that was asked for by its id is not in the plan.
     """
-    witness, console = StatusCounter(), screen()
+    watch, console = ForbiddenWatch(), screen()
 
     async def work() -> tuple[FleetRun, FinishedRun, bool]:
-        async with account.client(witness) as client:
+        async with account.client(watch) as client:
             run = await begin(client)
             view = make_view(console, output, run.id)
             told = "not recorded" if store == "none" else f"recorded in {store}"
@@ -140,7 +140,7 @@ def work_on(
         return run, ended, await is_open(store, run.id)
 
     run, ended, can_resume = run_loop(work)
-    code = exit_code(ended, run.policy, key_refused=witness.key_refused, left_out=left_out)
+    code = exit_code(ended, was_forbidden=watch.was_forbidden, left_out=left_out)
     words = ["fleet", "resume", run.id, *flags, *account.flags]
     _sum_up(console, output, ended, command_line(*words) if can_resume else None, code)
     return code

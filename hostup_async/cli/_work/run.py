@@ -1,44 +1,36 @@
-"""A run from its begin to its end, under the operator's eyes and hands."""
+"""A run from its begin to its end, shown to the operator and stopped by signals."""
 
-from collections import Counter
 from collections.abc import Callable
+from http import HTTPStatus
 
 import anyio
 from attrs import define, field, frozen
 
-from hostup_async import Event, FleetReport, FleetRun, RequestDone
+from hostup_async import Event, FleetReport, FleetRun, RequestDone, StopCause
 from hostup_async.cli._exits import CommandFailed, ExitCode
 from hostup_async.cli._output.views import View, showing
 from hostup_async.cli._signals import answering
 
-_UNAUTHORIZED = 401
-_FORBIDDEN = 403
-
 
 @define
-class StatusCounter:
-    """Sees the answers of the API: the client's `on_event`.
+class ForbiddenWatch:
+    """Notes whether the API answered 403: the client's `on_event`.
 
     Attributes:
-        statuses: Answers by HTTP status.
+        was_forbidden: Whether it did.
     """
 
-    statuses: Counter[int | None] = field(factory=Counter[int | None])
+    was_forbidden: bool = False
 
     def __call__(self, event: Event) -> None:
-        """Count one."""
-        if isinstance(event, RequestDone):
-            self.statuses[event.status] += 1
-
-    @property
-    def key_refused(self) -> bool:
-        """Whether the API refused the key, for all or for the action."""
-        return bool(self.statuses[_UNAUTHORIZED] or self.statuses[_FORBIDDEN])
+        """Look at one event."""
+        if isinstance(event, RequestDone) and event.status == HTTPStatus.FORBIDDEN:
+            self.was_forbidden = True
 
 
 @frozen
 class FinishedRun:
-    """A run that this process is done with.
+    """A run that has ended in this process.
 
     Attributes:
         report: What became of it.
@@ -57,18 +49,18 @@ async def carry_out(run: FleetRun, view: View, on_begin: Callable[[], None]) -> 
         view: What shows it.
         on_begin: Called once the run is recorded, so that it can be resumed from then on.
     """
-    hands = _SignalActions(run, view)
-    with hands.scope, answering(hands.stop, hands.leave):
+    signals = _SignalActions(run, view)
+    with signals.scope, answering(signals.stop, signals.leave):
         async with run:
-            hands.begun = True
+            signals.begun = True
             on_begin()
             with showing(view, run.snapshot):
                 async for outcome in run.outcomes():
                     view.tell(outcome)
-    if not hands.begun:
+    if not signals.begun:
         message = "interrupted before the run began; nothing was sent"
         raise CommandFailed(message, ExitCode.INTERRUPTED)
-    return FinishedRun(await run.wait(), hands.stopped)
+    return FinishedRun(await run.wait(), signals.stopped)
 
 
 @define
@@ -86,10 +78,10 @@ class _SignalActions:
         if not self.begun:
             self.scope.cancel()
             return
-        self.run.stop("it was interrupted")
+        self.run.stop("it was interrupted", cause=StopCause.INTERRUPTED)
         self.view.say(
-            "Stopped: nothing more is sent. Waiting for what is in flight; "
-            "once more leaves at once, and everything is recorded."
+            "Stopped: nothing more is sent. Waiting for what is in flight; a second signal "
+            "leaves at once. Everything is recorded."
         )
 
     def leave(self) -> None:

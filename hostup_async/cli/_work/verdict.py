@@ -2,11 +2,12 @@
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
+from typing import Final
 
 from rich.console import Console
 from rich.text import Text
 
-from hostup_async import FleetPolicy, FleetReport, Outcome, OutcomeStatus
+from hostup_async import FleetReport, Outcome, OutcomeStatus, StopCause
 from hostup_async._text import printable
 from hostup_async.cli._exits import RANKED, ExitCode
 from hostup_async.cli._output.pace import format_duration
@@ -14,53 +15,47 @@ from hostup_async.cli._output.screen import vpses
 from hostup_async.cli._output.words import STYLES, in_words, told_of
 from hostup_async.cli._work.run import FinishedRun
 
-_FAILURES = frozenset({OutcomeStatus.FAILED, OutcomeStatus.REFUSED, OutcomeStatus.TIMED_OUT})
+# A stop without a row here has the exit code of the outcomes that it leaves.
+_OF_CAUSE: Final = {
+    StopCause.INTERRUPTED: ExitCode.INTERRUPTED,
+    StopCause.KEY_REFUSED: ExitCode.AUTHENTICATION,
+    StopCause.CANARY: ExitCode.BUDGET,
+    StopCause.MAX_FAILURES: ExitCode.BUDGET,
+    StopCause.MAX_AMBIGUOUS: ExitCode.BUDGET,
+}
+_OF_STATUS: Final = {
+    OutcomeStatus.COMPLETED: ExitCode.COMPLETED,
+    OutcomeStatus.FAILED: ExitCode.FAILED,
+    OutcomeStatus.REFUSED: ExitCode.FAILED,
+    OutcomeStatus.SKIPPED: ExitCode.FAILED,
+    OutcomeStatus.TIMED_OUT: ExitCode.FAILED,
+    OutcomeStatus.NOT_SENT: ExitCode.FAILED,
+    OutcomeStatus.AMBIGUOUS: ExitCode.AMBIGUOUS,
+}
 
 
-def exit_code(
-    ended: FinishedRun, policy: FleetPolicy, *, key_refused: bool, left_out: bool
-) -> ExitCode:
-    """The exit code that a run ends with.
+def exit_code(ended: FinishedRun, *, was_forbidden: bool, left_out: bool) -> ExitCode:
+    """The exit code that a run ends with: of all that apply, the first of `RANKED`.
 
     Args:
         ended: The run.
-        policy: Its bounds.
-        key_refused: Whether the API answered 401 or 403.
+        was_forbidden: Whether the API answered 403. It may be about one VPS, so the run goes on;
+            where nothing completed, it is about the key.
         left_out: Whether a VPS that was asked for by its id is not in the plan.
     """
-    counts = ended.report.counts
-    done = counts[OutcomeStatus.COMPLETED]
-    true = {
-        ExitCode.INTERRUPTED: ended.interrupted,
-        ExitCode.AUTHENTICATION: key_refused and not done,
-        ExitCode.BUDGET: is_over_budget(ended.report, policy),
-        ExitCode.AMBIGUOUS: bool(counts[OutcomeStatus.AMBIGUOUS]),
-        ExitCode.FAILED: left_out or done < len(ended.report.outcomes),
-        ExitCode.COMPLETED: True,
-    }
-    return next(code for code in RANKED if true[code])
-
-
-def is_over_budget(report: FleetReport, policy: FleetPolicy) -> bool:
-    """Whether a failure budget is used up, or a canary did not complete."""
-    counts, total = report.counts, len(report.outcomes)
-    failures = sum(counts[status] for status in _FAILURES)
-    for known, allowed in (
-        (failures, policy.failures_allowed(of=total)),
-        (counts[OutcomeStatus.AMBIGUOUS], policy.ambiguous_allowed(of=total)),
-    ):
-        if allowed is not None and known >= allowed:
-            return True
-    return bool(report.stopped) and any(
-        one.status is not OutcomeStatus.COMPLETED for one in _canaries(report.outcomes, policy)
-    )
-
-
-def _canaries(outcomes: Iterable[Outcome], policy: FleetPolicy) -> list[Outcome]:
-    """Those that were sent first, where anything was left unsent after them."""
-    sent = sorted((one.sent_at, one.vps_id, one) for one in outcomes if one.sent_at is not None)
-    unsent = any(one.status is OutcomeStatus.NOT_SENT for one in outcomes)
-    return [one for *_, one in sent[: policy.canary]] if unsent else []
+    counts, cause = ended.report.counts, ended.report.stop_cause
+    if cause is StopCause.CANARY and OutcomeStatus.NOT_SENT not in counts:
+        cause = None  # the canaries were the whole fleet, so it stopped nothing
+    codes = {ExitCode.COMPLETED, *(_OF_STATUS[status] for status in counts)}
+    if cause in _OF_CAUSE:
+        codes.add(_OF_CAUSE[cause])
+    if ended.interrupted:
+        codes.add(ExitCode.INTERRUPTED)
+    if was_forbidden and OutcomeStatus.COMPLETED not in counts:
+        codes.add(ExitCode.AUTHENTICATION)
+    if left_out:
+        codes.add(ExitCode.FAILED)
+    return next(code for code in RANKED if code in codes)
 
 
 def show_report(console: Console, report: FleetReport) -> None:

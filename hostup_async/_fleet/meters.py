@@ -1,0 +1,55 @@
+"""What a run uses of its client: requests, 429s, time; counted from its begin to its end."""
+
+import time
+from collections import Counter
+from math import inf
+from typing import Final
+
+from hostup_async._fleet.context import ClientParts
+
+
+class Meters:
+    """Counters of a client, read at a run's begin, and again whenever the run is asked.
+
+    Args:
+        parts: What the run works with; other work of the same client counts too.
+    """
+
+    def __init__(self, parts: ClientParts) -> None:
+        self._parts: Final = parts
+        self._began_at: Final = time.monotonic()
+        self._ended_at: float | None = None
+        self._requests_before: Final = Counter(parts.requester.requests)
+        self._limited_before: Final = parts.budget.snapshot().limited
+        self._held_back_before: Final = parts.poller.held_back
+
+    def stop(self) -> None:
+        """Let the time stand still: the run is over."""
+        self._ended_at = time.monotonic()
+
+    @property
+    def seconds(self) -> float:
+        """How long the run has been going on, or took."""
+        now = time.monotonic() if self._ended_at is None else self._ended_at
+        return now - self._began_at
+
+    @property
+    def requests(self) -> dict[str, int]:
+        """Requests sent since the begin, by kind."""
+        return dict(self._parts.requester.requests - self._requests_before)
+
+    @property
+    def limited(self) -> int:
+        """429 responses since the begin."""
+        return self._parts.budget.snapshot().limited - self._limited_before
+
+    @property
+    def held_back(self) -> float:
+        """Seconds since the begin in which `max_in_flight` left requests unused."""
+        return self._parts.poller.held_back - self._held_back_before
+
+    @property
+    def rate(self) -> float | None:
+        """Requests a second that the limit allows; None without a limit, or while it is unknown."""
+        rate = self._parts.requester.limiter.rate()
+        return None if rate == inf else rate

@@ -1,0 +1,61 @@
+"""The audit trail of a run under way: its pauses, written in order, while the run goes on."""
+
+import asyncio
+import json
+import logging
+import time
+from collections import deque
+from typing import Any, Final
+
+from hostup_async._errors import HostUpError
+from hostup_async._events import Paused
+from hostup_async._store.base import Store
+from hostup_async._store.owner import whoami
+
+_LOGGER: Final = logging.getLogger("hostup")
+
+
+class AuditTrail:
+    """Adds lines to a run's audit trail; one that the store cannot take is logged, and no error.
+
+    Args:
+        store: Where the run is recorded.
+        run_id: The run.
+    """
+
+    def __init__(self, store: Store, run_id: str) -> None:
+        self._store: Final = store
+        self._run_id: Final = run_id
+        self._lines: Final = deque[tuple[str, dict[str, Any]]]()
+        self._task: asyncio.Task[None] | None = None
+
+    def paused(self, reason: str | None) -> None:
+        """The operator has the run send nothing for now."""
+        self._add("paused", {"why": reason} if reason else {})
+
+    def unpaused(self) -> None:
+        """The operator lets the run go on."""
+        self._add("unpaused", {})
+
+    def rate_limited(self, pause: Paused) -> None:
+        """A 429 makes everyone wait: until `until`, in seconds since the epoch."""
+        until = time.time() + pause.seconds
+        self._add("rate_limited", {"seconds": pause.seconds, "until": until})
+
+    async def flush(self) -> None:
+        """Wait until every line is written."""
+        if self._task is not None:
+            await self._task
+
+    def _add(self, what: str, detail: dict[str, Any]) -> None:
+        self._lines.append((what, detail))
+        if self._task is None or self._task.done():
+            self._task = asyncio.create_task(self._write(), name="hostup audit trail")
+
+    async def _write(self) -> None:
+        while self._lines:
+            what, detail = self._lines.popleft()
+            try:
+                await self._store.note(self._run_id, what, who=whoami(), detail=json.dumps(detail))
+            except HostUpError as error:
+                _LOGGER.warning("%s of run %s was not recorded: %s", what, self._run_id, error)
