@@ -265,7 +265,7 @@ class Requester:
             throttled = sent is not None and sent.decision is Decision.PAUSE
             reading = EMPTY if sent is None else sent.reading
             pause = permit.spend(reading, sends=exchange.sends, throttled=throttled)
-            if self.on_event is not None:
+            if self.on_event is not None or pause is not None:
                 status = None if sent is None else sent.status
                 self._tell_done(request, status, time.monotonic() - started, pause)
 

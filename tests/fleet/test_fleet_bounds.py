@@ -163,7 +163,7 @@ async def test_a_stop_cuts_off_what_waits_to_be_sent(
     sandbox = await start_sandbox(
         vps=30, jobs=SOON, job_failure_rate=1, action_limit=Limit(requests=5, seconds=2)
     )
-    client = await connect(sandbox)
+    client = await connect(sandbox, budget=Budget(read_limit=RateLimit.UNLIMITED))
     report = await reset_all(client, quick(max_failures=2, max_in_flight=20))
     books = await sandbox.books()
     assert counts(report) == {"failed": 5, "not_sent": 25}

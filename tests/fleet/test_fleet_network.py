@@ -23,7 +23,7 @@ from fleet_tools import (
 from fleet_tools import seen as requests_seen
 from tools import Connect, StartSandbox, client_of, free_port
 
-from hostup_async import Action, OutcomeStatus, StopCause, Timeouts
+from hostup_async import Action, Budget, OutcomeStatus, RateLimit, StopCause, Timeouts
 from hostup_async._store.sql import SqliteFile, SqlStore
 from hostup_async.cli._html.timeline import read_timeline
 from hostup_async.sandbox import Durations, Limit, Sandbox, SandboxConfig
@@ -195,11 +195,11 @@ async def test_a_run_outlives_a_server_that_restarts_and_has_forgotten_its_jobs(
         assert outcome.status is OutcomeStatus.AMBIGUOUS or len(jobs) == 1
 
 
-async def test_an_action_limit_of_its_own_does_not_keep_looks_waiting(
+async def test_an_action_limit_of_its_own_does_not_keep_polls_waiting(
     start_sandbox: StartSandbox, connect: Connect
 ) -> None:
     sandbox = await start_sandbox(vps=8, jobs=SOON, action_limit=Limit(requests=4, seconds=2))
-    client = await connect(sandbox)
+    client = await connect(sandbox, budget=Budget(read_limit=RateLimit.UNLIMITED))
     report = await reset_all(client, quick(max_in_flight=8))
     assert statuses(report.outcomes) == ["completed"] * 8
     first = sorted((one.finished_at or 0) - (one.accepted_at or 0) for one in report.outcomes)[:4]
