@@ -2,8 +2,7 @@
 
 from collections.abc import Sequence
 
-from hostup_async._errors import ConfigurationError
-from hostup_async._store.records import AuditRecord, Entry, RunRecord
+from hostup_async import AuditRecord, ConfigurationError, Entry, RunRecord
 
 
 def render(run: RunRecord, entries: Sequence[Entry], audit: Sequence[AuditRecord]) -> str:
@@ -15,7 +14,7 @@ def render(run: RunRecord, entries: Sequence[Entry], audit: Sequence[AuditRecord
         run: The run, with its plan and its policy.
         entries: Its entries, in the order of the plan.
         audit: Its audit trail, oldest first. A line `paused`, or one whose detail has a number
-            `until`, is drawn as a pause; the detail's `why` is its name.
+            `until`, is drawn as a pause, named by the detail's `why`.
 
     Raises:
         ConfigurationError: The extra `hostup[report]` is not installed.

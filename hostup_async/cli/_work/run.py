@@ -1,4 +1,4 @@
-"""A run from its begin to its end, under the operator's eyes and hands."""
+"""Executes a run: shows it as it goes, and lets signals stop it."""
 
 from collections import Counter
 from collections.abc import Callable
@@ -9,7 +9,7 @@ from attrs import define, field, frozen
 from hostup_async import Event, FleetReport, FleetRun, RequestDone
 from hostup_async.cli._exits import CommandFailed, ExitCode
 from hostup_async.cli._output.views import View, showing
-from hostup_async.cli._signals import answering
+from hostup_async.cli._signals import on_signals
 
 _UNAUTHORIZED = 401
 _FORBIDDEN = 403
@@ -17,31 +17,31 @@ _FORBIDDEN = 403
 
 @define
 class StatusCounter:
-    """Sees the answers of the API: the client's `on_event`.
+    """Counts the responses of the API by HTTP status; the client's `on_event`.
 
     Attributes:
-        statuses: Answers by HTTP status.
+        statuses: Responses by status; None for a request without a response.
     """
 
     statuses: Counter[int | None] = field(factory=Counter[int | None])
 
     def __call__(self, event: Event) -> None:
-        """Count one."""
+        """Count a response."""
         if isinstance(event, RequestDone):
             self.statuses[event.status] += 1
 
     @property
     def key_refused(self) -> bool:
-        """Whether the API refused the key, for all or for the action."""
+        """Whether the API refused the key, with 401 or 403."""
         return bool(self.statuses[_UNAUTHORIZED] or self.statuses[_FORBIDDEN])
 
 
 @frozen
 class FinishedRun:
-    """A run that this process is done with.
+    """A run that this process has finished with.
 
     Attributes:
-        report: What became of it.
+        report: Its report.
         interrupted: Whether a signal stopped it.
     """
 
@@ -49,31 +49,31 @@ class FinishedRun:
     interrupted: bool
 
 
-async def carry_out(run: FleetRun, view: View, on_begin: Callable[[], None]) -> FinishedRun:
-    """Work on a run to its end; the first signal stops the sending, the second leaves at once.
+async def execute(run: FleetRun, view: View, on_begin: Callable[[], None]) -> FinishedRun:
+    """Execute a run. The first signal stops the sending, the second leaves at once.
 
     Args:
         run: The run, not begun yet.
-        view: What shows it.
+        view: Shows the run as it goes.
         on_begin: Called once the run is recorded, so that it can be resumed from then on.
     """
-    hands = _SignalActions(run, view)
-    with hands.scope, answering(hands.stop, hands.leave):
+    actions = _SignalActions(run, view)
+    with actions.scope, on_signals(actions.stop, actions.leave):
         async with run:
-            hands.begun = True
+            actions.begun = True
             on_begin()
             with showing(view, run.snapshot):
                 async for outcome in run.outcomes():
-                    view.tell(outcome)
-    if not hands.begun:
+                    view.show_outcome(outcome)
+    if not actions.begun:
         message = "interrupted before the run began; nothing was sent"
         raise CommandFailed(message, ExitCode.INTERRUPTED)
-    return FinishedRun(await run.wait(), hands.stopped)
+    return FinishedRun(await run.wait(), actions.stopped)
 
 
 @define
 class _SignalActions:
-    """What signals do to a run."""
+    """The actions of the first and of the second signal on a run."""
 
     run: FleetRun
     view: View
@@ -87,9 +87,9 @@ class _SignalActions:
             self.scope.cancel()
             return
         self.run.stop("it was interrupted")
-        self.view.say(
-            "Stopped: nothing more is sent. Waiting for what is in flight; "
-            "once more leaves at once, and everything is recorded."
+        self.view.show_message(
+            "Stopped: nothing more is sent. Waiting for what is in flight; press Ctrl-C again to "
+            "leave at once. Everything is recorded."
         )
 
     def leave(self) -> None:
