@@ -7,7 +7,7 @@ from attrs import frozen
 
 Ids = Annotated[
     list[str] | None,
-    typer.Argument(metavar="[ID]...", help="Ids of VPSes. - reads them from standard input."),
+    typer.Argument(metavar="ID", help="Ids of VPSes; - reads them from standard input."),
 ]
 Run = Annotated[
     str, typer.Argument(metavar="RUN", help="Id of the run. last means the newest one.")

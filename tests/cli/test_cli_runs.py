@@ -72,7 +72,7 @@ def test_a_malformed_file_of_ids_is_2_and_names_the_line(
         assert served.books().total_requests == 0
     assert ended.returncode == 2
     assert ended.stderr == (
-        f"hostup: {file}, line 2: one id a line, not 'vps 2'. Nothing was sent.\n"
+        f"hostup: {file}, line 2: expected one id, not 'vps 2'. Nothing was sent.\n"
     )
 
 

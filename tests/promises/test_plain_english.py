@@ -24,7 +24,7 @@ FORBIDDEN = (
     r"\AThe same\b",  # a docstring that is only understood after another one
     r"\AWhat follows\b",
     r"\b(?:is|are) to be typed\b",
-    r"(?<!\bthere\s)\bis no\b(?! (?:longer|more)\b)",  # "is no id"
+    r"(?<!\bthere\s)\bis no (?!longer\b|more\b)\w",  # "is no id"
     r"\blook(?:s|ed|ing)? at (?:a |the |each |its )?jobs?\b",  # we poll
 )
 # A phrase may stand on two lines.
@@ -96,7 +96,7 @@ def docstrings(tree: ast.AST) -> Iterator[str]:
 
 
 def tics_in(place: str, read: Callable[[ast.AST], Iterator[str]]) -> list[tuple[str, str]]:
-    """Module and tic, for the texts that `read` finds below a place such as `hostup_async/_http`."""
+    """Module and tic, for each text that `read` finds in a place such as `hostup_async/_http`."""
     return [
         (path.relative_to(ROOT).as_posix(), tic)
         for path in SOURCES

@@ -83,7 +83,7 @@ def resume(*, run_id: Run, store: StoreOptions, output: Output, account: Account
 def status(
     *, run_id: Run = "last", store: StoreOptions, output: Output, account: AccountOptions
 ) -> None:
-    """Show a run: its outcomes, what did not complete and why, and its audit trail."""
+    """Show a run: its outcomes, its failures and its audit trail."""
     from hostup_async.cli._work.history import show_run  # noqa: PLC0415 - --help need not wait
 
     show_run(run_id, store, account, output)
@@ -120,7 +120,11 @@ def report(
     store: StoreOptions,
     account: AccountOptions,
 ) -> None:
-    """Draw a run as one HTML file: its timeline, its pauses and every outcome."""
+    """Draw a run as one HTML file.
+
+    It shows the timeline with its pauses, how long jobs took, the reasons of failures, and every
+    VPS in a table to search, filter and sort. It needs no network to be read.
+    """
     from hostup_async.cli._work.history import draw_run  # noqa: PLC0415 - --help need not wait
 
     draw_run(run_id, store, account, file)

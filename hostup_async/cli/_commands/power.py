@@ -30,11 +30,11 @@ _COMMON_HELP: Final = """
     is missing or refused, 130 interrupted.
     """
 _ACTIONS: Final = {
-    "reset": "Force a hard reset, as the reset button does, for a guest that no longer answers.",
-    "restart": "Ask the guest system to reboot; with --force, do not wait for it to agree.",
+    "reset": "Force a hard reset, for guests that no longer answer.",
+    "restart": "Ask guests to reboot; --force does not wait for them to agree.",
     "start": "Start stopped VPSes.",
-    "stop": "Cut the power without warning the guest system.",
-    "shutdown": "Ask the guest system to power off.",
+    "stop": "Cut the power without warning the guest.",
+    "shutdown": "Ask guests to power off.",
 }
 
 

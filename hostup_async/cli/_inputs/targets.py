@@ -82,4 +82,4 @@ def _checked(vps_id: str, place: str) -> str:
 
 
 def _malformed(place: str, problem: str) -> CommandFailed:
-    return usage(f"{place}{problem}. Nothing was sent.")
+    return usage(f"{place}{problem.rstrip('.')}. Nothing was sent.")

@@ -67,13 +67,13 @@ def legend(snapshot: RunSnapshot) -> Text:
 
 def times(snapshot: RunSnapshot, rate: float, left: float | None) -> str:
     """Elapsed time, share of known outcomes, pace, and the time left."""
-    share = 100 * snapshot.known / snapshot.total if snapshot.total else 100.0
+    share = 100 * snapshot.known // snapshot.total if snapshot.total else 100
     ends = (
         f", {format_duration(left)} left"
         if left is not None and snapshot.known < snapshot.total
         else ""
     )
-    return f"{format_duration(snapshot.seconds)}  {share:.0f} % known, {rate:.1f} VPSes/s{ends}"
+    return f"{format_duration(snapshot.seconds)}  {share} % known, {rate:.1f} VPSes/s{ends}"
 
 
 def traffic(snapshot: RunSnapshot) -> str:
