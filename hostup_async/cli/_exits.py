@@ -39,7 +39,7 @@ RANKED: Final = (
 
 
 class CommandFailed(Exception):
-    """The command cannot go on; the message says why, and what to do next."""
+    """The command cannot continue; the message says why, and what to do next."""
 
     def __init__(self, message: str, code: ExitCode = ExitCode.FAILED) -> None:
         super().__init__(message)

@@ -14,14 +14,14 @@ _TO_TENTHS: Final = -5  # of microseconds
 MEANINGS: Final = {
     EntryState.COMPLETED: "accepted, and the job ended well",
     EntryState.FAILED: "accepted, and the job failed",
-    EntryState.REFUSED: "the API said no; nothing was done",
+    EntryState.REFUSED: "refused by the API; nothing was done",
     EntryState.SKIPPED: "not sent, on purpose",
     EntryState.AMBIGUOUS: "perhaps sent; whether it took place is unknown",
     EntryState.TIMED_OUT: "accepted; not over by the deadline, and may still end",
     EntryState.NOT_SENT: "the run stopped before its turn",
     EntryState.PLANNED: "not sent yet",
     EntryState.INTENT: "being sent, or perhaps sent",
-    EntryState.ACCEPTED: "accepted, and its job goes on",
+    EntryState.ACCEPTED: "accepted; its job is still running",
 }
 
 

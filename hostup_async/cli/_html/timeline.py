@@ -47,7 +47,7 @@ class Timeline:
         end: The last moment that anything is known of.
         sent: When a VPS was sent its action.
         accepted: When the API accepted one.
-        known: When it was known what became of one that was sent.
+        known: When the outcome of a VPS that was sent the action became known.
         in_flight: How many were sent and not known, from each moment on.
         pauses: The times without a send.
     """
