@@ -1,4 +1,4 @@
-"""How the program ends: its exit codes, and errors told in a line instead of a traceback."""
+"""How the program ends: its exit codes, and errors as one line instead of a traceback."""
 
 import sys
 from collections.abc import Callable
@@ -10,10 +10,10 @@ import typer
 
 
 class ExitCode(IntEnum):
-    """What the exit code says; of several that are true, the first of `RANKED`."""
+    """The exit codes of `hostup`. Where several apply, the first one in `RANKED` is used."""
 
     COMPLETED = 0
-    """Everything that was asked for is done."""
+    """All VPSes completed, or the command did what it was asked to."""
     FAILED = 1
     """Something failed, was refused, was skipped, or could not be done at all."""
     USAGE = 2
@@ -21,7 +21,7 @@ class ExitCode(IntEnum):
     BUDGET = 3
     """A failure budget, or the canary, stopped the run."""
     AMBIGUOUS = 4
-    """Of some VPSes nobody can tell what became of them."""
+    """The outcome of some VPSes is unknown."""
     AUTHENTICATION = 5
     """No key, or the API refuses it."""
     INTERRUPTED = 130
@@ -39,7 +39,7 @@ RANKED: Final = (
 
 
 class CommandFailed(Exception):
-    """The command cannot go on; the message says why, and what to do next."""
+    """The command cannot continue; the message says why, and what to do next."""
 
     def __init__(self, message: str, code: ExitCode = ExitCode.FAILED) -> None:
         super().__init__(message)
@@ -47,37 +47,37 @@ class CommandFailed(Exception):
 
 
 def usage(message: str) -> CommandFailed:
-    """The options cannot be used."""
+    """The error for options that cannot be used."""
     return CommandFailed(message, ExitCode.USAGE)
 
 
-def guarded(command: Callable[..., None]) -> Callable[..., None]:
-    """The command, its foreseeable errors told in a line, with the exit code they mean."""
+def report_errors(command: Callable[..., None]) -> Callable[..., None]:
+    """Wrap a command: each expected error becomes one line and the exit code that fits it."""
 
     @wraps(command)
     def run(**options: Any) -> None:  # noqa: ANN401 - whatever the command takes
         try:
             command(**options)
         except KeyboardInterrupt:
-            _leave("interrupted before anything was sent", ExitCode.INTERRUPTED)
+            _exit("interrupted before anything was sent", ExitCode.INTERRUPTED)
         except CommandFailed as error:
-            _leave(str(error), error.code)
+            _exit(str(error), error.code)
         except OSError as error:
-            what = f"{error.filename}: " if error.filename else ""
-            _leave(f"{what}{error.strerror or error}", ExitCode.FAILED)
+            file = f"{error.filename}: " if error.filename else ""
+            _exit(f"{file}{error.strerror or error}", ExitCode.FAILED)
         except Exception as error:
             code = _code_of(error)
             if code is None:
                 raise
-            _leave(str(error), code)
+            _exit(str(error), code)
 
     return run
 
 
 def _code_of(error: Exception) -> ExitCode | None:
-    """The exit code that an error of ours means; None for a mistake in this program."""
+    """The exit code for an error of this library; None for a bug, which keeps its traceback."""
     from hostup_async import ConfigurationError, Forbidden, HostUpError, Unauthorized  # noqa: PLC0415 - --help need not wait
-    from hostup_async.sandbox import SandboxError  # noqa: PLC0415 - likewise
+    from hostup_async.sandbox import SandboxError  # noqa: PLC0415 - --help need not wait
 
     if isinstance(error, Unauthorized | Forbidden):
         return ExitCode.AUTHENTICATION
@@ -86,10 +86,10 @@ def _code_of(error: Exception) -> ExitCode | None:
     return ExitCode.FAILED if isinstance(error, HostUpError | SandboxError) else None
 
 
-def _leave(message: str, code: ExitCode) -> None:
+def _exit(message: str, code: ExitCode) -> None:
     try:
         sys.stderr.write(f"hostup: {message}\n")
         sys.stderr.flush()
-    except OSError:  # nobody is left to read it
+    except OSError:  # standard error is closed
         pass
     raise typer.Exit(code) from None

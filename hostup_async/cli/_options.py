@@ -1,4 +1,4 @@
-"""The options that commands share; no library but typer is needed to show their help."""
+"""The options that commands share. Showing their help needs no library but typer."""
 
 from typing import Annotated, Literal
 
@@ -7,166 +7,195 @@ from attrs import frozen
 
 Ids = Annotated[
     list[str] | None,
-    typer.Argument(metavar="[ID]...", help="Ids of VPSes; - reads them from standard input."),
+    typer.Argument(metavar="ID", help="Ids of VPSes; - reads them from standard input."),
 ]
-Run = Annotated[str, typer.Argument(metavar="RUN", help="The run's id; 'last' is the newest.")]
+Run = Annotated[
+    str, typer.Argument(metavar="RUN", help="Id of the run. last means the newest one.")
+]
 
 
 @frozen
 class AccountOptions:
-    """Whose VPSes: flags, then the environment, then the configuration, then the keyring."""
+    """The account to use: from flags, the environment, the configuration file or the keyring."""
 
     profile: Annotated[
         str | None,
         typer.Option(
             envvar="HOSTUP_PROFILE",
-            help="Profile of the configuration file.",
+            help="Profile of the configuration file to use.",
         ),
     ] = None
     api_base: Annotated[
         str | None,
-        typer.Option(metavar="URL", help="The API's origin; else HOSTUP_API_BASE."),
+        typer.Option(
+            metavar="URL",
+            help="Address of the API. Default: HOSTUP_API_BASE, or else HostUp's own, "
+            "https://cloud.hostup.se.",
+        ),
     ] = None
     key_file: Annotated[
         str | None,
         typer.Option(
             metavar="FILE",
-            help="File that holds the API key, and nothing else; else HOSTUP_API_KEY. "
-            "A key itself is no option: other users could read it in the list of processes.",
+            help="File that holds the API key and nothing else. Default: HOSTUP_API_KEY. (There is "
+            "no option for the key itself: other users could read it in the list of processes.)",
         ),
     ] = None
     patience: Annotated[
         str | None,
         typer.Option(
             metavar="TIME",
-            help="How long one request is tried again where no answer comes: 30s, 5m. By default "
-            "15s for a command that reads, 3m for a run.",
+            help="How long to retry a request that gets no answer: 30s, 5m. Default: 15s for a "
+            "command that reads, 3m for a run.",
         ),
     ] = None
 
 
 @frozen
 class Output:
-    """How much is told, and to whom."""
+    """How much is shown, and in which form."""
 
     json: Annotated[
         bool,
-        typer.Option("--json", help="JSON for programs, one object a line (see docs/json.md)."),
+        typer.Option("--json", help="Print JSON, one object a line (see docs/json.md)."),
     ] = False
     verbose: Annotated[
-        bool, typer.Option("--verbose", "-v", help="Every name, and every outcome as it comes.")
+        bool,
+        typer.Option("--verbose", "-v", help="Show every name, and every outcome as it comes."),
     ] = False
     quiet: Annotated[
-        bool, typer.Option("--quiet", "-q", help="Nothing but errors and the summary.")
+        bool, typer.Option("--quiet", "-q", help="Show errors and the summary only.")
     ] = False
 
 
 @frozen
 class StoreOptions:
-    """Where runs are recorded."""
+    """The store in which runs are recorded."""
 
     store: Annotated[
         str | None,
         typer.Option(
             metavar="FILE",
             envvar="HOSTUP_STORE",
-            help="Where runs are recorded; by default the profile's store, or else fleet.db "
-            "under the platform's state directory.",
+            help="File in which runs are recorded; none records nothing. Default: the profile's "
+            "store, or else fleet.db in your state directory (~/.local/state/hostup on Linux).",
         ),
     ] = None
 
 
 @frozen
 class Selection:
-    """Which VPSes, beside the ids that are given as arguments."""
+    """Which VPSes to act on, besides the ids given as arguments."""
 
     from_file: Annotated[
         str | None,
         typer.Option(
             "--from",
             metavar="FILE",
-            help="File of ids, one a line; # begins a comment; - is standard input.",
+            help="File of VPS ids, one a line. # begins a comment; - means standard input.",
         ),
     ] = None
     all_of_them: Annotated[bool, typer.Option("--all", help="Every VPS of the account.")] = False
     name: Annotated[
         str | None,
-        typer.Option(help="Every VPS of exactly this name; upper and lower case are one."),
+        typer.Option(help="Every VPS with exactly this name, in upper or lower case."),
     ] = None
     preflight: Annotated[
         Literal["none", "list", "gates"],
         typer.Option(
-            help="What is read before anything is sent: none; list (one request for each 100 "
-            "VPSes), which leaves out what cannot be reset; gates (one more for each VPS)."
+            help="What to read before sending. none: nothing. list: the list of VPSes (one request "
+            "for each 100), so that VPSes which cannot be acted on are left out. gates: also which "
+            "actions each VPS allows (one more request for each)."
         ),
     ] = "list"
     force: Annotated[
-        bool, typer.Option("--force", help="For restart: do not wait for the guest to agree.")
+        bool,
+        typer.Option("--force", help="With restart: do not wait for the guest system to agree."),
     ] = False
 
 
 @frozen
 class PolicyOptions:
-    """How a run behaves."""
+    """The limits of a run, and what it does with failures."""
 
     canary: Annotated[
         int,
         typer.Option(
             min=0,
-            help="So many go first, alone; nothing more is sent unless they complete. "
-            "Then 2, 4, 8 ... at once. 0 for neither.",
+            help="Send to this many VPSes first and wait for them; go on only if all complete, "
+            "then in steps of 2, 4, 8, ... 0 turns both off.",
         ),
     ] = 1
     max_in_flight: Annotated[
         int | None,
-        typer.Option(min=1, help="At most so many unknown at once; else what the limit allows."),
+        typer.Option(
+            min=1,
+            help="Most VPSes in flight at once. Default: as many as the rate limit can use.",
+        ),
     ] = None
     max_failures: Annotated[
         str | None,
         typer.Option(
             metavar="COUNT|SHARE",
-            help="Send nothing more after so many failures: 5, or 5% of the plan.",
+            help="Stop sending after this many failures: 5, or 5% of the plan.",
         ),
     ] = None
     max_ambiguous: Annotated[
         str | None,
-        typer.Option(metavar="COUNT|SHARE", help="Likewise for those of which nobody can tell."),
+        typer.Option(
+            metavar="COUNT|SHARE",
+            help="Stop sending after this many VPSes whose outcome is unknown: 5, or 5% of the "
+            "plan.",
+        ),
     ] = None
     cooldown: Annotated[
         str,
         typer.Option(
             metavar="TIME",
-            help="Skip a VPS that a run of this store acted on less than so long ago: "
-            "300, 5m, 1h; 0 for none.",
+            help="Skip a VPS that a run recorded in this store acted on less than this long ago: "
+            "300, 5m, 1h. 0 skips none.",
         ),
     ] = "5m"
     job_timeout: Annotated[
         str,
-        typer.Option(metavar="TIME", help="Give a job up so long after it was accepted."),
+        typer.Option(
+            metavar="TIME", help="Stop waiting for a job this long after it was accepted."
+        ),
     ] = "15m"
     verify: Annotated[
         bool,
         typer.Option(
-            "--verify", help="Believe no 'completed' before the VPS's own status shows it too."
+            "--verify",
+            help="Count a VPS as completed only when its own status confirms what the job says.",
         ),
     ] = False
     on_ambiguous: Annotated[
         Literal["report", "resend_if_proved_not_done"],
-        typer.Option(help="What to do where nobody can tell whether an action took place."),
+        typer.Option(
+            help="When it is unknown whether an action took place: report it, or send it again "
+            "where the VPS's own status proves that it did not."
+        ),
     ] = "report"
     reason: Annotated[
-        str | None, typer.Option(metavar="TEXT", help="Why; kept in the store's audit trail.")
+        str | None, typer.Option(metavar="TEXT", help="Why you do this; recorded in the store.")
     ] = None
 
 
 @frozen
 class Confirmation:
-    """Whether it is really meant."""
+    """Whether to ask before sending, or to send nothing."""
 
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Show the plan, and send nothing but reads.")
+        bool,
+        typer.Option(
+            "--dry-run", help="Show the plan without acting. Sends only requests that read."
+        ),
     ] = False
     yes: Annotated[
         bool,
-        typer.Option("--yes", "-y", help="Do not ask; needed for more than 10 without a terminal."),
+        typer.Option(
+            "--yes",
+            "-y",
+            help="Do not ask for confirmation. Needed for more than ten VPSes without a terminal.",
+        ),
     ] = False

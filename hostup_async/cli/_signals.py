@@ -1,4 +1,4 @@
-"""How a command runs: on an event loop, and what signals do to it."""
+"""Running a command on an event loop, and handling the signals that stop it."""
 
 import asyncio
 import signal
@@ -15,27 +15,27 @@ STOPS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def run(work: Callable[[], Awaitable[T]]) -> T:
-    """Run to the end, on uvloop where it is installed (`hostup[speed]`)."""
+    """Run an async function on a new event loop; uvloop where installed (`hostup[speed]`)."""
     return anyio.run(work, backend_options={"use_uvloop": find_spec("uvloop") is not None})
 
 
 @contextmanager
-def answering(*answers: Callable[[], None]) -> Generator[None]:
-    """Answer the first signal, the second, ...; after the last they do what they always do."""
-    loop, left = asyncio.get_running_loop(), list(answers)
+def on_signals(*actions: Callable[[], None]) -> Generator[None]:
+    """Call the first action for the first signal, and so on; later signals act as by default."""
+    loop, left = asyncio.get_running_loop(), list(actions)
 
     def restore() -> None:
         for number in STOPS:
             loop.remove_signal_handler(number)
 
-    def answer() -> None:
+    def handle() -> None:
         if left:
             left.pop(0)()
         if not left:
             restore()
 
     for number in STOPS:
-        loop.add_signal_handler(number, answer)
+        loop.add_signal_handler(number, handle)
     try:
         yield
     finally:
@@ -44,6 +44,6 @@ def answering(*answers: Callable[[], None]) -> Generator[None]:
 
 @contextmanager
 def until_stopped() -> Generator[anyio.CancelScope]:
-    """A scope that Ctrl-C, SIGTERM and a closed terminal cancel."""
-    with anyio.CancelScope() as scope, answering(scope.cancel):
+    """A cancel scope that Ctrl-C, SIGTERM and a closed terminal cancel."""
+    with anyio.CancelScope() as scope, on_signals(scope.cancel):
         yield scope

@@ -116,9 +116,9 @@ def test_a_file_that_others_can_read_is_refused(mode: int) -> None:
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("profiles = ", "is no TOML"),
-        ("[profiles.default]\napi_kye = 'x'", "'api_kye', which is none of"),
-        ("[profiles.default]\napi_key = 5", "api_key must be a text"),
+        ("profiles = ", "is not valid TOML"),
+        ("[profiles.default]\napi_kye = 'x'", "'api_kye'; known are api_key"),
+        ("[profiles.default]\napi_key = 5", "api_key must be a string"),
         ("default_profile = 'gone'", "no profile 'gone'; its profiles: none"),
     ],
 )

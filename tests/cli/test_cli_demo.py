@@ -13,7 +13,7 @@ pytestmark = pytest.mark.usefixtures("cli_home")
 QUICK = ("demo", "--vps", "12", "--limit", "none", "--job-seconds", "0.2")
 SLOW = ("demo", "--vps", "24", "--limit", "10/1", "--job-seconds", "0.5", "--faults", "0")
 LONG = (*QUICK[:-1], "1.5", "--faults", "0")
-NONE_TWICE = "VPSes reset twice: 0 (by the sandbox's own books)"
+NONE_TWICE = "VPSes reset twice: 0 (as the sandbox's own books say)"
 
 
 def row(name: str, text: str) -> tuple[int, str]:
@@ -36,7 +36,7 @@ def test_with_faults_the_uptime_tells_and_none_is_reset_twice() -> None:
     assert ended.returncode == 0, ended.stdout
     count, fates = row(r"completed \(shown by its uptime\)", ended.stdout)
     assert fates == f"{count} done"
-    assert re.search(r"answer was lost would have reset \d+ twice", ended.stdout)
+    assert re.search(r"Sending again would have reset \d+ of them twice", ended.stdout)
     assert NONE_TWICE in ended.stdout
 
 
@@ -67,7 +67,7 @@ def test_an_interruption_stops_the_sending_sums_up_and_is_resumed() -> None:
     assert row("not sent", told)[1].endswith("not done")
     assert NONE_TWICE in told
     assert all(map(lives, sandboxes))
-    found = re.search(r"^Go on within a minute: hostup (.*)$", told, re.MULTILINE)
+    found = re.search(r"^Resume it within a minute: hostup (.*)$", told, re.MULTILINE)
     assert found
     resumed = here(*shlex.split(found[1]))
     assert resumed.returncode == 0, resumed.stdout
@@ -77,7 +77,7 @@ def test_an_interruption_stops_the_sending_sums_up_and_is_resumed() -> None:
 
 def test_after_kill_9_the_printed_command_finishes_the_demo() -> None:
     with running(*LONG, "--linger", "5") as demo:
-        resume = line_with(demo, "go on with: ").rpartition("hostup ")[2]
+        resume = line_with(demo, "Resume it with: ").rpartition("hostup ")[2]
         line_with(demo, "12 accepted")
         demo.kill()
     resumed = here(*shlex.split(resume))
@@ -88,21 +88,21 @@ def test_after_kill_9_the_printed_command_finishes_the_demo() -> None:
 
 def test_a_demo_whose_sandbox_is_gone_says_so(cli_home: Path) -> None:
     with running(*LONG, "--linger", "1") as demo:
-        resume = line_with(demo, "go on with: ").rpartition("hostup ")[2]
+        resume = line_with(demo, "Resume it with: ").rpartition("hostup ")[2]
         (sandbox,) = children(demo.pid)
         os.kill(sandbox, signal.SIGKILL)
         demo.kill()
     ended = here(*shlex.split(resume))
     assert ended.returncode == 1
-    assert "is gone" in ended.stderr
+    assert "has ended: start a new demo" in ended.stderr
     nothing = here("demo", "--resume", str(cli_home))
     assert nothing.returncode == 1
-    assert "begin anew" in nothing.stderr
+    assert "start a new one" in nothing.stderr
 
 
 def test_the_sandbox_of_a_killed_demo_ends_by_itself(cli_home: Path) -> None:
     with running(*LONG, "--linger", "1") as demo:
-        line_with(demo, "go on with: ")
+        line_with(demo, "Resume it with: ")
         (sandbox,) = children(demo.pid)
         demo.kill()
     give_up_at = time.monotonic() + PATIENCE

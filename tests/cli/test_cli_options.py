@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from hostup_async.cli._commands.option_groups import expand_option_groups
 from hostup_async.cli._exits import CommandFailed, ExitCode
-from hostup_async.cli._inputs.policy import bound, duration, make_policy
+from hostup_async.cli._inputs.policy import count_or_share, duration, make_policy
 from hostup_async.cli._inputs.targets import given_ids, selector
 from hostup_async.cli._options import PolicyOptions, Selection
 
@@ -39,7 +39,7 @@ def test_one_way_to_select(ids: list[str], selection: Selection, wanted: dict[st
     ],
 )
 def test_no_way_or_two_ways_to_select(ids: list[str], selection: Selection) -> None:
-    with pytest.raises(CommandFailed, match="in one way") as failed:
+    with pytest.raises(CommandFailed, match="in exactly one way") as failed:
         selector(ids, selection)
     assert failed.value.code is ExitCode.USAGE
 
@@ -55,12 +55,12 @@ def test_a_file_of_ids(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        (b"vps_1\nvps 2\n", "line 2: one id a line"),
-        (b"# all of them\n\n a/b # bad\n", "line 3: 'a/b' is no VPS id"),
-        (b"vps_1\n\xff\n", "line 2: this is no UTF-8 text"),
+        (b"vps_1\nvps 2\n", "line 2: expected one id"),
+        (b"# all of them\n\n a/b # bad\n", "line 3: 'a/b' is not? .*VPS id"),
+        (b"vps_1\n\xff\n", "line 2: this is not UTF-8 text"),
         (b"vps_1\nvps_\x1b[2J\n", "line 2: "),
         (b"..\n", "line 1: "),
-        (b"# nothing\n", "the list is empty"),
+        (b"# nothing\n", "the list of VPS ids is empty"),
     ],
 )
 def test_a_malformed_file_of_ids(tmp_path: Path, content: bytes, words: str) -> None:
@@ -98,13 +98,13 @@ def test_no_durations(text: str) -> None:
 
 @pytest.mark.parametrize(("text", "value"), [("5", 5), ("2.5%", 0.025), (None, None)])
 def test_failure_budgets(text: str | None, value: float | None) -> None:
-    assert bound("--max-failures", text) == value
+    assert count_or_share("--max-failures", text) == value
 
 
 @pytest.mark.parametrize("text", ["", "many", "0%", "100%", "0.05", "-1", "٣"])
 def test_no_failure_budgets(text: str) -> None:
     with pytest.raises(CommandFailed, match="--max-failures"):
-        bound("--max-failures", text)
+        count_or_share("--max-failures", text)
 
 
 def test_the_policy() -> None:

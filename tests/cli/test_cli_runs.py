@@ -72,7 +72,7 @@ def test_a_malformed_file_of_ids_is_2_and_names_the_line(
         assert served.books().total_requests == 0
     assert ended.returncode == 2
     assert ended.stderr == (
-        f"hostup: {file}, line 2: one id a line, not 'vps 2'. Nothing was sent.\n"
+        f"hostup: {file}, line 2: expected one id, not 'vps 2'. Nothing was sent.\n"
     )
 
 
@@ -85,7 +85,7 @@ def test_ids_from_standard_input(monkeypatch: pytest.MonkeyPatch) -> None:
     assert set(books.resets) == {served.vps_ids[0], served.vps_ids[2]}
 
 
-def test_more_than_ten_need_a_yes_where_nobody_can_be_asked(
+def test_more_than_ten_need_a_yes_without_a_terminal(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     with sandbox(monkeypatch, vps=11) as served:
@@ -112,7 +112,7 @@ def test_a_dry_run_shows_the_plan_and_sends_no_post(
     assert "Left out: 1" in ended.stdout
     assert f"{served.vps_ids[0]}: its gate is shut" in ended.stdout
     assert "At most 5 + 4 = 9 can fail." in ended.stdout
-    assert "1 goes first as canary" in ended.stdout
+    assert "1 VPS goes first, as canary" in ended.stdout
     assert "nothing was sent" in ended.stdout
 
 
@@ -131,7 +131,7 @@ def test_a_failure_budget_or_a_canary_is_3(
     assert sent <= 3
 
 
-def test_what_nobody_can_tell_is_4(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unknown_outcome_is_4(monkeypatch: pytest.MonkeyPatch) -> None:
     with sandbox(monkeypatch, vps=1, uptime_known=False):
         ended = here("reset", "--all", "--verify")
     assert ended.returncode == 4
@@ -191,7 +191,7 @@ def test_the_second_signal_leaves_at_once(monkeypatch: pytest.MonkeyPatch) -> No
         with running("reset", "--all", "--canary", "0") as run:
             line_with(run, "2 accepted")
             run.send_signal(signal.SIGINT)
-            line_with(run, "once more leaves at once")
+            line_with(run, "leave at once")
             run.send_signal(signal.SIGINT)
             told, errors = run.communicate(timeout=PATIENCE)
         runs = here("fleet", "runs")
@@ -272,7 +272,7 @@ def test_quiet_tells_failures_and_the_summary(monkeypatch: pytest.MonkeyPatch) -
     with sandbox(monkeypatch, vps=2, job_failure_rate=1) as served:
         ended = here("reset", "--all", "--canary", "0", "-q")
     assert "Plan" not in ended.stdout
-    assert "unknown of at most" not in ended.stdout
+    assert "in flight of at most" not in ended.stdout
     assert f"{served.vps_ids[0]}  failed" in ended.stdout
     assert "2  failed" in ended.stdout
 

@@ -130,7 +130,7 @@ def snapshot(seconds: float, completed: int, **changes: Any) -> RunSnapshot:
 
 def test_the_pace_is_that_of_the_last_seconds() -> None:
     pace = Pace()
-    rates = [pace.see(snapshot(float(second), min(10, second))) for second in range(41)]
+    rates = [pace.add(snapshot(float(second), min(10, second))) for second in range(41)]
     assert rates[5] == 1
     assert rates[40] == 0
     assert pace.left(snapshot(5.0, 5), 1.0) == 5

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from hostup_async import Budget, Client, ConfigurationError, FleetPolicy
 from hostup_async._store.memory import MemoryStore
 from hostup_async._store.records import AuditRecord, Entry, EntryState, RunState
+from hostup_async._text import visible
 from hostup_async.cli._html import render
-from hostup_async.cli._html.text import visible
 from hostup_async.sandbox import Durations, Sandbox, SandboxConfig
 
 HOSTILE = (
@@ -167,7 +167,7 @@ def test_a_run_of_one() -> None:
     page = page_of([entry(0)])
     assert "reset of 1 VPS" in " ".join(page.texts["h1"][0].split())
     assert page.tags["svg"] == 1
-    assert any("half of them within 4.90 s" in words for words in page.texts["p"])
+    assert any("half of them within 4.9 s" in words for words in page.texts["p"])
     assert "reasons" not in page.rows
 
 
@@ -188,7 +188,7 @@ def test_pauses_are_told_with_their_causes_or_without() -> None:
     entries = [*early, *late, entry(1_010)]
     page = page_of(entries, audit, finished_at=BEGUN + 170)
     assert page.rows[""][1] == [
-        *("1", "2026-09-21 14:14:30", "2026-09-21 14:15:00", "30.0 s", "stopped: SIGINT"),
+        *("1", "2026-09-21 14:14:30", "2026-09-21 14:15:00", "30 s", "stopped: SIGINT"),
     ]
     (told,) = [words for words in page.texts["p"] if words.startswith("Nothing was sent for")]
     assert "once, 57.1 s in all, at most 57.1 s at a time" in told

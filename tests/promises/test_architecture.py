@@ -17,6 +17,7 @@ import attrs
 import pytest
 
 import hostup_async
+import hostup_async.sandbox
 import hostup_sync
 
 ROOT = Path(hostup_async.__file__).parent
@@ -70,6 +71,16 @@ SYNC_ORDER = [
     "_generated",
     "__init__",
 ]
+# What `cli` uses of hostup_async beside its public names.
+PRIVATE_NAMES_FOR_CLI = {
+    "_config.BASE_VARIABLE",
+    "_config.KEY_VARIABLE",
+    "_config.SecretText",
+    "_config.hide",
+    "_text.printable",
+    "_text.visible",
+    "_vps.check_id",
+}
 LONGEST_MODULE = 400
 LONG_FUNCTION = 25
 MEDIAN_FUNCTION = 10
@@ -171,6 +182,26 @@ def test_nothing_imports_to_its_right(source: Source) -> None:
     if source.place == "cli":
         allowed |= {"sandbox"}
     assert places(source) <= allowed
+
+
+def names_from_below(source: Source) -> set[str]:
+    """What a module of `cli` imports from hostup_async outside `cli`, relative to hostup_async."""
+    names = (name.partition(".") for name in imported(source))
+    ours = {rest for package, _, rest in names if package == "hostup_async"}
+    return {name for name in ours if name.partition(".")[0] != "cli"}
+
+
+@pytest.mark.parametrize(
+    "source", [one for one in ALL if one.place == "cli"], ids=lambda source: source.name
+)
+def test_the_command_line_is_built_on_public_names(source: Source) -> None:
+    public = {*hostup_async.__all__, *(f"sandbox.{name}" for name in hostup_async.sandbox.__all__)}
+    assert names_from_below(source) <= public | PRIVATE_NAMES_FOR_CLI
+
+
+def test_the_command_line_uses_each_private_name_that_it_may() -> None:
+    used = set[str]().union(*(names_from_below(one) for one in ALL if one.place == "cli"))
+    assert used >= PRIVATE_NAMES_FOR_CLI
 
 
 @EACH

@@ -43,7 +43,7 @@ def hostup(*arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:
 
 
 def here(*arguments: str, input: str | None = None) -> subprocess.CompletedProcess[str]:  # noqa: A002 - as of subprocess.run
-    """Likewise in this process, without a terminal: most tests need no more, and it is quick."""
+    """The command line in this process, without a terminal: quick, and enough for most tests."""
     ended = CliRunner().invoke(app, list(arguments), input=input, prog_name="hostup")
     if ended.exception is not None and not isinstance(ended.exception, SystemExit):
         raise ended.exception

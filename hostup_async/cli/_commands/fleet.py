@@ -1,4 +1,4 @@
-"""The commands on fleets: plan, reset, and what is done with a run that was recorded."""
+"""The `fleet` commands: plan, reset, and everything about recorded runs."""
 
 from pathlib import Path
 from typing import Annotated, Literal
@@ -7,7 +7,7 @@ import typer
 
 from hostup_async.cli._commands.option_groups import expand_option_groups
 from hostup_async.cli._commands.power import RESET
-from hostup_async.cli._exits import guarded
+from hostup_async.cli._exits import report_errors
 from hostup_async.cli._options import (
     AccountOptions,
     Confirmation,
@@ -22,114 +22,127 @@ from hostup_async.cli._options import (
 fleet = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode=None,
-    help="Many VPSes at once: planned, sent within bounds, recorded, resumed.",
+    help="Plan, resume, list and draw fleet runs.",
 )
 fleet.command(no_args_is_help=True)(RESET)
 
 
 @fleet.command(no_args_is_help=True)
-@guarded
+@report_errors
 @expand_option_groups
 def plan(
     *,
     ids: Ids = None,
     action: Annotated[
         Literal["reset", "restart", "start", "stop", "shutdown"],
-        typer.Option(help="What is done to each VPS."),
+        typer.Option(help="What to do with each VPS."),
     ] = "reset",
     selection: Selection,
-    bounds: PolicyOptions,
+    policy: PolicyOptions,
     output: Output,
-    connection: AccountOptions,
+    account: AccountOptions,
 ) -> None:
-    """Show what a run would do, and send nothing but reads.
+    """Show what a run would do, without acting.
 
-    What cannot be acted on is left out, and the reason is shown.
+    Sends only requests that read. VPSes that cannot be acted on are left out, with the reason.
     """
     from hostup_async.cli._work.fleet import FleetCommand, act  # noqa: PLC0415 - --help need not wait
 
-    consent = Confirmation(dry_run=True)
     act(
-        FleetCommand(action, ids or [], selection, connection, StoreOptions(), consent, output),
-        bounds,
+        FleetCommand(
+            action=action,
+            ids=ids or [],
+            selection=selection,
+            policy=policy,
+            account=account,
+            store=StoreOptions(),
+            confirmation=Confirmation(dry_run=True),
+            output=output,
+        )
     )
 
 
 @fleet.command()
-@guarded
+@report_errors
 @expand_option_groups
-def resume(
-    *, run_id: Run, stored: StoreOptions, output: Output, connection: AccountOptions
-) -> None:
-    """Go on with a run that was interrupted, killed, or stopped.
+def resume(*, run_id: Run, store: StoreOptions, output: Output, account: AccountOptions) -> None:
+    """Resume a run that was interrupted, killed or stopped.
 
-    What was accepted is followed, what was being sent is settled by the VPS's own uptime, what
-    was never sent is sent. Nothing is sent twice. Works after kill -9, too.
+    Follows the jobs that were accepted, finds out by the VPS's own uptime what became of
+    requests without an answer, and sends what was never sent. Nothing is sent twice, also after
+    kill -9.
     """
-    from hostup_async.cli._work.history import resume_run  # noqa: PLC0415 - likewise
+    from hostup_async.cli._work.history import resume_run  # noqa: PLC0415 - --help need not wait
 
-    resume_run(run_id, stored, connection, output)
+    resume_run(run_id, store, account, output)
 
 
 @fleet.command()
-@guarded
+@report_errors
 @expand_option_groups
 def status(
-    *, run_id: Run = "last", stored: StoreOptions, output: Output, connection: AccountOptions
+    *, run_id: Run = "last", store: StoreOptions, output: Output, account: AccountOptions
 ) -> None:
-    """Show a run: how many ended how, what did not complete and why, and who did what."""
-    from hostup_async.cli._work.history import show_run  # noqa: PLC0415 - likewise
+    """Show a run: its outcomes, its failures and its audit trail."""
+    from hostup_async.cli._work.history import show_run  # noqa: PLC0415 - --help need not wait
 
-    show_run(run_id, stored, connection, output)
+    show_run(run_id, store, account, output)
 
 
 @fleet.command()
-@guarded
+@report_errors
 @expand_option_groups
 def runs(
     *,
-    limit: Annotated[int, typer.Option(min=1, help="How many, newest first.")] = 20,
-    stored: StoreOptions,
+    limit: Annotated[int, typer.Option(min=1, help="Number of runs to list.")] = 20,
+    store: StoreOptions,
     output: Output,
-    connection: AccountOptions,
+    account: AccountOptions,
 ) -> None:
-    """List the runs of the store, newest first."""
-    from hostup_async.cli._work.history import list_runs  # noqa: PLC0415 - likewise
+    """List the recorded runs, newest first."""
+    from hostup_async.cli._work.history import list_runs  # noqa: PLC0415 - --help need not wait
 
-    list_runs(stored, connection, output, limit)
+    list_runs(store, account, output, limit)
 
 
 @fleet.command()
-@guarded
+@report_errors
 @expand_option_groups
 def report(
     *,
     run_id: Run = "last",
     file: Annotated[
-        Path | None, typer.Option("--output", "-o", metavar="FILE", help="Where to write it.")
+        Path | None,
+        typer.Option(
+            "--output", "-o", metavar="FILE", help="File to write. Default: hostup-RUN.html."
+        ),
     ] = None,
-    stored: StoreOptions,
-    connection: AccountOptions,
+    store: StoreOptions,
+    account: AccountOptions,
 ) -> None:
-    """Draw a run: one HTML file with its timeline, its waits and every outcome."""
-    from hostup_async.cli._work.history import draw_run  # noqa: PLC0415 - likewise
+    """Draw a run as one HTML file.
 
-    draw_run(run_id, stored, connection, file)
+    It shows the timeline with its pauses, how long jobs took, the reasons of failures, and every
+    VPS in a table to search, filter and sort. It needs no network to be read.
+    """
+    from hostup_async.cli._work.history import draw_run  # noqa: PLC0415 - --help need not wait
+
+    draw_run(run_id, store, account, file)
 
 
 @fleet.command()
-@guarded
+@report_errors
 @expand_option_groups
 def abandon(
     *,
     run_id: Run,
     reason: Annotated[
-        str | None, typer.Option(metavar="TEXT", help="Why; kept in the store's audit trail.")
+        str | None, typer.Option(metavar="TEXT", help="Why you do this; recorded in the store.")
     ] = None,
-    stored: StoreOptions,
-    connection: AccountOptions,
+    store: StoreOptions,
+    account: AccountOptions,
 ) -> None:
-    """Give a stopped run up for good, and free its VPSes for other runs."""
-    from hostup_async.cli._work.history import abandon_run  # noqa: PLC0415 - likewise
+    """End a stopped run for good, and free its VPSes for other runs."""
+    from hostup_async.cli._work.history import abandon_run  # noqa: PLC0415 - --help need not wait
 
-    abandon_run(run_id, stored, connection, reason)
+    abandon_run(run_id, store, account, reason)

@@ -1,4 +1,9 @@
-"""Options that several commands share: a class of them, spread into each command's own."""
+"""Groups of options that several commands share, each written once as an attrs class.
+
+Typer knows no groups: it reads one parameter for each option. A command here has one parameter
+for each group, and `expand_option_groups` shows typer the options in it. Without this, the twenty
+options of a run would stand in the signature of each of the commands that take them.
+"""
 
 from collections.abc import Callable
 from functools import wraps
@@ -9,7 +14,7 @@ import attrs
 
 
 def expand_option_groups(command: Callable[..., None]) -> Callable[..., None]:
-    """The command as typer reads it: a parameter that is an attrs class becomes its fields.
+    """Wrap a command: each parameter that is an attrs class becomes one parameter for each field.
 
     Example:
         >>> @attrs.frozen
@@ -33,7 +38,7 @@ def expand_option_groups(command: Callable[..., None]) -> Callable[..., None]:
 
     @wraps(command)
     def run(**values: Any) -> None:  # noqa: ANN401 - each option has its own type
-        made = {name: _made(group, values) for name, group in groups.items()}
+        made = {name: _make_group(group, values) for name, group in groups.items()}
         command(**made, **values)
 
     vars(run)["__signature__"] = Signature(parameters)
@@ -49,5 +54,5 @@ def _fields(group: type[Any]) -> list[Parameter]:
     ]
 
 
-def _made(group: type[Any], values: dict[str, Any]) -> Any:  # noqa: ANN401 - one of the group
+def _make_group(group: type[Any], values: dict[str, Any]) -> Any:  # noqa: ANN401 - an instance of the group
     return group(**{one.name: values.pop(one.name) for one in attrs.fields(group)})

@@ -1,10 +1,10 @@
-"""The commands that act: reset, restart, start, stop, shutdown; one VPS or a fleet."""
+"""The commands that act on VPSes: reset, restart, start, stop, shutdown."""
 
 from collections.abc import Callable
 from typing import Final
 
 from hostup_async.cli._commands.option_groups import expand_option_groups
-from hostup_async.cli._exits import guarded
+from hostup_async.cli._exits import report_errors
 from hostup_async.cli._options import (
     AccountOptions,
     Confirmation,
@@ -15,48 +15,59 @@ from hostup_async.cli._options import (
     StoreOptions,
 )
 
-_MANNER: Final = """
+_COMMON_HELP: Final = """
 
-    The VPSes come from arguments, --from FILE, --name or --all. The plan is shown before anything
-    is sent, and above ten VPSes its count is to be typed (--yes for scripts). Each VPS is sent
-    to at most once, as far as can be known; what it came to is recorded in the store.
+    Name the VPSes by their ids, or with --from FILE, --name or --all. The plan is shown before
+    anything is sent; for more than ten VPSes you confirm by typing their number (--yes in
+    scripts). Each VPS is sent the action at most once, as far as can be known, and its outcome
+    is recorded.
 
-    Ctrl-C sends nothing more, waits for what is in flight, and prints the command that resumes
-    the run; a second one leaves at once.
+    Ctrl-C stops the sending, waits for what is in flight, and prints the command that resumes
+    the run. A second Ctrl-C leaves at once.
 
     Exit codes: 0 all completed, 1 some failed, were refused or skipped, 2 wrong options,
-    3 stopped by a failure budget or the canary, 4 of some nobody can tell, 5 the key is missing
-    or refused, 130 interrupted.
+    3 stopped by a failure limit or the canary, 4 the outcome of some VPSes is unknown, 5 the key
+    is missing or refused, 130 interrupted.
     """
-_DOES: Final = {
-    "reset": "Force a hard reset: the power button held down, for guests that no longer answer.",
-    "restart": "Ask guests to reboot; with --force, do not wait for them to agree.",
+_ACTIONS: Final = {
+    "reset": "Force a hard reset, for guests that no longer answer.",
+    "restart": "Ask guests to reboot; --force does not wait for them to agree.",
     "start": "Start stopped VPSes.",
-    "stop": "Cut the power, without telling the guest.",
+    "stop": "Cut the power without warning the guest.",
     "shutdown": "Ask guests to power off.",
 }
 
 
-def _acting(action: str, does: str) -> Callable[..., None]:
+def _make_command(action: str, summary: str) -> Callable[..., None]:
     def command(  # noqa: PLR0913 - each is a group of options
         *,
         ids: Ids = None,
         selection: Selection,
-        bounds: PolicyOptions,
-        consent: Confirmation,
+        policy: PolicyOptions,
+        confirmation: Confirmation,
         output: Output,
-        stored: StoreOptions,
-        connection: AccountOptions,
+        store: StoreOptions,
+        account: AccountOptions,
     ) -> None:
         from hostup_async.cli._work.fleet import FleetCommand, act  # noqa: PLC0415 - --help need not wait
 
-        request = FleetCommand(action, ids or [], selection, connection, stored, consent, output)
-        act(request, bounds)
+        act(
+            FleetCommand(
+                action=action,
+                ids=ids or [],
+                selection=selection,
+                policy=policy,
+                account=account,
+                store=store,
+                confirmation=confirmation,
+                output=output,
+            )
+        )
 
     command.__name__ = action
-    command.__doc__ = does + _MANNER
-    return guarded(expand_option_groups(command))
+    command.__doc__ = summary + _COMMON_HELP
+    return report_errors(expand_option_groups(command))
 
 
-POWER: Final = tuple(_acting(action, does) for action, does in _DOES.items())
+POWER: Final = tuple(_make_command(action, summary) for action, summary in _ACTIONS.items())
 RESET: Final = POWER[0]

@@ -5,58 +5,59 @@ from typing import Annotated
 import typer
 
 from hostup_async.cli._commands.option_groups import expand_option_groups
-from hostup_async.cli._exits import guarded
+from hostup_async.cli._exits import report_errors
 from hostup_async.cli._options import AccountOptions, Output
 
-vps = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Look at VPSes.")
-auth = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="The API key.")
+vps = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="List VPSes, and show one.")
+auth = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Check the API key.")
 
-_Id = Annotated[str, typer.Argument(metavar="ID", help="The id of a VPS.")]
+_Id = Annotated[str, typer.Argument(metavar="ID", help="Id of the VPS.")]
 
 
 @vps.command("list")
-@guarded
+@report_errors
 @expand_option_groups
 def list_(
     *,
-    name: Annotated[str | None, typer.Option(help="Only those of exactly this name.")] = None,
+    name: Annotated[str | None, typer.Option(help="Only VPSes with exactly this name.")] = None,
     output: Output,
-    connection: AccountOptions,
+    account: AccountOptions,
 ) -> None:
     """List the VPSes of the account."""
     from hostup_async.cli._work.inventory import list_vpses  # noqa: PLC0415 - --help need not wait
 
-    list_vpses(connection, output, name)
+    list_vpses(account, output, name)
 
 
 @vps.command()
-@guarded
+@report_errors
 @expand_option_groups
-def show(*, vps_id: _Id, output: Output, connection: AccountOptions) -> None:
+def show(*, vps_id: _Id, output: Output, account: AccountOptions) -> None:
     """Show one VPS, and which actions are allowed on it now."""
-    from hostup_async.cli._work.inventory import show_vps  # noqa: PLC0415 - likewise
+    from hostup_async.cli._work.inventory import show_vps  # noqa: PLC0415 - --help need not wait
 
-    show_vps(vps_id, connection, output)
+    show_vps(vps_id, account, output)
 
 
 @vps.command()
-@guarded
+@report_errors
 @expand_option_groups
-def status(*, vps_id: _Id, output: Output, connection: AccountOptions) -> None:
-    """Show the live state of one VPS; its uptime tells when it last booted."""
-    from hostup_async.cli._work.inventory import show_status  # noqa: PLC0415 - likewise
+def status(*, vps_id: _Id, output: Output, account: AccountOptions) -> None:
+    """Show the live state of one VPS, with its uptime."""
+    from hostup_async.cli._work.inventory import show_status  # noqa: PLC0415 - --help need not wait
 
-    show_status(vps_id, connection, output)
+    show_status(vps_id, account, output)
 
 
 @auth.command()
-@guarded
+@report_errors
 @expand_option_groups
-def check(*, output: Output, connection: AccountOptions) -> None:
-    """Say which key is used (its fingerprint), from where, and whether it works.
+def check(*, output: Output, account: AccountOptions) -> None:
+    """Show which API key is used, where it was found, and whether it works.
 
-    Sends a few reads and no action, so whether the key may act can only be guessed.
+    The key is shown by its fingerprint. Sends two requests that read and no action, so it cannot
+    tell for certain whether the key may act.
     """
-    from hostup_async.cli._work.inventory import check_key  # noqa: PLC0415 - likewise
+    from hostup_async.cli._work.inventory import check_key  # noqa: PLC0415 - --help need not wait
 
-    check_key(connection, output)
+    check_key(account, output)

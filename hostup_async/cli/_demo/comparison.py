@@ -1,4 +1,4 @@
-"""What the demo found out: the client's outcomes beside the sandbox's own books."""
+"""Compares the client's outcomes with the sandbox's own books."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -27,7 +27,7 @@ _WITHOUT_OUTCOME: Final = frozenset(
 _MEANS_NOT_DONE: Final = frozenset(
     {OutcomeStatus.FAILED, OutcomeStatus.REFUSED, OutcomeStatus.SKIPPED, OutcomeStatus.NOT_SENT}
 )
-_NOT_DONE: Final = "not done"  # how evidence to the contrary begins
+_NOT_DONE: Final = "not done"  # how evidence begins that shows an action did not take place
 
 
 @frozen(slots=False)
@@ -35,8 +35,8 @@ class Report:
     """A demo that is over.
 
     Attributes:
-        outcomes: What the client says, for each VPS.
-        books: What the sandbox says.
+        outcomes: The client's outcomes, one for each VPS.
+        books: The sandbox's books.
         seconds: How long the client took.
         interrupted: Whether it was stopped before its end.
     """
@@ -47,46 +47,48 @@ class Report:
     interrupted: bool
 
     @cached_property
-    def fates(self) -> Mapping[str, ActualResult]:
-        """What the sandbox says, by VPS id."""
+    def results(self) -> Mapping[str, ActualResult]:
+        """What really happened, by VPS id."""
         jobs = self.books.jobs.values()
         running = {job.vps_id: ActualResult.RUNNING for job in jobs if job.finished is None}
         done = dict.fromkeys(self.books.resets, ActualResult.DONE)
         return {o.vps_id: ActualResult.NOT_DONE for o in self.outcomes} | running | done
 
     @cached_property
-    def told(self) -> Mapping[tuple[OutcomeStatus, str | None], Mapping[ActualResult, int]]:
-        """What really happened, by what the client says and by which evidence it does."""
+    def results_by_outcome(
+        self,
+    ) -> Mapping[tuple[OutcomeStatus, str | None], Mapping[ActualResult, int]]:
+        """How often each result happened, by the client's outcome and its evidence."""
         found: dict[tuple[OutcomeStatus, str | None], Counter[ActualResult]] = {}
         for one in self.outcomes:
-            fates = found.setdefault((one.status, one.evidence), Counter())
-            fates[self.fates[one.vps_id]] += 1
+            results = found.setdefault((one.status, one.evidence), Counter())
+            results[self.results[one.vps_id]] += 1
         return {key: found[key] for key in sorted(found, key=_place)}
 
     @property
     def unanswered(self) -> Mapping[ActualResult, int]:
-        """What really happened to those whose answer was lost, one way or another."""
+        """How often each result happened, among the VPSes whose answer was lost."""
         found = Counter[ActualResult]()
-        for (status, evidence), fates in self.told.items():
+        for (status, evidence), results in self.results_by_outcome.items():
             if evidence or status is OutcomeStatus.AMBIGUOUS:
-                found += Counter(fates)
+                found += Counter(results)
         return found
 
     @property
     def exit_code(self) -> ExitCode:
-        """Whether it was interrupted, anything is wrong, or all is accounted for."""
+        """130 when it was interrupted, 1 when there is a problem, else 0."""
         if self.interrupted:
             return ExitCode.INTERRUPTED
         return ExitCode.FAILED if any(self.problems()) else ExitCode.COMPLETED
 
     def problems(self) -> Iterator[str]:
-        """What must not be."""
+        """Sentences about what must not happen."""
         if twice := self.books.reset_twice:
             yield f"Reset twice: {', '.join(twice)}."
         for outcome in self.outcomes:
-            fate = self.fates[outcome.vps_id]
-            if _contradict(outcome, fate):
-                yield f"{outcome.vps_id}: the client says {outcome.status}, the books say {fate}."
+            result = self.results[outcome.vps_id]
+            if _contradict(outcome, result):
+                yield f"{outcome.vps_id}: the client says {outcome.status}, the books say {result}."
             elif outcome.status in _WITHOUT_OUTCOME and not self.interrupted:
                 yield f"{outcome.vps_id} has no outcome: {outcome.status}. {outcome.reason}"
 
@@ -104,8 +106,8 @@ def _place(key: tuple[OutcomeStatus, str | None]) -> tuple[int, str]:
     return list(OutcomeStatus).index(status), evidence or ""
 
 
-def _contradict(outcome: Outcome, fate: ActualResult) -> bool:
+def _contradict(outcome: Outcome, result: ActualResult) -> bool:
     if outcome.status is OutcomeStatus.COMPLETED:
-        return fate is not ActualResult.DONE
+        return result is not ActualResult.DONE
     proved = (outcome.evidence or "").startswith(_NOT_DONE)
-    return (proved or outcome.status in _MEANS_NOT_DONE) and fate is not ActualResult.NOT_DONE
+    return (proved or outcome.status in _MEANS_NOT_DONE) and result is not ActualResult.NOT_DONE

@@ -1,4 +1,4 @@
-"""What the options of `demo` and `sandbox` make of a sandbox."""
+"""Turns the options of `demo` and `sandbox` into a sandbox's configuration."""
 
 import re
 from typing import Final
@@ -20,10 +20,10 @@ _BROKEN_ANSWERS: Final = (
 def make_config(
     *, vps: int, limit: str, seed: int, job_seconds: float, faults: float
 ) -> SandboxConfig:
-    """The sandbox that the options describe.
+    """The configuration that the options describe.
 
     Raises:
-        typer.BadParameter: They describe none.
+        typer.BadParameter: An option cannot be used.
     """
     try:
         return SandboxConfig(
@@ -33,12 +33,12 @@ def make_config(
             jobs=Durations(kind="lognormal", median=job_seconds),
             faults=_fault_rules(faults),
         )
-    except ValueError as wrong:
-        raise typer.BadParameter(str(wrong)) from None
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
 
 
 def describe(config: SandboxConfig) -> str:
-    """The sandbox in a few words."""
+    """The rate limit, the job durations and the faults of a sandbox, in words."""
     limit = config.limit
     allowed = f"{limit.requests} requests per {limit.seconds:g} s" if limit else "no rate limit"
     faults = f"each fault at {100 * config.faults[0].rate:g} %" if config.faults else "no faults"
@@ -50,7 +50,7 @@ def _read_limit(text: str) -> Limit | None:
         return None
     match = _LIMIT.fullmatch(text.strip())
     if match is None:
-        message = f"{text!r} is no limit: write REQUESTS/SECONDS, such as 100/5, or none."
+        message = f"{text!r} cannot be read: write REQUESTS/SECONDS, such as 100/5, or none."
         raise typer.BadParameter(message, param_hint="'--limit'")
     return Limit(requests=int(match[1]), seconds=float(match[2]))
 
@@ -59,5 +59,5 @@ def _fault_rules(rate: float) -> list[FaultRule]:
     if not rate:
         return []
     broken = [FaultRule(f, on=on, rate=rate) for on in ("reset", "poll") for f in _BROKEN_ANSWERS]
-    # Struck at its reset, a job is forgotten as a whole; struck at a poll, the more it is polled.
+    # At the reset, each job is forgotten with this rate; at a poll, those polled often would be.
     return [*broken, FaultRule(Fault.FORGOTTEN_JOB, on="reset", rate=rate)]

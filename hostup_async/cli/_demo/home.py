@@ -1,4 +1,4 @@
-"""The demo's sandbox: a process that outlives a killed demo for a while, so that it can resume."""
+"""The demo's sandbox: a process that outlives a killed demo for a minute, to be resumed."""
 
 import json
 import subprocess
@@ -21,7 +21,7 @@ _GRACE: Final = 5.0
 
 @define
 class DemoHome:
-    """A directory that has all it takes to resume a demo.
+    """A directory that holds what is needed to resume a demo.
 
     Attributes:
         path: The directory.
@@ -46,26 +46,26 @@ class DemoHome:
         return SandboxConfig(**self.settings)
 
     def sandbox(self) -> RemoteSandbox:
-        """The handle on the sandbox."""
+        """A handle on the sandbox."""
         return RemoteSandbox(self.url, self.config)
 
     def save(self) -> None:
-        """Write it down, as a whole."""
+        """Write the file, replacing it in one step."""
         draft = self.path / f"{_FILE}.new"
         draft.write_text(json.dumps(asdict(self, filter=lambda one, _: one.name != "path")))
         draft.rename(self.path / _FILE)
 
     @classmethod
     def load(cls, path: Path) -> Self:
-        """What an earlier demo wrote down.
+        """Read what an earlier demo saved.
 
         Raises:
-            CommandFailed: It left nothing there to go on with.
+            CommandFailed: There is no demo to resume.
         """
         try:
             return cls(path, **json.loads((path / _FILE).read_text()))
         except (OSError, ValueError, TypeError):
-            message = f"no demo to resume in {path}: begin anew with hostup demo"
+            message = f"there is no demo to resume in {path}: start a new one with hostup demo"
             raise CommandFailed(message) from None
 
 
@@ -108,6 +108,6 @@ def _start(settings: dict[str, Any], linger: float) -> tuple[subprocess.Popen[by
             process.kill()
             process.wait()
             errors.seek(0)
-            told = errors.read().decode(errors="replace").strip() or "it wrote nothing"
-            message = f"the sandbox did not start; its standard error: {told}"
+            output = errors.read().decode(errors="replace").strip() or "(empty)"
+            message = f"the sandbox did not start; its standard error: {output}"
             raise SandboxError(message) from None

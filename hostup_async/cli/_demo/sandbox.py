@@ -1,4 +1,4 @@
-"""What `hostup sandbox` does."""
+"""`hostup sandbox`: serves a sandbox until it is stopped."""
 
 import sys
 
@@ -13,7 +13,8 @@ from hostup_async.sandbox import Books, Sandbox, SandboxConfig
 
 def run_sandbox(config: SandboxConfig, *, port: int) -> None:
     """Serve until Ctrl-C or SIGTERM, then print what was done."""
-    _say(_in_short(run(lambda: _serve(config, port))))
+    books = run(lambda: _serve(config, port))
+    typer.echo(_summary(books), err=True)
 
 
 async def _serve(config: SandboxConfig, port: int) -> Books:
@@ -21,15 +22,12 @@ async def _serve(config: SandboxConfig, port: int) -> Books:
         with until_stopped():
             typer.echo(f"export HOSTUP_API_BASE={sandbox.url} HOSTUP_API_KEY={sandbox.api_key}")
             sys.stdout.flush()
-            _say(f"Serving {config.vps} VPSes: {describe(config)}. Ctrl-C ends it.")
+            about = f"Serving {config.vps} VPSes: {describe(config)}. Ctrl-C ends it."
+            typer.echo(about, err=True)
             await anyio.sleep_forever()
         return await sandbox.books()
 
 
-def _in_short(books: Books) -> str:
+def _summary(books: Books) -> str:
     done, twice = len(books.resets), len(books.reset_twice)
     return f"{requests_in_words(books)} VPSes reset: {done}, reset twice: {twice}."
-
-
-def _say(text: str) -> None:
-    typer.echo(text, err=True)

@@ -2,8 +2,7 @@
 
 from collections.abc import Sequence
 
-from hostup_async._errors import ConfigurationError
-from hostup_async._store.records import AuditRecord, Entry, RunRecord
+from hostup_async import AuditRecord, ConfigurationError, Entry, RunRecord
 
 
 def render(run: RunRecord, entries: Sequence[Entry], audit: Sequence[AuditRecord]) -> str:

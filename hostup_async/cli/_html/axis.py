@@ -7,8 +7,8 @@ from typing import Final
 
 from attrs import frozen
 
-from hostup_async.cli._html.text import moment
 from hostup_async.cli._html.timeline import Timeline
+from hostup_async.cli._output.format import format_utc
 
 # An interruption that takes more than this share of the axis is drawn as a small one.
 _LONG_SHARE: Final = 0.2
@@ -58,7 +58,7 @@ class Axis:
             for count in range(-int(-begin // step), int(end // step) + 1):
                 place = self.place(count * step)
                 if not ticks or place - ticks[-1][0] > _LEAST_APART * self.length:
-                    ticks.append((place, moment(count * step, form)))
+                    ticks.append((place, format_utc(count * step, form)))
         return ticks
 
     def _drawn_in_full(self) -> list[tuple[float, float]]:

@@ -22,8 +22,8 @@ from matplotlib.ticker import MaxNLocator, NullFormatter, StrMethodFormatter
 
 from hostup_async.cli._html.axis import Axis, make_axis
 from hostup_async.cli._html.figures import DurationFigures
-from hostup_async.cli._html.text import duration
 from hostup_async.cli._html.timeline import Timeline
+from hostup_async.cli._output.format import format_units
 
 if TYPE_CHECKING:
     from matplotlib.typing import RcKeyType
@@ -201,7 +201,7 @@ def _edges(plot: Axes, times: Sequence[float]) -> list[float]:
 def _mark(plot: Axes, words: str, at: float, dash: str, side: Literal["left", "right"]) -> None:
     plot.axvline(at, color=_INK, linestyle=dash, linewidth=1.2)
     plot.annotate(
-        f"{words} {duration(at)}",
+        f"{words} {format_units(at)}",
         (at, 1.01),
         (_APART if side == "left" else -_APART, 0),
         xycoords=plot.get_xaxis_transform(),
@@ -221,10 +221,10 @@ def _count_up(plot: Axes) -> None:
 
 def _to_svg(figure: Figure) -> str:
     """The figure as an element for a page: no ids but those referred to, the page's colours."""
-    told = StringIO()
-    figure.savefig(told, format="svg", metadata=_NO_METADATA, transparent=True)
-    text = told.getvalue()
-    text = re.sub(r'<g id="[^"]*"', "<g", text[text.index("<svg") :])
+    buffer = StringIO()
+    figure.savefig(buffer, format="svg", metadata=_NO_METADATA, transparent=True)
+    drawn = buffer.getvalue()
+    text = re.sub(r'<g id="[^"]*"', "<g", drawn[drawn.index("<svg") :])
     text = text.replace("<svg", '<svg aria-hidden="true"', 1)  # the page says it in words
     text = re.sub(r" font-family: [^;\"]*;?", "", text)
     return re.sub("|".join(_NAMES), lambda found: f"var(--{_NAMES[found[0]]})", text)

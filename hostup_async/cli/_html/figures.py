@@ -3,17 +3,22 @@
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from typing import Final
+from typing import Final, cast
 
 from attrs import frozen
 
-from hostup_async._errors import ConfigurationError
-from hostup_async._fleet.plan import Exclusion, Plan
-from hostup_async._http.wire import is_object
-from hostup_async._store.records import AuditRecord, Entry, EntryState, RunRecord
+from hostup_async import (
+    AuditRecord,
+    ConfigurationError,
+    Entry,
+    EntryState,
+    Exclusion,
+    Plan,
+    RunRecord,
+)
 from hostup_async.cli._html.rows import MEANINGS, took
-from hostup_async.cli._html.text import duration, members, moment
-from hostup_async.cli._html.timeline import Timeline
+from hostup_async.cli._html.timeline import Timeline, read_members
+from hostup_async.cli._output.format import format_units, format_utc
 
 _ENDED: Final = (EntryState.COMPLETED, EntryState.FAILED)
 
@@ -50,16 +55,16 @@ class DurationFigures:
         return sum(map(len, self.groups.values()))
 
     def within(self, share: float) -> float:
-        """The least time within which such a share of them ended."""
+        """The shortest time within which this share of them ended, from 0 to 1."""
         times = sorted(time for group in self.groups.values() for time in group)
         return times[max(0, -int(-share * len(times) // 1) - 1)]
 
     def in_words(self) -> str:
         """The figures, for those who do not see the chart."""
-        half, most, all_ = (duration(self.within(share)) for share in (0.5, 0.95, 1))
+        half, most, all_ = (format_units(self.within(share)) for share in (0.5, 0.95, 1))
         words = (
             f"Jobs that ended: {self.count:,}; half of them within {half}, 95 % within {most}, the "
-            f"last after {all_}. An end counts from when it was seen, a little later than it was."
+            f"last after {all_}. Each end is the poll that found the job over, a little after it."
         )
         late = f" Given up before they ended: {self.given_up:,}."
         return words + late if self.given_up else words
@@ -84,14 +89,14 @@ def read_durations(entries: Sequence[Entry]) -> DurationFigures | None:
 
 
 def state_facts(run: RunRecord, timeline: Timeline) -> Iterator[tuple[str, str]]:
-    """What stands at the top."""
+    """The facts at the top of the page, each with its name."""
     yield "State", run.state
     yield "Reason", run.reason or "none was given"
     yield "Begun by", run.who or "unknown"
-    yield "Begun", moment(run.created_at) + " UTC"
+    yield "Begun", format_utc(run.created_at) + " UTC"
     if run.finished_at is not None:
-        yield "Ended", moment(run.finished_at) + " UTC"
-    yield "Took", duration(timeline.end - timeline.begin)
+        yield "Ended", format_utc(run.finished_at) + " UTC"
+    yield "Took", format_units(timeline.end - timeline.begin)
     yield "API", run.origin
     yield "Key fingerprint", run.fingerprint or "unknown"
     yield "Plan hash", run.plan_hash or "unknown"
@@ -104,8 +109,8 @@ def tell_unnamed_pauses(timeline: Timeline) -> str | None:
         return None
     times = "once" if len(lengths) == 1 else f"{len(lengths)} times"
     return (
-        f"Nothing was sent for a while {times}, {duration(sum(lengths))} in all, at most "
-        f"{duration(max(lengths))} at a time. The store does not say why; the usual causes are the "
+        f"Nothing was sent for a while {times}, {format_units(sum(lengths))} in all, at most "
+        f"{format_units(max(lengths))} at a time. The store does not say why; usual causes are the "
         "rate limit, and results that had to be known first."
     )
 
@@ -119,13 +124,16 @@ def read_exclusions(run: RunRecord) -> tuple[Exclusion, ...]:
 
 def tell_detail(line: AuditRecord) -> str:
     """The detail of a line of the audit trail, in words."""
-    told = members(line.detail)
-    if not told:
+    detail = read_members(line.detail)
+    if not detail:
         return "" if line.detail == "{}" else line.detail
-    return "; ".join(f"{name}: {_tell(value)}" for name, value in told.items() if value is not None)
+    return "; ".join(
+        f"{name}: {_tell(value)}" for name, value in detail.items() if value is not None
+    )
 
 
 def _tell(value: object) -> str:
-    if is_object(value):
-        return ", ".join(f"{count} {name}" for name, count in value.items())
+    if isinstance(value, dict):
+        counts = cast("dict[str, object]", value)
+        return ", ".join(f"{count} {name}" for name, count in counts.items())
     return f"{value:.1f}" if isinstance(value, float) else str(value)

@@ -9,14 +9,14 @@ from typing import Final
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup
 
-from hostup_async._store.records import AuditRecord, Entry, RunRecord
-from hostup_async._version import __version__
+from hostup_async import AuditRecord, Entry, RunRecord, __version__
+from hostup_async._text import visible
 from hostup_async.cli._html import figures
 from hostup_async.cli._html.axis import make_axis
 from hostup_async.cli._html.charts import draw_durations, draw_timeline
 from hostup_async.cli._html.rows import group_reasons, make_rows
-from hostup_async.cli._html.text import duration, members, moment, visible
-from hostup_async.cli._html.timeline import Timeline, read_timeline
+from hostup_async.cli._html.timeline import Timeline, read_members, read_timeline
+from hostup_async.cli._output.format import format_units, format_utc
 
 _MOST_REASONS: Final = 100
 _FEWEST_DRAWN: Final = 5  # jobs; the figures of fewer are better told than drawn
@@ -38,7 +38,7 @@ def write_page(run: RunRecord, entries: Sequence[Entry], audit: Sequence[AuditRe
         script=script,
         script_hash=_fingerprint(script),
         facts=list(figures.state_facts(run, timeline)),
-        policy=members(run.policy),
+        policy=read_members(run.policy),
         tiles=figures.count_states(entries),
         timeline=timeline,
         is_shortened=bool(make_axis(timeline).shortened),
@@ -59,16 +59,16 @@ def _template() -> Template:
         loader=PackageLoader(_PACKAGE, _FOLDER),
         autoescape=True,
         undefined=StrictUndefined,
-        finalize=_seen,
+        finalize=_show_all,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    pages.filters.update(moment=moment, duration=duration, words=_words)
+    pages.filters.update(moment=format_utc, duration=format_units, words=_words)
     return pages.get_template("report.html")
 
 
-def _seen(value: object) -> object:
-    """What the template writes, with each character of it to be seen."""
+def _show_all(value: object) -> object:
+    """Spell out the invisible characters of each value that the template writes."""
     return visible(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
@@ -87,7 +87,7 @@ def _timeline_chart(timeline: Timeline) -> Markup | None:
 def _durations_chart(durations: figures.DurationFigures | None) -> Markup | None:
     if durations is None or durations.count < _FEWEST_DRAWN:
         return None
-    return Markup(draw_durations(durations))  # noqa: S704 - likewise
+    return Markup(draw_durations(durations))  # noqa: S704 - it holds no text from elsewhere
 
 
 def _fingerprint(script: str) -> str:

@@ -6,22 +6,22 @@ from typing import Final
 
 from attrs import frozen
 
-from hostup_async._store.records import Entry, EntryState
-from hostup_async.cli._html.text import moment
+from hostup_async import Entry, EntryState
+from hostup_async.cli._output.format import format_utc
 
 _LEAST_TELLING: Final = 6  # a shorter id may be part of a word
 _TO_TENTHS: Final = -5  # of microseconds
 MEANINGS: Final = {
     EntryState.COMPLETED: "accepted, and the job ended well",
     EntryState.FAILED: "accepted, and the job failed",
-    EntryState.REFUSED: "the API said no; nothing was done",
+    EntryState.REFUSED: "refused by the API; nothing was done",
     EntryState.SKIPPED: "not sent, on purpose",
-    EntryState.AMBIGUOUS: "perhaps sent, and nobody can tell what became of it",
+    EntryState.AMBIGUOUS: "perhaps sent; whether it took place is unknown",
     EntryState.TIMED_OUT: "accepted; not over by the deadline, and may still end",
     EntryState.NOT_SENT: "the run stopped before its turn",
     EntryState.PLANNED: "not sent yet",
     EntryState.INTENT: "being sent, or perhaps sent",
-    EntryState.ACCEPTED: "accepted, and its job goes on",
+    EntryState.ACCEPTED: "accepted; its job is still running",
 }
 
 
@@ -106,7 +106,7 @@ def _make_row(one: Entry, group: int, form: str, *, is_first: bool) -> Row:
         reason=one.reason or "",
         group=group,
         is_first=is_first,
-        sent=moment(one.sent_at, form)[:_TO_TENTHS],
+        sent=format_utc(one.sent_at, form)[:_TO_TENTHS],
         took="" if seconds is None else f"{seconds:.1f}",
         attempts=one.attempts,
         job=one.job_id or one.poll_url or "",
@@ -126,5 +126,5 @@ def _shared_words(entry: Entry) -> str:
 
 def _form_for(entries: Iterable[Entry]) -> str:
     """The time of day, and the day too where there are several."""
-    days = {moment(one.sent_at, "%x") for one in entries if one.sent_at is not None}
+    days = {format_utc(one.sent_at, "%x") for one in entries if one.sent_at is not None}
     return "%H:%M:%S.%f" if len(days) <= 1 else "%Y-%m-%d %H:%M:%S.%f"

@@ -1,14 +1,14 @@
-"""When what happened in a run, out of what the store has of it."""
+"""When things happened in a run, read from its records."""
 
+import json
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
 from statistics import median
-from typing import Final
+from typing import Any, Final, cast
 
 from attrs import frozen
 
-from hostup_async._store.records import AuditEvent, AuditRecord, Entry, RunRecord
-from hostup_async.cli._html.text import members
+from hostup_async import AuditEvent, AuditRecord, Entry, RunRecord
 
 _OPENS: Final = frozenset({AuditEvent.STOPPED, AuditEvent.PAUSED})
 _CLOSES: Final = frozenset({AuditEvent.RESUMED, AuditEvent.UNPAUSED, AuditEvent.ABANDONED})
@@ -49,7 +49,7 @@ class Timeline:
         end: The last moment that anything is known of.
         sent: When a VPS was sent its action.
         accepted: When the API accepted one.
-        known: When it was known what became of one that was sent.
+        known: When the outcome of a VPS that was sent the action became known.
         in_flight: How many were sent and not known, from each moment on.
         pauses: The times without a send.
     """
@@ -73,6 +73,20 @@ class Timeline:
         return max((level for _, level in self.in_flight), default=0)
 
 
+def read_members(text: str) -> dict[str, Any]:
+    """The members of a JSON object; empty where the text is anything else.
+
+    Example:
+        >>> read_members('{"why": "429"}'), read_members("[]"), read_members("")
+        ({'why': '429'}, {}, {})
+    """
+    try:
+        found: object = json.loads(text)
+    except ValueError:
+        return {}
+    return cast("dict[str, Any]", found) if isinstance(found, dict) else {}
+
+
 def read_timeline(
     run: RunRecord, entries: Sequence[Entry], audit: Sequence[AuditRecord]
 ) -> Timeline:
@@ -81,9 +95,9 @@ def read_timeline(
     accepted = sorted(one.accepted_at for one in entries if one.accepted_at is not None)
     known = sorted(filter(None, map(_known_at, entries)))
     moments = sorted([run.created_at, *sent, *accepted, *known])
-    told = [*_named(audit, moments), *_canary(run, sent)]
+    named = [*_named(audit, moments), *_canary(run, sent)]
     gaps = [Pause(*pair) for pair in pairwise(sent)]
-    free = [gap for gap in gaps if not any(_overlap(gap, pause) for pause in told)]
+    free = [gap for gap in gaps if not any(_overlap(gap, pause) for pause in named)]
     return Timeline(
         begin=moments[0],
         end=max([moments[-1], run.finished_at or 0.0, *(line.at for line in audit)]),
@@ -91,7 +105,7 @@ def read_timeline(
         accepted=tuple(accepted),
         known=tuple(known),
         in_flight=tuple(_levels(sent, known)),
-        pauses=tuple(sorted([*told, *_standing_out(free)], key=lambda pause: pause.begin)),
+        pauses=tuple(sorted([*named, *_standing_out(free)], key=lambda pause: pause.begin)),
     )
 
 
@@ -134,12 +148,12 @@ def _cut_off(line: AuditRecord, moments: Sequence[float]) -> tuple[float, str]:
 
 
 def _until(line: AuditRecord, end: float) -> float:
-    until = members(line.detail).get("until")
+    until = read_members(line.detail).get("until")
     return min(until, end) if isinstance(until, float | int) else line.at
 
 
 def _why(line: AuditRecord) -> str:
-    detail = members(line.detail)
+    detail = read_members(line.detail)
     why = next((detail[name] for name in ("why", "stopped", "reason") if detail.get(name)), None)
     name = _NAMES.get(line.what) or line.what.replace("_", " ")
     return f"{name}: {why}" if why else name
@@ -147,7 +161,7 @@ def _why(line: AuditRecord) -> str:
 
 def _canary(run: RunRecord, sent: Sequence[float]) -> Iterator[Pause]:
     """The time between the canaries and what was sent once they were known."""
-    count = members(run.policy).get("canary")
+    count = read_members(run.policy).get("canary")
     if isinstance(count, int) and 0 < count < len(sent):
         yield Pause(sent[count - 1], sent[count], "the canary's result was awaited")
 

@@ -1,4 +1,4 @@
-"""Which key, which API, which store: flags, environment, configuration, keyring, in this order."""
+"""The account and the store: from flags, environment, configuration and keyring, in this order."""
 
 import os
 import shlex
@@ -19,25 +19,25 @@ from hostup_async.cli._options import AccountOptions
 
 T = TypeVar("T")
 READING: Final = 15.0
-"""Someone is waiting for what is read, and can ask again."""
+"""Seconds of retries for a command that reads: a person waits, and can ask again."""
 RUNNING: Final = 180.0
-"""A run outlasts what can be outlasted."""
+"""Seconds of retries in a run, which should outlast a short failure of the network."""
 _HOUR: Final = 3600.0
 _SERVICE: Final = "hostup"
 
 
 @frozen
 class Account:
-    """What a command talks to.
+    """The API, the key and the profile that a command uses.
 
     Attributes:
-        key: The key.
+        key: The API key.
         source: Where the key was found, for people.
-        base: The API's origin; None for the default.
+        base: Address of the API; None for the default.
         profile: The profile in use.
-        options: What was asked for.
-        patience: For how many seconds a call retries without answers; None for the usual.
-        budget: One for the command, whatever clients it opens one after the other.
+        options: The options that led here.
+        patience: Seconds for which a request without an answer is retried; None for the default.
+        budget: One rate-limit budget for all clients that the command opens.
     """
 
     key: SecretText
@@ -49,13 +49,13 @@ class Account:
     budget: Budget
 
     def client(self, on_event: OnEvent | None = None, *, patience: float = RUNNING) -> Client:
-        """A client, not entered yet; without answers, a call retries for `patience` seconds."""
+        """A client, not entered yet; it retries for `patience` seconds where no answer comes."""
         return Client(
             self.key,
             base_url=self.base,
             timeouts=Timeouts(call=patience if self.patience is None else self.patience),
             budget=self.budget,
-            on_event=on_event or _tell_retries,
+            on_event=on_event or _print_retries,
         )
 
     @property
@@ -69,47 +69,42 @@ class Account:
         return [word for flag, value in given.items() if value for word in (flag, value)]
 
 
-def _tell_retries(event: Event) -> None:
+def _print_retries(event: Event) -> None:
     if isinstance(event, Retrying):
-        sys.stderr.write(f"hostup: trying {event.path} again: {event.reason}\n")
+        sys.stderr.write(f"hostup: retrying {event.path}: {event.reason}\n")
 
 
 def find_account(options: AccountOptions) -> Account:
-    """The account that the options, or else the environment and so on, lead to.
+    """The account that options, environment, configuration and keyring lead to.
 
     Raises:
-        CommandFailed: There is no key, or something on the way cannot be used.
+        CommandFailed: There is no key, or an option or the configuration cannot be used.
     """
     profile = read_profile(options.profile)
-    bases = (options.api_base, *_in_order(options, _env_base(), profile.api_base))
+    bases = (options.api_base, *_in_order(options, os.environ.get(BASE_VARIABLE), profile.api_base))
     base = next(filter(None, bases), None)
     found = next(_keys(options, profile), None)
     if found is None:
         raise CommandFailed(_no_key(profile), ExitCode.AUTHENTICATION)
     key, source = found
-    given = options.patience
-    patience = None if given is None else duration("--patience", given)
+    patience = None if options.patience is None else duration("--patience", options.patience)
     return Account(key, source, base, profile, options, patience, Budget(max_wait=_HOUR))
 
 
 def _in_order(options: AccountOptions, environment: T, profile: T) -> tuple[T, T]:
-    """The environment goes first, but a profile that was asked for by name is not overruled.
+    """The environment goes before the profile, unless the profile was chosen by name.
 
-    Otherwise `--profile staging` would act with whatever key the shell happens to hold.
+    Otherwise `--profile staging` would act with the key that happens to be in the environment.
     """
     return (profile, environment) if options.profile else (environment, profile)
-
-
-def _env_base() -> str | None:
-    return os.environ.get(BASE_VARIABLE)
 
 
 def _keys(options: AccountOptions, profile: Profile) -> Iterator[tuple[SecretText, str]]:
     if options.key_file:
         yield _key_in(options.key_file), f"the file {options.key_file}"
-    variable = _key(os.environ.get(KEY_VARIABLE)), f"the variable {KEY_VARIABLE}"
-    written = profile.api_key, f"profile {profile.name} of {config_path()}"
-    for key, source in _in_order(options, variable, written):
+    from_environment = _key(os.environ.get(KEY_VARIABLE)), f"the variable {KEY_VARIABLE}"
+    from_profile = profile.api_key, f"profile {profile.name} of {config_path()}"
+    for key, source in _in_order(options, from_environment, from_profile):
         if key:
             yield key, source
     if kept := _in_keyring(profile.name):
@@ -136,7 +131,7 @@ def _in_keyring(name: str) -> SecretText | None:
     if find_spec("keyring") is None:
         return None
     import keyring  # noqa: PLC0415 - an extra, and slow to import
-    from keyring.errors import KeyringError, NoKeyringError  # noqa: PLC0415 - likewise
+    from keyring.errors import KeyringError, NoKeyringError  # noqa: PLC0415 - an extra, and slow to import
 
     try:
         return _key(keyring.get_password(_SERVICE, name))
@@ -149,32 +144,32 @@ def _in_keyring(name: str) -> SecretText | None:
 
 def _no_key(profile: Profile) -> str:
     return (
-        f"no API key: set {KEY_VARIABLE}, or write it into {config_path()} (mode 600) as api_key "
-        f"under [profiles.{profile.name}], or into the keyring (pip install 'hostup[keyring]'; "
-        f"keyring set {_SERVICE} {profile.name}). Keys are made in HostUp's control panel, with "
-        "the scopes read:vm and power:vm."
+        f"there is no API key: set {KEY_VARIABLE}, or write the key to {config_path()} (mode 600) "
+        f"as api_key under [profiles.{profile.name}], or to the keyring (pip install "
+        f"'hostup[keyring]'; keyring set {_SERVICE} {profile.name}). Make a key in HostUp's "
+        "control panel, with the scopes read:vm and power:vm."
     )
 
 
-def find_store(given: str | None, profile: Profile) -> str:
-    """Where runs are recorded."""
-    return given or profile.store or os.fspath(default_store())
+def find_store(option: str | None, profile: Profile) -> str:
+    """Where runs are recorded: the option's store, or the profile's, or the default one."""
+    return option or profile.store or os.fspath(default_store())
 
 
-def existing_store(given: str | None, profile: Profile) -> str:
-    """Likewise, for a command that only reads: a file that is not there is not made.
+def existing_store(option: str | None, profile: Profile) -> str:
+    """Find the store for a command that reads recorded runs, without creating its file.
 
     Raises:
-        CommandFailed: There is no such file.
+        CommandFailed: The file does not exist.
     """
-    store = find_store(given, profile)
+    store = find_store(option, profile)
     path = store.removeprefix("sqlite:///")
     if "://" not in path and not Path(path).exists():
-        message = f"there is no store {path} yet: no run was recorded there"
+        message = f"there is no store {path} yet: no run has been recorded in it"
         raise CommandFailed(message)
     return store
 
 
 def command_line(*words: str) -> str:
-    """A command, to be pasted into a shell."""
+    """A `hostup` command, quoted for a shell."""
     return shlex.join(["hostup", *words])

@@ -1,4 +1,4 @@
-"""From the options of a run to its policy."""
+"""Turns the options of a run into its policy."""
 
 import re
 from typing import Final
@@ -12,7 +12,7 @@ _UNITS: Final = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86_400}
 _SHARE: Final = re.compile(r"(\d+(?:\.\d+)?)%", re.ASCII)
 
 
-def make_policy(bounds: PolicyOptions) -> FleetPolicy:
+def make_policy(options: PolicyOptions) -> FleetPolicy:
     """The policy that the options describe.
 
     Raises:
@@ -20,15 +20,15 @@ def make_policy(bounds: PolicyOptions) -> FleetPolicy:
         ConfigurationError: A value cannot be used.
     """
     return FleetPolicy(
-        canary=bounds.canary,
-        max_in_flight=bounds.max_in_flight,
-        max_failures=bound("--max-failures", bounds.max_failures),
-        max_ambiguous=bound("--max-ambiguous", bounds.max_ambiguous),
-        cooldown=duration("--cooldown", bounds.cooldown),
-        job_timeout=duration("--job-timeout", bounds.job_timeout),
-        verify=bounds.verify,
-        on_ambiguous=bounds.on_ambiguous,
-        reason=bounds.reason,
+        canary=options.canary,
+        max_in_flight=options.max_in_flight,
+        max_failures=count_or_share("--max-failures", options.max_failures),
+        max_ambiguous=count_or_share("--max-ambiguous", options.max_ambiguous),
+        cooldown=duration("--cooldown", options.cooldown),
+        job_timeout=duration("--job-timeout", options.job_timeout),
+        verify=options.verify,
+        on_ambiguous=options.on_ambiguous,
+        reason=options.reason,
     )
 
 
@@ -41,16 +41,16 @@ def duration(option: str, text: str) -> float:
     """
     match = _TIME.fullmatch(text.strip())
     if match is None:
-        message = f"{option} {text!r} is no time: write 90, 90s, 5m, 1h or 1d"
+        message = f"{option} {text!r} cannot be read as a time: write 90, 90s, 5m, 1h or 1d"
         raise usage(message)
     return float(match[1]) * _UNITS[match[2]]
 
 
-def bound(option: str, text: str | None) -> float | None:
-    """A count, or a share below 1.
+def count_or_share(option: str, text: str | None) -> float | None:
+    """A count, or a share between 0 and 1; None without a limit.
 
     Example:
-        >>> bound("--max-failures", "5"), bound("--max-failures", "5%")
+        >>> count_or_share("--max-failures", "5"), count_or_share("--max-failures", "5%")
         (5, 0.05)
     """
     if text is None:
@@ -59,6 +59,6 @@ def bound(option: str, text: str | None) -> float | None:
         return int(text)
     match = _SHARE.fullmatch(text.strip())
     if match is None or not 0 < float(match[1]) < 100:  # noqa: PLR2004 - per cent
-        message = f"{option} {text!r} is no bound: write a count such as 5, or a share such as 5%"
+        message = f"{option} {text!r} must be a count such as 5, or a share such as 5%"
         raise usage(message)
     return float(match[1]) / 100

@@ -1,4 +1,4 @@
-"""The configuration file: profiles, each with a key, an API and a store of its own."""
+"""The configuration file: profiles, each with a key, an API address and a store of its own."""
 
 import os
 import stat
@@ -20,12 +20,12 @@ _KNOWN: Final = ("api_key", "api_base", "store")
 
 @frozen
 class Profile:
-    """One account, as the configuration file tells of it; None where it does not.
+    """One profile of the configuration file; None for what it does not set.
 
     Attributes:
-        name: The profile.
-        api_key: Its key.
-        api_base: The API's origin.
+        name: The profile's name.
+        api_key: The API key.
+        api_base: Address of the API.
         store: Where its runs are recorded.
     """
 
@@ -36,22 +36,22 @@ class Profile:
 
 
 def config_path() -> Path:
-    """The configuration file, whether it exists or not."""
+    """The path of the configuration file, whether it exists or not."""
     return platformdirs.user_config_path(_APP, appauthor=False) / "config.toml"
 
 
 def default_store() -> Path:
-    """Where runs are recorded by default; its directory exists, for this user alone."""
+    """The path of the default store. Makes its directory, readable by this user only."""
     directory = platformdirs.user_state_path(_APP, appauthor=False)
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     return directory / "fleet.db"
 
 
 def read_profile(name: str | None) -> Profile:
-    """The profile that is named, or else the file's `default_profile`, or else `default`.
+    """The profile with this name; for None the file's `default_profile`, or else `default`.
 
     Raises:
-        CommandFailed: There is none of that name, or the file cannot be used.
+        CommandFailed: The profile does not exist, or the file cannot be used.
     """
     path = config_path()
     try:
@@ -74,15 +74,15 @@ def read_profile(name: str | None) -> Profile:
 
 
 def _read(path: Path) -> str:
-    """The text of a file that may hold a key; refused where others could read it."""
+    """Read a file that may hold a key; refuse it when other users can read it."""
     with path.open(encoding="utf-8") as file:
         if os.name == "posix" and os.fstat(file.fileno()).st_mode & _OTHERS:
-            message = f"{path} can be read by others, and may hold a key: chmod 600 {path}"
+            message = f"other users can read {path}, which may hold a key: chmod 600 {path}"
             raise usage(message)
         try:
             return file.read()
         except UnicodeDecodeError:
-            message = f"{path} is no UTF-8 text"
+            message = f"{path} is not UTF-8 text"
             raise usage(message) from None
 
 
@@ -90,7 +90,7 @@ def _parse(text: str, path: Path) -> Mapping[str, Any]:
     try:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        message = f"{path} is no TOML: {error}"
+        message = f"{path} is not valid TOML: {error}"
         raise usage(message) from None
 
 
@@ -104,7 +104,7 @@ def _tables(content: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
 
 def _profile(name: str, table: Mapping[str, Any], path: Path) -> Profile:
     if unknown := sorted(set(table) - set(_KNOWN)):
-        message = f"{path}: profile {name!r} has {unknown[0]!r}, which is none of {list(_KNOWN)}"
+        message = f"{path}: profile {name!r} has {unknown[0]!r}; known are {', '.join(_KNOWN)}"
         raise usage(message)
     key, base, store = (_text(table, one, path) for one in _KNOWN)
     return Profile(name, hide(key), base, store)
@@ -114,5 +114,5 @@ def _text(table: Mapping[str, Any], name: str, path: Path) -> str | None:
     value = table.get(name)
     if value is None or isinstance(value, str):
         return value
-    message = f"{path}: {name} must be a text"
+    message = f"{path}: {name} must be a string"
     raise usage(message)

@@ -1,4 +1,4 @@
-"""Which VPSes are meant: arguments, files, standard input, a name, or all."""
+"""The VPSes to act on: from arguments, a file, standard input, a name, or all of the account."""
 
 import sys
 from collections.abc import Iterable, Iterator
@@ -16,14 +16,14 @@ STDIN: Final = "-"
 
 
 def selector(ids: list[str], selection: Selection) -> dict[str, Any]:
-    """The one way of `client.fleet.plan` to select that the options describe.
+    """The options as arguments for `client.fleet.plan`.
 
     Raises:
-        CommandFailed: They describe none, or several; or a file of ids is malformed.
+        CommandFailed: The VPSes are named in no way or in several, or a file of ids is malformed.
     """
     listed = bool(ids) or selection.from_file is not None
     if listed + selection.all_of_them + (selection.name is not None) != 1:
-        message = "say which VPSes, in one way: ids, --from FILE, --name NAME or --all"
+        message = "name the VPSes in exactly one way: ids, --from FILE, --name NAME or --all"
         raise usage(message)
     if selection.all_of_them:
         return {"all": True}
@@ -33,11 +33,11 @@ def selector(ids: list[str], selection: Selection) -> dict[str, Any]:
 
 
 def given_ids(arguments: Iterable[str], from_file: str | None = None) -> list[str]:
-    """Ids from arguments, `-` standing for standard input, and from a file."""
+    """The ids from arguments, where `-` means standard input, and from a file."""
     names = [one for one in (from_file,) if one is not None]
     found = list(chain(*map(_argument, arguments), *map(_in_file, names)))
     if not found:
-        message = "no ids were given: the list is empty"
+        message = "the list of VPS ids is empty"
         raise usage(message)
     return found
 
@@ -50,24 +50,24 @@ def _argument(argument: str) -> Iterator[str]:
 
 
 def _in_file(name: str) -> Iterator[str]:
-    told = "standard input" if name == STDIN else name
-    for number, line in enumerate(_lines(name, told), 1):
-        place = f"{told}, line {number}: "
+    source = "standard input" if name == STDIN else name
+    for number, line in enumerate(_lines(name, source), 1):
+        place = f"{source}, line {number}: "
         try:
             words = line.decode("utf-8-sig" if number == 1 else "utf-8").partition("#")[0].split()
         except UnicodeDecodeError:
-            raise _malformed(place, "this is no UTF-8 text") from None
+            raise _malformed(place, "this is not UTF-8 text") from None
         if len(words) > 1:
-            raise _malformed(place, f"one id a line, not {printable(' '.join(words))[:80]!r}")
+            raise _malformed(place, f"expected one id, not {printable(' '.join(words))[:80]!r}")
         if words:
             yield _checked(words[0], place)
 
 
-def _lines(name: str, told: str) -> list[bytes]:
+def _lines(name: str, source: str) -> list[bytes]:
     try:
         return (sys.stdin.buffer.read() if name == STDIN else Path(name).read_bytes()).splitlines()
     except OSError as error:
-        message = f"{told} cannot be read: {error.strerror}"
+        message = f"{source} cannot be read: {error.strerror}"
         raise usage(message) from None
 
 
@@ -77,9 +77,9 @@ def _checked(vps_id: str, place: str) -> str:
     except ConfigurationError as error:
         raise _malformed(place, printable(error)) from None
     if not vps_id.isprintable() or " " in vps_id:
-        raise _malformed(place, f"{printable(vps_id)[:80]!r} is no VPS id")
+        raise _malformed(place, f"{printable(vps_id)[:80]!r} is not a VPS id")
     return vps_id
 
 
-def _malformed(place: str, what: str) -> CommandFailed:
-    return usage(f"{place}{what}. Nothing was sent.")
+def _malformed(place: str, problem: str) -> CommandFailed:
+    return usage(f"{place}{problem.rstrip('.')}. Nothing was sent.")

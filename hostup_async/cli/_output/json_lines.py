@@ -1,4 +1,4 @@
-"""What programs are told: JSON, one object a line. Its schema is docs/json.md."""
+"""JSON for programs, one object a line. Its schema is docs/json.md."""
 
 import json
 from collections.abc import Mapping
@@ -9,7 +9,7 @@ from attrs import asdict
 from hostup_async import AuditRecord, Entry, Outcome, Plan, RunRecord, RunSnapshot
 
 VERSION: Final = 1
-"""Raised where a member changes its meaning or goes; new members do not raise it."""
+"""Raised when a member changes its meaning or is removed; new members do not raise it."""
 
 
 def line(event: str, members: Mapping[str, Any]) -> str:
@@ -18,12 +18,12 @@ def line(event: str, members: Mapping[str, Any]) -> str:
 
 
 def plan_event(plan: Plan, *, dry_run: bool) -> str:
-    """What is about to happen."""
+    """A plan, before anything is sent."""
     return line("plan", {**json.loads(plan.to_json()), "count": len(plan), "dry_run": dry_run})
 
 
 def progress_event(snapshot: RunSnapshot, rate: float, left: float | None) -> str:
-    """Where a run stands."""
+    """The state of a run at one moment."""
     return line(
         "progress",
         {
@@ -51,16 +51,16 @@ def outcome_event(run_id: str, outcome: Outcome) -> str:
 
 
 def run_event(run: RunRecord) -> str:
-    """A run, as its store has it."""
+    """A recorded run."""
     members = asdict(run, filter=lambda field, _: field.name not in {"plan", "policy"})
     return line("run", members)
 
 
 def entry_event(run_id: str, entry: Entry) -> str:
-    """How far a run has come with one VPS."""
+    """The recorded state of one VPS in a run."""
     return line("entry", {"run_id": run_id, **asdict(entry)})
 
 
 def audit_event(record: AuditRecord) -> str:
-    """Who did what to a run, and when."""
+    """One line of the audit trail of a run."""
     return line("audit", {**asdict(record), "detail": json.loads(record.detail)})

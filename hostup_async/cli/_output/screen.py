@@ -1,4 +1,4 @@
-"""What people see: a terminal that may close, a pipe that may break, and hostile names."""
+"""Console output that survives a closed terminal, a broken pipe and control characters in names."""
 
 import os
 import sys
@@ -17,9 +17,9 @@ _PLAIN_WIDTH: Final = 120
 
 
 class _BrokenPipeSafe:
-    """A stream whose reader may leave: from then on, what is written goes nowhere.
+    """A stream whose reader may leave: what is written after that goes to the null device.
 
-    A run goes on where its view is gone; it is the store that must have everything.
+    A closed terminal must not end a run: the run is recorded in its store, not on the screen.
     """
 
     def __init__(self, stream: TextIO) -> None:
@@ -57,9 +57,9 @@ class _BrokenPipeSafe:
             os.dup2(nowhere.fileno(), self._stream.fileno())
 
 
-def screen(*, errors: bool = False) -> Console:
-    """A console on standard output, or on standard error; it never raises for lack of a reader."""
-    stream = sys.stderr if errors else sys.stdout
+def screen() -> Console:
+    """A console on standard output that never raises when its reader has gone."""
+    stream = sys.stdout
     with suppress(AttributeError):  # a stream that a test put there
         stream.reconfigure(errors="replace")  # type: ignore[union-attr]
     console = Console(file=cast("TextIO", _BrokenPipeSafe(stream)), highlight=False, markup=False)
@@ -68,16 +68,23 @@ def screen(*, errors: bool = False) -> Console:
     return console
 
 
+def emit(console: Console, *lines: str) -> None:
+    """Write lines as they are, for programs: not wrapped, not coloured, and at once."""
+    for line in lines:
+        console.file.write(line + "\n")
+    console.file.flush()
+
+
 def truncate(items: Iterable[str], most: int) -> list[str]:
-    """The first of many, and how many more there are.
+    """The first items, and how many more there are.
 
     Example:
         >>> truncate(["a", "b", "c"], 2)
         ['a', 'b', '... and 1 more']
     """
-    told = list(items)
-    more = len(told) - most
-    return told if more <= 0 else [*told[:most], f"... and {more} more"]
+    shown = list(items)
+    more = len(shown) - most
+    return shown if more <= 0 else [*shown[:most], f"... and {more} more"]
 
 
 def vpses(count: int) -> str:
@@ -91,7 +98,7 @@ def vpses(count: int) -> str:
 
 
 def table(headings: Sequence[str], rows: Iterable[Sequence[object]]) -> Table:
-    """A table; ids are never cut, since they are there to be copied."""
+    """A table; its first column is never wrapped, since ids are there to be copied."""
     made = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
     for position, heading in enumerate(headings):
         made.add_column(heading, no_wrap=not position, overflow="fold")

@@ -1,4 +1,4 @@
-"""A run as it goes: a live view on a terminal, lines on a pipe, JSON for programs."""
+"""The views of a running run: live on a terminal, lines on a pipe, JSON for programs."""
 
 import asyncio
 from collections.abc import Callable, Generator
@@ -14,62 +14,63 @@ from hostup_async._text import printable
 from hostup_async.cli._options import Output
 from hostup_async.cli._output import json_lines, words
 from hostup_async.cli._output.pace import Pace
+from hostup_async.cli._output.screen import emit
 
-# Who reads lines of a long run later does not want thousands of them.
-_LONG_RUN: Final = 60.0
-_BETWEEN_LINES: Final = 10.0
+_LONG_RUN: Final = 60.0  # seconds; after that, a log of the run need not grow each second
+_BETWEEN_LINES: Final = 10.0  # seconds, in a long run
 
 
 class View(Protocol):
     """Something that shows a run.
 
     Attributes:
-        interval: Seconds between two looks.
+        interval: Seconds between two snapshots.
     """
 
     interval: float
 
-    def show(self, snapshot: RunSnapshot) -> None:
+    def update(self, snapshot: RunSnapshot) -> None:
         """Show this moment."""
         ...
 
-    def tell(self, outcome: Outcome) -> None:
-        """Tell what became of one VPS."""
+    def show_outcome(self, outcome: Outcome) -> None:
+        """Show the outcome of one VPS."""
         ...
 
-    def say(self, text: str) -> None:
-        """Say something in between."""
+    def show_message(self, text: str) -> None:
+        """Show a message."""
         ...
 
     def close(self) -> None:
-        """Show no more."""
+        """End the view."""
         ...
 
 
-def make_view(console: Console, output: Output, run_id: str) -> View:
-    """The view that suits the options and the terminal."""
+def make_view(console: Console, output: Output, run_id: str, *, plain: bool = False) -> View:
+    """The view that suits the options and the terminal; `plain` asks for lines everywhere."""
     if output.json:
         return JsonView(console, run_id)
-    if console.is_terminal and not console.is_dumb_terminal and not output.quiet:
+    is_quiet = plain or output.quiet
+    if console.is_terminal and not console.is_dumb_terminal and not is_quiet:
         return LiveView(console, verbose=output.verbose)
     return PlainView(console, verbose=output.verbose, quiet=output.quiet)
 
 
 @contextmanager
-def showing(view: View, look: Callable[[], RunSnapshot]) -> Generator[None]:
-    """Keep a view up to date for as long as the block runs."""
-    task = asyncio.create_task(_keep_showing(view, look))
+def showing(view: View, read: Callable[[], RunSnapshot]) -> Generator[None]:
+    """Keep a view up to date until the block ends."""
+    task = asyncio.create_task(_keep_showing(view, read))
     try:
         yield
     finally:
         task.cancel()
-        view.show(look())
+        view.update(read())
         view.close()
 
 
-async def _keep_showing(view: View, look: Callable[[], RunSnapshot]) -> None:
+async def _keep_showing(view: View, read: Callable[[], RunSnapshot]) -> None:
     while True:
-        view.show(look())
+        view.update(read())
         await asyncio.sleep(view.interval)
 
 
@@ -82,37 +83,37 @@ class _Lines:
         self._quiet: Final = quiet
         self._pace: Final = Pace()
 
-    def tell(self, outcome: Outcome) -> None:
-        """A line for what did not complete; for the others where all are wanted."""
+    def show_outcome(self, outcome: Outcome) -> None:
+        """Print each VPS that did not complete; with --verbose, all of them."""
         if outcome.status is OutcomeStatus.NOT_SENT and not self._verbose:
             return  # the summary counts them
         if outcome.status is not OutcomeStatus.COMPLETED or self._verbose:
-            told = printable(f"{outcome.vps_id}  {words.told_of(outcome)}")
+            text = printable(f"{outcome.vps_id}  {words.describe(outcome)}")
             style = words.STYLES[outcome.status.value]
-            self._console.print(Text(told, style), soft_wrap=True)
+            self._console.print(Text(text, style), soft_wrap=True)
 
-    def say(self, text: str) -> None:
-        """A line."""
+    def show_message(self, text: str) -> None:
+        """Print a line."""
         self._console.print(Text(text, "bold"), soft_wrap=True)
 
 
 class PlainView(_Lines):
-    """Writes a line for each look that shows something new."""
+    """Writes a line for each snapshot that differs from the one before."""
 
     def __init__(self, console: Console, *, verbose: bool = False, quiet: bool = False) -> None:
         super().__init__(console, verbose=verbose, quiet=quiet)
         self.interval = 1.0
         self._last = ""
 
-    def show(self, snapshot: RunSnapshot) -> None:
+    def update(self, snapshot: RunSnapshot) -> None:
         """Write one line."""
-        rate = self._pace.see(snapshot)
+        rate = self._pace.add(snapshot)
         parts = (words.counts(snapshot), words.traffic(snapshot), words.wait(snapshot))
-        told = " | ".join(part for part in parts if part)
-        if not self._quiet and told != self._last:
+        line = " | ".join(part for part in parts if part)
+        if not self._quiet and line != self._last:
             when = words.times(snapshot, rate, self._pace.left(snapshot, rate))
-            self._console.print(f"{when} | {told}", soft_wrap=True)
-        self._last = told
+            self._console.print(f"{when} | {line}", soft_wrap=True)
+        self._last = line
         if snapshot.seconds > _LONG_RUN:
             self.interval = _BETWEEN_LINES
 
@@ -121,7 +122,7 @@ class PlainView(_Lines):
 
 
 class LiveView(_Lines):
-    """Draws below the lines that stay, and wipes the drawing in the end."""
+    """Draws a bar below the lines that stay, and removes it at the end."""
 
     interval = 0.1
 
@@ -129,21 +130,21 @@ class LiveView(_Lines):
         super().__init__(console, verbose=verbose)
         self._live: Final = Live(console=console, auto_refresh=False, transient=True)
 
-    def show(self, snapshot: RunSnapshot) -> None:
-        """Draw it anew."""
-        rate = self._pace.see(snapshot)
+    def update(self, snapshot: RunSnapshot) -> None:
+        """Draw this moment."""
+        rate = self._pace.add(snapshot)
         lines = (
             words.times(snapshot, rate, self._pace.left(snapshot, rate)),
             words.traffic(snapshot),
             words.wait(snapshot),
         )
-        texts = [Text(told, no_wrap=True, overflow="ellipsis") for told in lines if told]
+        texts = [Text(line, no_wrap=True, overflow="ellipsis") for line in lines if line]
         self._live.start()
         legend = words.legend(snapshot)
         self._live.update(Group(words.Bar(snapshot), legend, *texts), refresh=True)
 
     def close(self) -> None:
-        """Wipe it."""
+        """Remove the drawing."""
         self._live.stop()
 
 
@@ -157,23 +158,19 @@ class JsonView:
         self._run_id: Final = run_id
         self._pace: Final = Pace()
 
-    def show(self, snapshot: RunSnapshot) -> None:
+    def update(self, snapshot: RunSnapshot) -> None:
         """A `progress` event."""
-        rate = self._pace.see(snapshot)
+        rate = self._pace.add(snapshot)
         left = self._pace.left(snapshot, rate)
-        self._write(json_lines.progress_event(snapshot, rate, left))
+        emit(self._console, json_lines.progress_event(snapshot, rate, left))
 
-    def tell(self, outcome: Outcome) -> None:
+    def show_outcome(self, outcome: Outcome) -> None:
         """An `outcome` event."""
-        self._write(json_lines.outcome_event(self._run_id, outcome))
+        emit(self._console, json_lines.outcome_event(self._run_id, outcome))
 
-    def say(self, text: str) -> None:
+    def show_message(self, text: str) -> None:
         """A `message` event."""
-        self._write(json_lines.line("message", {"run_id": self._run_id, "text": text}))
+        emit(self._console, json_lines.line("message", {"run_id": self._run_id, "text": text}))
 
     def close(self) -> None:
         """Nothing: lines stay."""
-
-    def _write(self, text: str) -> None:
-        self._console.file.write(text + "\n")
-        self._console.file.flush()

@@ -1,4 +1,4 @@
-"""What the views of a run say, and its bar."""
+"""The words and the bar that the views of a run show."""
 
 from typing import Final
 
@@ -6,7 +6,7 @@ from rich.console import Console, ConsoleOptions, RenderResult
 from rich.text import Text
 
 from hostup_async import EntryState, Outcome, RunSnapshot
-from hostup_async.cli._output.pace import format_duration
+from hostup_async.cli._output.format import format_duration
 
 STYLES: Final = {
     "completed": "green",
@@ -31,12 +31,12 @@ def in_words(state: str) -> str:
     return _WORDS.get(state, state)
 
 
-def told_of(outcome: Outcome) -> str:
-    """What became of a VPS and why, in a line; the whole reason is in the store.
+def describe(outcome: Outcome) -> str:
+    """The outcome of one VPS and its reason, in one line; the store keeps the reason unshortened.
 
     Example:
         >>> from hostup_async import OutcomeStatus
-        >>> told_of(Outcome("vps_1", OutcomeStatus.FAILED, reason="No host."))
+        >>> describe(Outcome("vps_1", OutcomeStatus.FAILED, reason="No host."))
         'failed: No host.'
     """
     status, evidence = in_words(outcome.status.value), outcome.evidence or ""
@@ -49,41 +49,42 @@ def told_of(outcome: Outcome) -> str:
 
 
 def _shown(snapshot: RunSnapshot) -> list[tuple[str, int]]:
+    """States and their counts, in the order of the bar; some also when they are 0."""
     counted = [(state, snapshot.counts.get(EntryState(state), 0)) for state in STYLES]
     return [(state, count) for state, count in counted if count or state in _ALWAYS]
 
 
 def counts(snapshot: RunSnapshot) -> str:
-    """How many are how far."""
+    """The number of VPSes in each state, for a line of text."""
     return ", ".join(f"{count} {in_words(state)}" for state, count in _shown(snapshot))
 
 
 def legend(snapshot: RunSnapshot) -> Text:
-    """Likewise, in the colours of the bar."""
+    """The number of VPSes in each state, in the colours of the bar."""
     parts = [Text(f"{count} {in_words(state)}", STYLES[state]) for state, count in _shown(snapshot)]
     return Text("  ").join(parts)
 
 
 def times(snapshot: RunSnapshot, rate: float, left: float | None) -> str:
-    """How long, how far, how fast, and how much longer."""
-    share = 100 * snapshot.known / snapshot.total if snapshot.total else 100.0
+    """Elapsed time, share of known outcomes, pace, and the time left."""
+    share = 100 * snapshot.known // snapshot.total if snapshot.total else 100
     ends = (
         f", {format_duration(left)} left"
         if left is not None and snapshot.known < snapshot.total
         else ""
     )
-    return f"{format_duration(snapshot.seconds)}  {share:.0f} % known, {rate:.1f} VPSes/s{ends}"
+    return f"{format_duration(snapshot.seconds)}  {share} % known, {rate:.1f} VPSes/s{ends}"
 
 
 def traffic(snapshot: RunSnapshot) -> str:
-    """What is out, and what bounds it."""
-    whose = " (your --max-in-flight is what costs time)" if snapshot.is_held_back else ""
-    limited = f", {snapshot.budget.limited} limited (429)" if snapshot.budget.limited else ""
-    return f"{snapshot.in_flight} unknown of at most {snapshot.window}{whose}{limited}"
+    """The number of VPSes in flight, its limit, and the 429 responses until now."""
+    slowed = " (--max-in-flight slows this run down)" if snapshot.is_held_back else ""
+    refused = f", {snapshot.budget.limited} refused with 429" if snapshot.budget.limited else ""
+    return f"{snapshot.in_flight} in flight of at most {snapshot.window}{slowed}{refused}"
 
 
 def wait(snapshot: RunSnapshot) -> str:
-    """Why it waits."""
+    """What the run waits for; empty while it does not wait."""
     if snapshot.stopping:
         return f"stopping: {snapshot.stopping}; waiting for {snapshot.in_flight} to end"
     if snapshot.budget.queued or snapshot.budget.wait:
@@ -94,7 +95,7 @@ def wait(snapshot: RunSnapshot) -> str:
 
 
 class Bar:
-    """All VPSes as one line, coloured by how far they are."""
+    """All VPSes as one line, coloured by their states."""
 
     def __init__(self, snapshot: RunSnapshot) -> None:
         self._snapshot: Final = snapshot
@@ -102,10 +103,10 @@ class Bar:
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         full, empty = ("#", "-") if options.ascii_only else ("━", "─")
         line, total = Text(no_wrap=True), max(1, self._snapshot.total)
-        seen = drawn = 0
+        counted = drawn = 0
         for state, style in STYLES.items():
-            seen += self._snapshot.counts.get(EntryState(state), 0)
-            end = seen * options.max_width // total
+            counted += self._snapshot.counts.get(EntryState(state), 0)
+            end = counted * options.max_width // total
             line.append((empty if state == "planned" else full) * (end - drawn), style)
             drawn = end
         yield line

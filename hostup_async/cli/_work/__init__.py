@@ -1,4 +1,5 @@
 """What the commands do.
 
-Plan and confirm, run and follow, the exit code, recorded runs, and reads.
+`fleet` acts on VPSes: `plan` shows and confirms, `run` follows the run, `verdict` sums it up.
+`history` is about recorded runs, `inventory` about VPSes and the key.
 """

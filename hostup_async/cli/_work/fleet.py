@@ -1,6 +1,7 @@
-"""What the commands that act do: plan, show, ask, run, sum up."""
+"""The commands that act: plan, show the plan, confirm, run, sum up."""
 
 from collections.abc import Awaitable, Callable
+from typing import Final
 
 import typer
 from attrs import frozen
@@ -26,88 +27,87 @@ from hostup_async.cli._options import (
     StoreOptions,
 )
 from hostup_async.cli._output import json_lines
-from hostup_async.cli._output.screen import screen
+from hostup_async.cli._output.screen import emit, screen
 from hostup_async.cli._output.views import make_view
 from hostup_async.cli._signals import run as run_loop
-from hostup_async.cli._work.plan import agree, show_plan
-from hostup_async.cli._work.run import FinishedRun, ForbiddenWatch, carry_out
+from hostup_async.cli._work.plan import confirm, show_plan
+from hostup_async.cli._work.run import FinishedRun, ForbiddenWatch, execute
 from hostup_async.cli._work.verdict import exit_code, show_report
+
+NO_STORE: Final = "none"
+"""The value of --store for a run that is not recorded."""
 
 
 @frozen
 class FleetCommand:
-    """What an acting command was asked for, but for the bounds."""
+    """A command that acts, with all of its options."""
 
     action: str
     ids: list[str]
     selection: Selection
-    connection: AccountOptions
-    stored: StoreOptions
-    consent: Confirmation
+    policy: PolicyOptions
+    account: AccountOptions
+    store: StoreOptions
+    confirmation: Confirmation
     output: Output
 
 
-def act(request: FleetCommand, bounds: PolicyOptions) -> None:
-    """Plan, show the plan, ask, carry it out; exits with the code that tells the end."""
-    policy = make_policy(bounds)
-    account = find_account(request.connection)
-    plan = make_plan(request, account)
-    tell_plan(plan, policy, request.output, dry_run=request.consent.dry_run)
+def act(command: FleetCommand) -> None:
+    """Plan, show the plan, confirm, run; exits with the code for the outcome.
+
+    Raises:
+        CommandFailed: The plan is empty, or was not confirmed.
+    """
+    policy = make_policy(command.policy)
+    account = find_account(command.account)
+    plan = make_plan(command, account)
+    write_plan(plan, policy, command.output, dry_run=command.confirmation.dry_run)
     if not len(plan):
         message = "nothing is left to do: every VPS was left out, or there is none"
         raise CommandFailed(message)
-    if request.consent.dry_run:
+    if command.confirmation.dry_run:
         return
-    agree(plan, request.consent)
-    store = find_store(request.stored.store, account.profile)
-    left_out = bool(request.ids or request.selection.from_file) and bool(plan.excluded)
+    confirm(plan, command.confirmation)
+    store = find_store(command.store.store, account.profile)
+    left_out = bool(command.ids or command.selection.from_file) and bool(plan.excluded)
 
     async def begin(client: Client) -> FleetRun:
-        return client.fleet.run(plan, policy, store=_opened(store))
+        return client.fleet.run(plan, policy, store=None if store == NO_STORE else store)
 
-    raise typer.Exit(
-        work_on(
-            begin, account, request.output, store, flags=_store_flag(request), left_out=left_out
-        )
-    )
+    flags = store_flags(command.store)
+    raise typer.Exit(work_on(begin, account, command.output, store, flags=flags, left_out=left_out))
 
 
-def make_plan(request: FleetCommand, account: Account) -> Plan:
-    """The plan that the options describe; sends nothing but reads."""
-    chosen = selector(request.ids, request.selection)
+def make_plan(command: FleetCommand, account: Account) -> Plan:
+    """Make the plan that the options describe. Sends only requests that read."""
+    chosen = selector(command.ids, command.selection)
 
     async def plan() -> Plan:
         async with account.client(patience=READING) as client:
             return await client.fleet.plan(
                 **chosen,
-                action=request.action,
-                preflight=request.selection.preflight,
-                force=request.selection.force,
+                action=command.action,
+                preflight=command.selection.preflight,
+                force=command.selection.force,
             )
 
     return run_loop(plan)
 
 
-def tell_plan(
-    plan: Plan, policy: FleetPolicy | None, output: Output, *, dry_run: bool = False
-) -> None:
-    """Show the plan to whoever reads."""
+def write_plan(plan: Plan, policy: FleetPolicy, output: Output, *, dry_run: bool) -> None:
+    """Write the plan: as JSON, or for people unless they asked for quiet."""
+    console = screen()
     if output.json:
-        console = screen()
-        console.file.write(json_lines.plan_event(plan, dry_run=dry_run) + "\n")
-        console.file.flush()
+        emit(console, json_lines.plan_event(plan, dry_run=dry_run))
     elif not output.quiet or dry_run:
-        show_plan(screen(), plan, policy, verbose=output.verbose)
+        show_plan(console, plan, policy, verbose=output.verbose)
         if dry_run:
-            screen().print("Dry run: nothing was sent.")
+            console.print("Dry run: nothing was sent.")
 
 
-def _opened(store: str) -> str | None:
-    return None if store == "none" else store
-
-
-def _store_flag(request: FleetCommand) -> list[str]:
-    return ["--store", request.stored.store] if request.stored.store else []
+def store_flags(store: StoreOptions) -> list[str]:
+    """The options that lead another command to the same store."""
+    return ["--store", store.store] if store.store else []
 
 
 def work_on(
@@ -119,15 +119,15 @@ def work_on(
     flags: list[str],
     left_out: bool = False,
 ) -> ExitCode:
-    """Take a run to its end, and sum it up.
+    """Execute a run, sum it up, and return its exit code.
 
     Args:
         begin: Makes the run, new or resumed.
-        account: Whose.
-        output: How much to tell.
-        store: Where it is recorded; `none` for nowhere.
+        account: The account whose VPSes it acts on.
+        output: How much to show.
+        store: Where the run is recorded; `none` for nowhere.
         flags: Options that lead another command to this store.
-        left_out: Whether a VPS that was asked for by its id is not in the plan.
+        left_out: Whether a VPS that was named by its id is not in the plan.
     """
     watch, console = ForbiddenWatch(), screen()
 
@@ -135,39 +135,38 @@ def work_on(
         async with account.client(watch) as client:
             run = await begin(client)
             view = make_view(console, output, run.id)
-            told = "not recorded" if store == "none" else f"recorded in {store}"
-            ended = await carry_out(run, view, lambda: view.say(f"Run {run.id}, {told}"))
-        return run, ended, await is_open(store, run.id)
+            place = "not recorded" if store == NO_STORE else f"recorded in {store}"
+            finished = await execute(run, view, lambda: view.show_message(f"Run {run.id}, {place}"))
+        return run, finished, await is_open(store, run.id)
 
-    run, ended, can_resume = run_loop(work)
-    code = exit_code(ended, was_forbidden=watch.was_forbidden, left_out=left_out)
-    words = ["fleet", "resume", run.id, *flags, *account.flags]
-    _sum_up(console, output, ended, command_line(*words) if can_resume else None, code)
+    run, finished, can_resume = run_loop(work)
+    code = exit_code(finished, was_forbidden=watch.was_forbidden, left_out=left_out)
+    resume = command_line("fleet", "resume", run.id, *flags, *account.flags)
+    _sum_up(console, output, finished, resume if can_resume else None, code)
     return code
 
 
 async def is_open(store: str, run_id: str) -> bool:
     """Whether the run can be resumed."""
-    if store == "none":
+    if store == NO_STORE:
         return False
     try:
         async with open_store(store) as opened:
             record: RunRecord = await opened.run(run_id)
     except StoreError:
-        return True  # what is in there will be resumed, once it can be read again
+        return True  # the store cannot be read now; once it can, the run can be resumed
     return record.state.is_open
 
 
 def _sum_up(
-    console: Console, output: Output, ended: FinishedRun, resume: str | None, code: ExitCode
+    console: Console, output: Output, finished: FinishedRun, resume: str | None, code: ExitCode
 ) -> None:
     if output.json:
-        report = ended.report.to_dict()
+        report = finished.report.to_dict()
         del report["outcomes"]
-        told = {**report, "interrupted": ended.interrupted, "resume": resume, "exit_code": code}
-        console.file.write(json_lines.line("report", told) + "\n")
-        console.file.flush()
+        end = {"interrupted": finished.interrupted, "resume": resume, "exit_code": code}
+        emit(console, json_lines.line("report", {**report, **end}))
         return
-    show_report(console, ended.report)
+    show_report(console, finished.report)
     if resume:
         console.print(f"Resume with: {resume}", soft_wrap=True)

@@ -1,7 +1,6 @@
-"""What the commands on recorded runs do: list, show, resume, abandon, draw."""
+"""The commands on recorded runs: list, show, resume, abandon, draw."""
 
 import getpass
-import time
 from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
@@ -25,23 +24,26 @@ from hostup_async.cli._inputs.account import existing_store, find_account
 from hostup_async.cli._inputs.profiles import read_profile
 from hostup_async.cli._options import AccountOptions, Output, StoreOptions
 from hostup_async.cli._output import json_lines
-from hostup_async.cli._output.screen import screen, table, truncate
+from hostup_async.cli._output.format import format_local
+from hostup_async.cli._output.screen import emit, screen, table, truncate
 from hostup_async.cli._output.words import STYLES, in_words
 from hostup_async.cli._signals import run as run_loop
-from hostup_async.cli._work.fleet import work_on
+from hostup_async.cli._work.fleet import store_flags, work_on
 
 _LAST = "last"
 _SHOWN = 20
 Recorded = tuple[RunRecord, list[Entry], list[AuditRecord]]
 
 
-def _where(stored: StoreOptions, connection: AccountOptions) -> str:
-    return existing_store(stored.store, read_profile(connection.profile))
+def _where(store_options: StoreOptions, account_options: AccountOptions) -> str:
+    return existing_store(store_options.store, read_profile(account_options.profile))
 
 
-def list_runs(stored: StoreOptions, connection: AccountOptions, output: Output, limit: int) -> None:
+def list_runs(
+    store_options: StoreOptions, account_options: AccountOptions, output: Output, limit: int
+) -> None:
     """Print the newest runs."""
-    store = _where(stored, connection)
+    store = _where(store_options, account_options)
 
     async def read() -> list[RunRecord]:
         async with open_store(store) as opened:
@@ -49,58 +51,60 @@ def list_runs(stored: StoreOptions, connection: AccountOptions, output: Output, 
 
     console, runs = screen(), run_loop(read)
     if output.json:
-        _write(console, [json_lines.run_event(run) for run in runs])
+        emit(console, *map(json_lines.run_event, runs))
         return
-    rows = [(run.id, run.state.value, run.action.value, _moment(run.created_at),
+    rows = [(run.id, run.state.value, run.action.value, format_local(run.created_at),
              _counts(run), run.reason or "") for run in runs]  # fmt: skip
     console.print(table(("Run", "State", "Action", "Begun", "VPSes", "Reason"), rows))
 
 
-def show_run(run_id: str, stored: StoreOptions, connection: AccountOptions, output: Output) -> None:
-    """Print one run: what became of it, what is unsettled, and who did what."""
-    run, entries, audit = _read(run_id, _where(stored, connection))
+def show_run(
+    run_id: str, store_options: StoreOptions, account_options: AccountOptions, output: Output
+) -> None:
+    """Print one run: its outcomes, what did not complete, and its audit trail."""
+    run, entries, audit = _read(run_id, _where(store_options, account_options))
     console = screen()
     if output.json:
         lines = [json_lines.run_event(run)]
         lines += [json_lines.entry_event(run.id, entry) for entry in entries]
-        _write(console, [*lines, *map(json_lines.audit_event, audit)])
+        emit(console, *lines, *map(json_lines.audit_event, audit))
         return
     console.print(f"Run {run.id}: {run.action} at {run.origin}, {run.state}", style="bold")
-    console.print(printable(f"By {run.who}, {_moment(run.created_at)}. {run.reason or ''}"))
+    console.print(printable(f"By {run.who}, {format_local(run.created_at)}. {run.reason or ''}"))
     for state, count in sorted(run.counts.items()):
         console.print(Text(f"{count:8}  {in_words(state.value)}", STYLES[state.value]))
     _show_entries(console, entries, verbose=output.verbose)
     for line in audit:
-        console.print(printable(f"{_moment(line.at)}  {line.what}  {line.who}"), style="dim")
+        console.print(printable(f"{format_local(line.at)}  {line.what}  {line.who}"), style="dim")
 
 
 def _show_entries(console: Console, entries: Sequence[Entry], *, verbose: bool) -> None:
-    told = [entry for entry in entries if verbose or (entry.reason and entry.state != "completed")]
-    lines = (f"{one.vps_id}  {in_words(one.state.value)}  {one.reason or ''}" for one in told)
-    for line in truncate(lines, len(told) if verbose else _SHOWN):
+    shown = [entry for entry in entries if verbose or (entry.reason and entry.state != "completed")]
+    lines = (f"{one.vps_id}  {in_words(one.state.value)}  {one.reason or ''}" for one in shown)
+    for line in truncate(lines, len(shown) if verbose else _SHOWN):
         console.print(printable(line), soft_wrap=True)
 
 
 def resume_run(
-    run_id: str, stored: StoreOptions, connection: AccountOptions, output: Output
+    run_id: str, store_options: StoreOptions, account_options: AccountOptions, output: Output
 ) -> None:
-    """Go on with a run, and exit with the code that tells its end."""
-    account = find_account(connection)
-    store = existing_store(stored.store, account.profile)
+    """Resume a run, and exit with the code for its outcome."""
+    account = find_account(account_options)
+    store = existing_store(store_options.store, account.profile)
     found = _find(run_id, store)
 
     async def begin(client: Client) -> FleetRun:
         return await client.fleet.resume(found, store=store)
 
-    flags = ["--store", stored.store] if stored.store else []
+    flags = store_flags(store_options)
     raise typer.Exit(work_on(begin, account, output, store, flags=flags))
 
 
 def abandon_run(
-    run_id: str, stored: StoreOptions, connection: AccountOptions, reason: str | None
+    run_id: str, store_options: StoreOptions, account_options: AccountOptions, reason: str | None
 ) -> None:
-    """Give a run up for good, and say what that left."""
-    store = _where(stored, connection)
+    """End a run for good, and print the states that its VPSes are in."""
+    store = _where(store_options, account_options)
 
     async def abandon() -> RunRecord:
         async with open_store(store) as opened:
@@ -112,18 +116,18 @@ def abandon_run(
 
 
 def draw_run(
-    run_id: str, stored: StoreOptions, connection: AccountOptions, path: Path | None
+    run_id: str, store_options: StoreOptions, account_options: AccountOptions, path: Path | None
 ) -> None:
-    """Write the page that draws a run."""
-    recorded = _read(run_id, _where(stored, connection))
+    """Write the HTML report of a run."""
+    recorded = _read(run_id, _where(store_options, account_options))
     try:
         html = import_module("hostup_async.cli._html")
     except ImportError as error:
-        message = f"the page needs more packages ({error}): pip install 'hostup[report]'"
+        message = f"the report needs more packages ({error}): pip install 'hostup[report]'"
         raise CommandFailed(message) from None
     target = path or Path(f"hostup-{recorded[0].id}.html")
     target.write_text(html.render(*recorded), encoding="utf-8")
-    screen().print(f"Written: {target}", soft_wrap=True)
+    screen().print(f"Wrote {target}", soft_wrap=True)
 
 
 def _read(run_id: str, store: str) -> Recorded:
@@ -156,13 +160,3 @@ async def _id(store: Store, run_id: str) -> str:
 
 def _counts(run: RunRecord) -> str:
     return ", ".join(f"{count} {in_words(state)}" for state, count in sorted(run.counts.items()))
-
-
-def _moment(at: float) -> str:
-    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(at))
-
-
-def _write(console: Console, lines: Sequence[str]) -> None:
-    for line in lines:
-        console.file.write(line + "\n")
-    console.file.flush()

@@ -1,9 +1,9 @@
-"""What the commands that only read do: list, show, status; and the check of the key."""
+"""The commands that read: list and show VPSes, show a status, check the key."""
 
 import json
-from collections.abc import Awaitable, Callable, Iterator
-from datetime import datetime
-from typing import Any, Final, TypeVar
+import time
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from typing import Final, TypeVar
 
 from rich.console import Console
 
@@ -13,7 +13,8 @@ from hostup_async.cli._exits import CommandFailed, ExitCode
 from hostup_async.cli._inputs.account import READING, Account, find_account
 from hostup_async.cli._options import AccountOptions, Output
 from hostup_async.cli._output import json_lines
-from hostup_async.cli._output.screen import screen, table, vpses
+from hostup_async.cli._output.format import format_units, format_with_zone
+from hostup_async.cli._output.screen import emit, screen, table, vpses
 from hostup_async.cli._signals import run as run_loop
 
 T = TypeVar("T")
@@ -21,24 +22,24 @@ _HEADINGS: Final = ("Id", "Name", "Address", "Service", "Power")
 _SCOPE_WORDS: Final = ("scope", "permission", "forbidden")
 
 
-def _ask(account: Account, work: Callable[[Client], Awaitable[T]]) -> T:
-    async def ask() -> T:
+def _call(account: Account, work: Callable[[Client], Awaitable[T]]) -> T:
+    async def call() -> T:
         async with account.client(patience=READING) as client:
             return await work(client)
 
-    return run_loop(ask)
+    return run_loop(call)
 
 
-def list_vpses(connection: AccountOptions, output: Output, name: str | None) -> None:
-    """Print every VPS, or those of a name."""
+def list_vpses(account_options: AccountOptions, output: Output, name: str | None) -> None:
+    """Print every VPS, or those with a name."""
 
     async def read(client: Client) -> list[Vps]:
         return [vps async for vps in client.vps.list(name=name)]
 
-    console, found = screen(), _ask(find_account(connection), read)
+    console, found = screen(), _call(find_account(account_options), read)
     if output.json:
         for vps in found:
-            _write(console, "vps", {"id": vps.id, **vps.raw})
+            emit(console, json_lines.line("vps", {"id": vps.id, **vps.raw}))
         return
     console.print(table(_HEADINGS, map(_row, found)))
     console.print(vpses(len(found)), style="dim")
@@ -48,15 +49,15 @@ def _row(vps: Vps) -> tuple[object, ...]:
     return vps.id, vps.name, vps.primary_ip, vps.service_status, vps.power_state
 
 
-def show_vps(vps_id: str, connection: AccountOptions, output: Output) -> None:
-    """Print what is known of one VPS, and what may be done with it now."""
+def show_vps(vps_id: str, account_options: AccountOptions, output: Output) -> None:
+    """Print one VPS, and the actions that are allowed on it now."""
 
     async def read(client: Client) -> tuple[Vps, Gates]:
         return await client.vps.get(vps_id), await client.vps.gates(vps_id)
 
-    console, (vps, gates) = screen(), _ask(find_account(connection), read)
+    console, (vps, gates) = screen(), _call(find_account(account_options), read)
     if output.json:
-        _write(console, "vps", {"id": vps.id, **vps.raw, "actions": gates.raw})
+        emit(console, json_lines.line("vps", {"id": vps.id, **vps.raw, "actions": gates.raw}))
         return
     system, size = vps.operating_system, vps.resources
     rows: list[tuple[str, object]] = [*zip(_HEADINGS, _row(vps), strict=True)]
@@ -75,42 +76,38 @@ def _allowed(gates: Gates) -> Iterator[tuple[str, str]]:
         yield action.capitalize(), words[gate.allowed if gate else None] + why
 
 
-def show_status(vps_id: str, connection: AccountOptions, output: Output) -> None:
+def show_status(vps_id: str, account_options: AccountOptions, output: Output) -> None:
     """Print the live state of one VPS."""
 
     async def read(client: Client) -> VpsStatus:
         return await client.vps.status(vps_id)
 
-    console, status = screen(), _ask(find_account(connection), read)
+    console, status = screen(), _call(find_account(account_options), read)
     if output.json:
-        _write(console, "status", {"id": vps_id, **status.raw})
+        emit(console, json_lines.line("status", {"id": vps_id, **status.raw}))
         return
-    rows = [("Power", status.power_state), ("Uptime", _uptime(status.uptime_seconds))]
+    uptime = status.uptime_seconds
+    rows: list[tuple[str, object]] = [("Power", status.power_state)]
+    rows.append(("Uptime", "not known" if uptime is None else format_units(uptime, most=4)))
     cpu = status.cpu_usage_percent
     rows.append(("Processor", None if cpu is None else f"{cpu:.0f} %"))
     rows.append(("Pending", json.dumps(status.pending_tasks) if status.pending_tasks else "none"))
     _show(console, [("Id", vps_id), *rows])
 
 
-def _uptime(seconds: float | None) -> str:
-    if seconds is None:
-        return "not known"
-    days, rest = divmod(int(seconds), 86_400)
-    return f"{days} d {rest // 3600} h {rest % 3600 // 60} min {rest % 60} s"
-
-
-def check_key(connection: AccountOptions, output: Output) -> None:
+def check_key(account_options: AccountOptions, output: Output) -> None:
     """Print which key is used and whether it works; sends two reads, and no action."""
-    account, console = find_account(connection), screen()
+    account, console = find_account(account_options), screen()
     client = account.client()
-    told: dict[str, Any] = {"client": repr(client), "key": account.source, "checked": _now()}
-    told |= _ask(account, _what_works)
+    now = format_with_zone(time.time())
+    facts = {"client": repr(client), "key": account.source, "checked": now}
+    facts |= _call(account, _what_works)
     if output.json:
-        _write(console, "auth", told)
+        emit(console, json_lines.line("auth", facts))
     else:
-        _show(console, [(name.replace("_", " ").capitalize(), what) for name, what in told.items()])
-    if not told["read:vm"].startswith("works"):
-        message = "the key does not work: see above, or make another in HostUp's control panel"
+        _show(console, [(name.capitalize(), fact) for name, fact in facts.items()])
+    if not facts["read:vm"].startswith("works"):
+        message = "the key does not work: see above, or make another one in HostUp's control panel"
         raise CommandFailed(message, ExitCode.AUTHENTICATION)
 
 
@@ -128,22 +125,13 @@ async def _what_works(client: Client) -> dict[str, str]:
     seems = any(word in why.lower() for word in _SCOPE_WORDS)
     return {
         "read:vm": "works",
-        "power:vm": f"seems to be missing: {why}" if seems else "not known: only an action tells",
+        "power:vm": f"seems to be missing: {why}" if seems else "not known until an action is sent",
     }
 
 
-def _now() -> str:
-    return datetime.now().astimezone().isoformat(timespec="seconds")
-
-
-def _show(console: Console, rows: list[tuple[str, object]]) -> None:
+def _show(console: Console, rows: Sequence[tuple[str, object]]) -> None:
     width = max(len(name) for name, _ in rows)
     for name, value in rows:
         console.print(
             f"{name:{width}}  {printable('' if value is None else value)}", soft_wrap=True
         )
-
-
-def _write(console: Console, event: str, members: dict[str, Any]) -> None:
-    console.file.write(json_lines.line(event, members) + "\n")
-    console.file.flush()

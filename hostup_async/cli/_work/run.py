@@ -1,4 +1,4 @@
-"""A run from its begin to its end, shown to the operator and stopped by signals."""
+"""Executes a run: shows it as it goes, and lets signals stop it."""
 
 from collections.abc import Callable
 from http import HTTPStatus
@@ -9,7 +9,7 @@ from attrs import define, field, frozen
 from hostup_async import Event, FleetReport, FleetRun, RequestDone, StopCause
 from hostup_async.cli._exits import CommandFailed, ExitCode
 from hostup_async.cli._output.views import View, showing
-from hostup_async.cli._signals import answering
+from hostup_async.cli._signals import on_signals
 
 
 @define
@@ -23,17 +23,17 @@ class ForbiddenWatch:
     was_forbidden: bool = False
 
     def __call__(self, event: Event) -> None:
-        """Look at one event."""
+        """Note one event."""
         if isinstance(event, RequestDone) and event.status == HTTPStatus.FORBIDDEN:
             self.was_forbidden = True
 
 
 @frozen
 class FinishedRun:
-    """A run that has ended in this process.
+    """A run that this process has finished with.
 
     Attributes:
-        report: What became of it.
+        report: Its report.
         interrupted: Whether a signal stopped it.
     """
 
@@ -41,31 +41,31 @@ class FinishedRun:
     interrupted: bool
 
 
-async def carry_out(run: FleetRun, view: View, on_begin: Callable[[], None]) -> FinishedRun:
-    """Work on a run to its end; the first signal stops the sending, the second leaves at once.
+async def execute(run: FleetRun, view: View, on_begin: Callable[[], None]) -> FinishedRun:
+    """Execute a run. The first signal stops the sending, the second leaves at once.
 
     Args:
         run: The run, not begun yet.
-        view: What shows it.
+        view: Shows the run as it goes.
         on_begin: Called once the run is recorded, so that it can be resumed from then on.
     """
-    signals = _SignalActions(run, view)
-    with signals.scope, answering(signals.stop, signals.leave):
+    actions = _SignalActions(run, view)
+    with actions.scope, on_signals(actions.stop, actions.leave):
         async with run:
-            signals.begun = True
+            actions.begun = True
             on_begin()
             with showing(view, run.snapshot):
                 async for outcome in run.outcomes():
-                    view.tell(outcome)
-    if not signals.begun:
+                    view.show_outcome(outcome)
+    if not actions.begun:
         message = "interrupted before the run began; nothing was sent"
         raise CommandFailed(message, ExitCode.INTERRUPTED)
-    return FinishedRun(await run.wait(), signals.stopped)
+    return FinishedRun(await run.wait(), actions.stopped)
 
 
 @define
 class _SignalActions:
-    """What signals do to a run."""
+    """The actions of the first and of the second signal on a run."""
 
     run: FleetRun
     view: View
@@ -79,9 +79,9 @@ class _SignalActions:
             self.scope.cancel()
             return
         self.run.stop("it was interrupted", cause=StopCause.INTERRUPTED)
-        self.view.say(
-            "Stopped: nothing more is sent. Waiting for what is in flight; a second signal "
-            "leaves at once. Everything is recorded."
+        self.view.show_message(
+            "Stopped: nothing more is sent. Waiting for what is in flight; press Ctrl-C again to "
+            "leave at once. Everything is recorded."
         )
 
     def leave(self) -> None:

@@ -10,9 +10,9 @@ from rich.text import Text
 from hostup_async import FleetReport, Outcome, OutcomeStatus, StopCause
 from hostup_async._text import printable
 from hostup_async.cli._exits import RANKED, ExitCode
-from hostup_async.cli._output.pace import format_duration
+from hostup_async.cli._output.format import format_duration
 from hostup_async.cli._output.screen import vpses
-from hostup_async.cli._output.words import STYLES, in_words, told_of
+from hostup_async.cli._output.words import STYLES, describe, in_words
 from hostup_async.cli._work.run import FinishedRun
 
 # A stop without a row here has the exit code of the outcomes that it leaves.
@@ -83,7 +83,7 @@ def show_counts(console: Console, counts: Mapping[OutcomeStatus, int]) -> None:
 def reasons(outcomes: Iterable[Outcome], most: int = 5) -> list[tuple[str, int]]:
     """The commonest reasons of what did not complete, cut short."""
     told = (
-        printable(told_of(one))
+        printable(describe(one))
         for one in outcomes
         if one.reason and one.status not in {OutcomeStatus.COMPLETED, OutcomeStatus.NOT_SENT}
     )
