@@ -9,6 +9,7 @@ import pytest
 from tools import QUICK, Connect, StartSandbox
 
 from hostup_async import Budget, Client
+from hostup_async._fleet import evidence
 from hostup_async.sandbox import Fault, FaultRule, Sandbox, SandboxConfig
 
 
@@ -30,7 +31,7 @@ async def start_sandbox() -> AsyncIterator[StartSandbox]:
             **settings: Any,
         ) -> Sandbox:
             rules = [FaultRule(fault, on=on, times=times)] if fault else []
-            chosen: dict[str, Any] = {"vps": 3, "faults": rules, **settings}
+            chosen: dict[str, Any] = {"vps": 3, "faults": rules, "uptime_step": 0.01, **settings}
             config = SandboxConfig(**chosen)
             return await stack.enter_async_context(Sandbox(config))
 
@@ -48,6 +49,15 @@ async def connect() -> AsyncIterator[Connect]:
             return await stack.enter_async_context(client)
 
         yield open_client
+
+
+@pytest.fixture
+def precise_uptime(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lets a fleet rely on uptimes to a fifth of a second, so that evidence comes that much sooner.
+
+    Only for sandboxes whose `uptime_step` is finer than that, as `start_sandbox` makes them.
+    """
+    monkeypatch.setattr(evidence, "_SECOND", 0.2)
 
 
 @pytest.fixture
