@@ -6,10 +6,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fleet_tools import learnt
+from hypothesis import HealthCheck, settings
 from tools import QUICK, Connect, StartSandbox
 
-from hostup_async import Budget, Client
+from hostup_async import Action, Budget, Client
+from hostup_async._fleet import evidence
+from hostup_async._polling.durations import DurationModel
 from hostup_async.sandbox import Fault, FaultRule, Sandbox, SandboxConfig
+
+# The machine may be busy: no example fails for the time that it takes.
+settings.register_profile(
+    "busy machine", deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("busy machine")
 
 
 @pytest.fixture
@@ -30,7 +40,7 @@ async def start_sandbox() -> AsyncIterator[StartSandbox]:
             **settings: Any,
         ) -> Sandbox:
             rules = [FaultRule(fault, on=on, times=times)] if fault else []
-            chosen: dict[str, Any] = {"vps": 3, "faults": rules, **settings}
+            chosen: dict[str, Any] = {"vps": 3, "faults": rules, "uptime_step": 0.01, **settings}
             config = SandboxConfig(**chosen)
             return await stack.enter_async_context(Sandbox(config))
 
@@ -39,15 +49,33 @@ async def start_sandbox() -> AsyncIterator[StartSandbox]:
 
 @pytest.fixture
 async def connect() -> AsyncIterator[Connect]:
-    """Open clients on a sandbox, each with a budget of its own; all are closed at the end."""
+    """Open clients on a sandbox, each with a budget of its own; all are closed at the end.
+
+    A client that is told how many seconds `jobs_take` polls the first one as soon as that.
+    """
     async with AsyncExitStack() as stack:
 
-        async def open_client(sandbox: Sandbox, **options: Any) -> Client:
-            settings: dict[str, Any] = {"timeouts": QUICK, "budget": Budget(), **options}
-            client = Client(sandbox.api_key, base_url=sandbox.url, **settings)
+        async def open_client(
+            sandbox: Sandbox, *, jobs_take: float | None = None, **options: Any
+        ) -> Client:
+            chosen: dict[str, Any] = {"timeouts": QUICK, "budget": Budget(), **options}
+            client = Client(sandbox.api_key, base_url=sandbox.url, **chosen)
+            if jobs_take is not None:
+                for action in Action:
+                    known = DurationModel.from_json(learnt(jobs_take))
+                    client._poller.restore_durations(action, known)
             return await stack.enter_async_context(client)
 
         yield open_client
+
+
+@pytest.fixture
+def precise_uptime(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lets a fleet rely on uptimes to a fifth of a second, so that evidence comes that much sooner.
+
+    Only for sandboxes whose `uptime_step` is finer than that, as `start_sandbox` makes them.
+    """
+    monkeypatch.setattr(evidence, "_SECOND", 0.2)
 
 
 @pytest.fixture

@@ -20,12 +20,17 @@ def _options(arguments: Sequence[str] | None) -> Namespace:
         "--config-json", default="{}", help="SandboxConfig's settings; - reads one line of stdin"
     )
     parser.add_argument("--port", type=int, default=0, help="port to listen on; 0 takes a free one")
-    parser.add_argument("--max-seconds", type=float, default=None, help="end after so long")
+    parser.add_argument(
+        "--max-seconds", type=float, default=None, help="seconds after which it ends"
+    )
     parser.add_argument(
         "--until-stdin-closes", action="store_true", help="end when standard input is closed"
     )
     parser.add_argument(
-        "--linger", type=float, default=0, help="then, go on until unasked for so many seconds"
+        "--linger",
+        type=float,
+        default=0,
+        help="seconds without a request after which it then ends",
     )
     return parser.parse_args(arguments)
 
@@ -71,7 +76,7 @@ async def _wait(ended: asyncio.Event, seconds: float | None) -> None:
 async def _linger(
     orphaned: asyncio.Event, sandbox: Sandbox, seconds: float, ended: asyncio.Event
 ) -> None:
-    """End once nobody is left who started it, and nobody asks anything."""
+    """End once the process that started it is gone and no request comes any more."""
     await orphaned.wait()
     while seconds and await _asked(sandbox, seconds):
         pass
@@ -79,7 +84,7 @@ async def _linger(
 
 
 async def _asked(sandbox: Sandbox, seconds: float) -> bool:
-    """Whether anybody asks anything within so long."""
+    """Whether a request comes within this time."""
     before = await sandbox.books()
     await asyncio.sleep(seconds)
     after = await sandbox.books()

@@ -1,4 +1,4 @@
-"""The API without its network: a call comes in, a reply goes out."""
+"""The API without the network: from a call to its reply."""
 
 import json
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ from ._bodies import JobBodies, VpsBodies
 from ._books import BookKeeper, Books
 from ._clock import Clock
 from ._config import SandboxConfig
-from ._effects import FaultContext, distort
+from ._effects import FaultContext, apply_fault
 from ._faults import FaultBox, FaultRule
 from ._limiters import Limit, LimitCheck, Limiters
 from ._machines import Fleet, Machine, SandboxJob
@@ -49,7 +49,7 @@ class Api:
     def __init__(self, config: SandboxConfig, clock: Clock) -> None:
         self.config = config
         self.clock = clock
-        self.ledger = BookKeeper(config.log_cap)
+        self.book_keeper = BookKeeper(config.log_cap)
         self.faults = FaultBox(config.faults, config.seed)
         self._fleet = Fleet(config)
         self._limits = Limiters.of(config.limit, config.action_limit)
@@ -62,7 +62,7 @@ class Api:
         """The books at this moment."""
         now = self.clock.now()
         self._settle(now)
-        return self.ledger.snapshot(now)
+        return self.book_keeper.snapshot(now)
 
     def change_limit(self, limit: Limit | None) -> None:
         """Replace the general limit while running."""
@@ -74,49 +74,49 @@ class Api:
         return scheme.lower() == "bearer" and key.strip() == self.config.api_key
 
     def answer(self, call: IncomingCall) -> Reply:
-        """Do what a call asks for, and what the configuration makes of it."""
+        """The reply to a call, with the limits and faults of the configuration applied."""
         now = self.clock.now()
         self._settle(now)
         route = self._router.find(call.method, call.target)
         reply = self._limited(call, route, now)
-        self.ledger.note(now, route.kind, reply.booked)
+        self.book_keeper.note(now, route.kind, reply.booked)
         return evolve(reply, headers={"Date": self.clock.date(now), **reply.headers})
 
     def _settle(self, now: float) -> None:
         for job in self._fleet.settle(now):
-            self.ledger.perform(job)
+            self.book_keeper.perform(job)
 
     def _limited(self, call: IncomingCall, route: Route, now: float) -> Reply:
         if not self.is_keyed(call.authorization):
-            self.ledger.foreign += 1
+            self.book_keeper.foreign += 1
             return self._errors.write(ErrorReply(Code.UNAUTHORIZED), call.path, now)
         wall = self.clock.wall(now)
-        verdict = self._limits.take(wall, action=route.is_action)
-        if verdict is None:
-            return self._disturbed(call, route, now)
-        reply = self._judged(verdict, call, route, now)
-        return evolve(reply, headers={**rate_headers(self.config, verdict, wall), **reply.headers})
+        check = self._limits.take(wall, action=route.is_action)
+        if check is None:
+            return self._after_limit(call, route, now)
+        reply = self._judged(check, call, route, now)
+        return evolve(reply, headers={**rate_headers(self.config, check, wall), **reply.headers})
 
-    def _judged(self, verdict: LimitCheck, call: IncomingCall, route: Route, now: float) -> Reply:
-        if verdict.allowed:
-            return self._disturbed(call, route, now)
-        return self._errors.too_many(verdict, call.path, now)
+    def _judged(self, check: LimitCheck, call: IncomingCall, route: Route, now: float) -> Reply:
+        if check.allowed:
+            return self._after_limit(call, route, now)
+        return self._errors.too_many(check, call.path, now)
 
-    def _disturbed(self, call: IncomingCall, route: Route, now: float) -> Reply:
+    def _after_limit(self, call: IncomingCall, route: Route, now: float) -> Reply:
         rule = self.faults.pick(route.kind, self._subject(route))
         if rule is None:
             return self._worked(call, route, now)
         reply = Reply(202 if route.is_action else 200, {})
         if rule.does_work:
             reply = self._worked(call, route, now)
-        return reply if _is_error(reply) else self._struck(rule, reply, call, route, now)
+        return reply if _is_error(reply) else self._faulted(rule, reply, call, route, now)
 
-    def _struck(
+    def _faulted(
         self, rule: FaultRule, reply: Reply, call: IncomingCall, route: Route, now: float
     ) -> Reply:
-        self.ledger.strike(rule.fault.value)
-        scene = FaultContext(self.config, self._errors, self._fleet, call.path, route.job_id, now)
-        return distort(rule, reply, scene)
+        self.book_keeper.count_fault(rule.fault.value)
+        context = FaultContext(self.config, self._errors, self._fleet, call.path, route.job_id, now)
+        return apply_fault(rule, reply, context)
 
     def _subject(self, route: Route) -> str | None:
         job = self._fleet.jobs.get(route.job_id) if route.job_id else None
@@ -155,7 +155,7 @@ class Api:
         if gate.code is not None:
             raise ErrorReply(Code(gate.code), gate.reason)
         job = self._fleet.accept(machine, action, now)
-        self.ledger.accept(job)
+        self.book_keeper.accept(job)
         return Reply(202, self._jobs.accepted(job, now))
 
     def _machine(self, route: Route) -> Machine:

@@ -31,7 +31,7 @@ _QUEUE_WORDS: Final = {
 
 @define(eq=False)
 class VpsBodies:
-    """Writes what the API tells of a VPS."""
+    """Writes the JSON about a VPS."""
 
     config: SandboxConfig
     clock: Clock
@@ -68,11 +68,10 @@ class VpsBodies:
         return body | self._gates("details", machine, now)
 
     def status(self, machine: Machine, now: float) -> Json:
-        """What a VPS does at this moment."""
-        up = int(now - machine.booted) if machine.running else 0
+        """The state of a VPS at this moment."""
         body: Json = {
             "powerState": _power(machine),
-            "uptimeSeconds": up if self.config.uptime_known else None,
+            "uptimeSeconds": self._uptime(machine, now) if self.config.uptime_known else None,
             "cpuUsagePercent": 3.5 if machine.running else 0.0,
             "memory": {"usedGb": 1.2, "totalGb": _RESOURCES["memoryGb"]},
             "storage": {"usedGb": 11.0, "totalGb": _RESOURCES["storageGb"]},
@@ -80,6 +79,11 @@ class VpsBodies:
             "pendingTasks": machine.pending,
         }
         return body | self._gates("status", machine, now)
+
+    def _uptime(self, machine: Machine, now: float) -> float:
+        step = self.config.uptime_step
+        uptime = (now - machine.booted) // step * step if machine.running else 0.0
+        return int(uptime) if uptime.is_integer() else uptime
 
     def _gates(self, where: str, machine: Machine, now: float) -> Json:
         if where not in self.config.gates_on:
@@ -98,7 +102,7 @@ def _power(machine: Machine) -> str:
 
 @define(eq=False)
 class JobBodies:
-    """Writes what the API tells of a job."""
+    """Writes the JSON about a job."""
 
     config: SandboxConfig
     clock: Clock

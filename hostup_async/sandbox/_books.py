@@ -1,4 +1,4 @@
-"""What the server did, from its own ledger."""
+"""What the server did, as it recorded it itself."""
 
 from collections import Counter, deque
 from collections.abc import Mapping
@@ -39,7 +39,7 @@ def _pairs(counts: Mapping[tuple[str, str], int]) -> dict[str, dict[str, int]]:
 
 @frozen(kw_only=True)
 class Books:
-    """What the server did, told by itself and not by its client.
+    """What the server did, recorded by itself and not by its client.
 
     An action is *accepted* when it has created a job, and *performed* when that job has completed
     and its result is a success; a failed job performs nothing.
@@ -54,7 +54,7 @@ class Books:
         refused: Answers that were 429.
         request_times: (seconds since the start, kind, status) of each request, oldest first, at
             most `SandboxConfig.log_cap` of them.
-        faults: Faults that struck, by name.
+        faults: How often each fault was applied, by name.
         foreign: Requests without the key or with another one.
         connections: Connections that were opened.
 
@@ -113,17 +113,17 @@ class Books:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> "Books":
-        """Books from what `to_dict` made of them, before or after a journey as JSON."""
-        told: dict[str, Any] = dict(data)
-        told["jobs"] = {job_id: BookedJob(**job) for job_id, job in data["jobs"].items()}
-        told["statuses"] = {int(status): count for status, count in data["statuses"].items()}
+        """Books from the dictionary made by `to_dict`, which may have been JSON meanwhile."""
+        fields: dict[str, Any] = dict(data)
+        fields["jobs"] = {job_id: BookedJob(**job) for job_id, job in data["jobs"].items()}
+        fields["statuses"] = {int(status): count for status, count in data["statuses"].items()}
         times = data["request_times"]
-        told["request_times"] = tuple((at, kind, status) for at, kind, status in times)
-        return cls(**told)
+        fields["request_times"] = tuple((at, kind, status) for at, kind, status in times)
+        return cls(**fields)
 
 
 class BookKeeper:
-    """Counts while the server works; a snapshot of it is the books."""
+    """Counts what the server does; `snapshot` gives the books."""
 
     def __init__(self, cap: int) -> None:
         self._cap = cap
@@ -155,8 +155,8 @@ class BookKeeper:
         if job.id in self._jobs:
             self._performed[job.vps_id, job.action] += 1
 
-    def strike(self, fault: str) -> None:
-        """A fault struck."""
+    def count_fault(self, fault: str) -> None:
+        """A fault was applied."""
         self._faults[fault] += 1
 
     def snapshot(self, now: float) -> Books:

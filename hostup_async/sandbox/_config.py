@@ -1,4 +1,4 @@
-"""What a sandbox can be told about the API it plays."""
+"""The settings of a sandbox."""
 
 import math
 from collections.abc import Iterable, Mapping
@@ -10,7 +10,7 @@ from attrs import field, frozen
 from ._faults import FaultRule, as_rules
 from ._ids import vps_ids
 from ._limiters import Limit, as_limit
-from ._settings import above, at_least, between, maybe, one_of, plain, some_of, whole
+from ._settings import above, at_least, between, maybe, one_of, some_of, to_json_types, whole
 
 DurationKind: TypeAlias = Literal["constant", "lognormal", "bimodal", "instant"]
 Cursors: TypeAlias = Literal["offset", "opaque", "repeating"]
@@ -74,7 +74,7 @@ def _as_tuple(value: Iterable[str]) -> tuple[str, ...]:
 
 @frozen(kw_only=True)
 class SandboxConfig:
-    """Everything a sandbox can be told; each setting is one reading of what is unknown.
+    """The settings of a sandbox. Where the real API is not documented, a setting picks one reading.
 
     Times are in seconds, shares go from 0 to 1.
 
@@ -91,7 +91,7 @@ class SandboxConfig:
             absent at the end; `repeating` repeats a row as if the list had grown, has no `hasMore`,
             and repeats its last cursor for ever.
         poll_path: Path of a job; holds `{job_id}`.
-        job_prefixes: Beginnings of job ids, drawn by lot; `{action}` is replaced.
+        job_prefixes: Beginnings of job ids, of which each job draws one; `{action}` is replaced.
         poll_shape: Envelope of a polled job: `operation` is `{"operation": ...}`, `job` the old
             `{"success", ..., "data"}`, `status_data` is `{"status", "data"}`.
         words: Status words of a polled job: the documented ones, or those of the queue beneath.
@@ -99,6 +99,8 @@ class SandboxConfig:
         failure_text: Where a failed job says why.
         gates_on: Which answers carry the action gates: `summary`, `status`, `details`.
         uptime_known: Whether `/status` knows `uptimeSeconds`, or says null.
+        uptime_step: `uptimeSeconds` is rounded down to a multiple of this; the API tells whole
+            seconds (assumed), and a smaller step lets tests find evidence of a reset sooner.
         limit: Limit on all requests, polls included; None for none.
         action_limit: A limit of their own for actions, which `limit` then leaves out.
         headers_on: When `X-RateLimit-*` headers are sent.
@@ -110,10 +112,10 @@ class SandboxConfig:
         job_failure_rate: Share of jobs that fail.
         completed_with_success_false_rate: Share of jobs that say `completed` while their result
             says `success: false`; nothing happens to the VPS.
-        forget_after: A finished job answers 404 after so long; None for never.
+        forget_after: A finished job answers 404 after this time; None for never.
         cooldown: Time after an accepted action in which the VPS answers 409 `cooldown_active`.
         clock_skew: How far the server's wall clock is ahead.
-        keepalive_timeout: An idle connection is closed after so long.
+        keepalive_timeout: An idle connection is closed after this time.
         latency: Time between doing the work and sending the answer.
         foreign_origin: Another origin, for the faults that point there.
         faults: Rules in force from the start.
@@ -143,6 +145,7 @@ class SandboxConfig:
     failure_text: FailureText = field(default="error", validator=one_of(get_args(FailureText)))
     gates_on: frozenset[str] = field(default=GATED, converter=_as_names, validator=some_of(GATED))
     uptime_known: bool = True
+    uptime_step: float = field(default=1.0, validator=above(0))
     limit: Limit | None = field(default=None, converter=as_limit)
     action_limit: Limit | None = field(default=None, converter=as_limit)
     headers_on: HeadersOn = field(default="429", validator=one_of(get_args(HeadersOn)))
@@ -186,4 +189,4 @@ class SandboxConfig:
 
     def to_dict(self) -> dict[str, Any]:
         """The settings as JSON can carry them; `SandboxConfig(**settings)` reads them back."""
-        return plain(self)
+        return to_json_types(self)

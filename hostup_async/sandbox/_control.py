@@ -1,4 +1,4 @@
-"""The handle on a running sandbox: the same for one in this process and one in its own."""
+"""The handle on a running sandbox, whether in this process or in another."""
 
 from abc import ABC, abstractmethod
 from typing import Any, Final
@@ -8,13 +8,13 @@ from ._books import Books
 from ._config import SandboxConfig
 from ._faults import FaultRule
 from ._limiters import Limit, as_limit
-from ._settings import plain
+from ._settings import to_json_types
 
 CONTROL: Final = "/_sandbox/"
 
 
 class SandboxHandle(ABC):
-    """A running sandbox and what can be asked of it.
+    """A running sandbox and its commands.
 
     Attributes:
         config: How it was configured.
@@ -47,20 +47,20 @@ class SandboxHandle(ABC):
         return Books.from_dict(await self._command("books", {}))
 
     async def reset_books(self) -> None:
-        """Begin new books; what runs already is left out of them."""
+        """Begin new books; jobs that run already are left out of them."""
         await self._command("reset_books", {})
 
     async def add_fault(self, rule: FaultRule) -> None:
-        """Put a fault in force, after those that are."""
+        """Put a fault rule in force, after the ones that already are."""
         await self._command("add_fault", rule.to_dict())
 
     async def clear_faults(self) -> None:
-        """No faults any more."""
+        """Remove all fault rules."""
         await self._command("clear_faults", {})
 
     async def set_limit(self, limit: Limit | None) -> None:
         """Replace `SandboxConfig.limit`; counting starts again."""
-        await self._command("set_limit", {"limit": limit and plain(limit)})
+        await self._command("set_limit", {"limit": limit and to_json_types(limit)})
 
     @abstractmethod
     async def _command(self, name: str, settings: dict[str, Any]) -> dict[str, Any]: ...
@@ -76,7 +76,7 @@ def execute(api: Api, name: str, settings: dict[str, Any]) -> dict[str, Any]:
     if name == "books":
         return api.books().to_dict()
     if name == "reset_books":
-        api.ledger.clear()
+        api.book_keeper.clear()
     elif name == "add_fault":
         api.faults.add(FaultRule(**settings))
     elif name == "clear_faults":

@@ -1,4 +1,4 @@
-"""What each fault makes of an answer."""
+"""How each fault changes an answer."""
 
 from collections.abc import Callable, Mapping
 from typing import Final, TypeAlias
@@ -16,7 +16,7 @@ _PAGE: Final = b"<!doctype html><html><head><title>%b</title></head><body><h1>%b
 
 @frozen
 class FaultContext:
-    """What a fault may need to know of the request it strikes."""
+    """What a fault may need to know about the request that it hits."""
 
     config: SandboxConfig
     errors: ErrorWriter
@@ -29,73 +29,73 @@ class FaultContext:
 Effect: TypeAlias = Callable[[Reply, FaultContext], Reply]
 
 
-def distort(rule: FaultRule, reply: Reply, scene: FaultContext) -> Reply:
-    """The answer that a fault leaves."""
-    struck = _EFFECTS[rule.fault](reply, scene)
+def apply_fault(rule: FaultRule, reply: Reply, context: FaultContext) -> Reply:
+    """The answer after the fault has changed it."""
+    changed = _EFFECTS[rule.fault](reply, context)
     if rule.retry_after is None:
-        return struck
-    return evolve(struck, headers={**struck.headers, "Retry-After": f"{rule.retry_after:g}"})
+        return changed
+    return evolve(changed, headers={**changed.headers, "Retry-After": f"{rule.retry_after:g}"})
 
 
 def _delivered(delivery: Delivery) -> Effect:
-    def effect(reply: Reply, _scene: FaultContext) -> Reply:
+    def effect(reply: Reply, _context: FaultContext) -> Reply:
         return evolve(reply, delivery=delivery)
 
     return effect
 
 
 def _refused(code: Code) -> Effect:
-    def effect(_reply: Reply, scene: FaultContext) -> Reply:
-        return scene.errors.write(ErrorReply(code), scene.path, scene.now)
+    def effect(_reply: Reply, context: FaultContext) -> Reply:
+        return context.errors.write(ErrorReply(code), context.path, context.now)
 
     return effect
 
 
 def _html(title: bytes, status: int | None = None) -> Effect:
-    def effect(reply: Reply, _scene: FaultContext) -> Reply:
+    def effect(reply: Reply, _context: FaultContext) -> Reply:
         return Reply(status or reply.status, _PAGE % (title, title), "text/html")
 
     return effect
 
 
 def _body(data: Json | bytes, status: int | None = None) -> Effect:
-    def effect(reply: Reply, _scene: FaultContext) -> Reply:
+    def effect(reply: Reply, _context: FaultContext) -> Reply:
         return Reply(status or reply.status, data)
 
     return effect
 
 
-def _cut(reply: Reply, _scene: FaultContext) -> Reply:
+def _cut(reply: Reply, _context: FaultContext) -> Reply:
     return evolve(reply, data=reply.body[: len(reply.body) // 2])
 
 
-def _huge(reply: Reply, _scene: FaultContext) -> Reply:
+def _huge(reply: Reply, _context: FaultContext) -> Reply:
     return Reply(reply.status, {"padding": "x" * _HUGE})
 
 
-def _redirected(_reply: Reply, scene: FaultContext) -> Reply:
-    return Reply(307, headers={"Location": scene.config.foreign_origin + scene.path})
+def _redirected(_reply: Reply, context: FaultContext) -> Reply:
+    return Reply(307, headers={"Location": context.config.foreign_origin + context.path})
 
 
-def _unsuccessful(_reply: Reply, scene: FaultContext) -> Reply:
-    error = scene.errors.write(ErrorReply(Code.INTERNAL_ERROR), scene.path, scene.now).data
-    told = {} if isinstance(error, bytes) else {k: error[k] for k in ("timestamp", "requestId")}
-    return Reply(200, {"success": False, "error": "The action could not be performed.", **told})
+def _unsuccessful(_reply: Reply, context: FaultContext) -> Reply:
+    error = context.errors.write(ErrorReply(Code.INTERNAL_ERROR), context.path, context.now).data
+    extra = {} if isinstance(error, bytes) else {k: error[k] for k in ("timestamp", "requestId")}
+    return Reply(200, {"success": False, "error": "The action could not be performed.", **extra})
 
 
-def _forgotten(reply: Reply, scene: FaultContext) -> Reply:
-    if scene.job_id is not None:
-        scene.fleet.forget(scene.job_id)
-        return scene.errors.write(ErrorReply(Code.NOT_FOUND), scene.path, scene.now)
-    scene.fleet.forget(_operation(reply).get("jobId", ""))
+def _forgotten(reply: Reply, context: FaultContext) -> Reply:
+    if context.job_id is not None:
+        context.fleet.forget(context.job_id)
+        return context.errors.write(ErrorReply(Code.NOT_FOUND), context.path, context.now)
+    context.fleet.forget(_operation(reply).get("jobId", ""))
     return reply
 
 
-def _foreign(reply: Reply, scene: FaultContext) -> Reply:
+def _foreign(reply: Reply, context: FaultContext) -> Reply:
     operation = _operation(reply)
     if "pollUrl" not in operation:
         return reply
-    url = scene.config.foreign_origin + operation["pollUrl"]
+    url = context.config.foreign_origin + operation["pollUrl"]
     return evolve(reply, data={"operation": {**operation, "pollUrl": url}})
 
 

@@ -1,4 +1,4 @@
-"""Faults by name, and the rules that say when they strike."""
+"""Faults by name, and the rules that say which requests they hit."""
 
 from collections.abc import Iterable, Mapping
 from enum import StrEnum
@@ -6,8 +6,8 @@ from typing import Any, Final, Literal, TypeAlias, get_args
 
 from attrs import define, field, frozen
 
-from ._ids import dice
-from ._settings import at_least, between, maybe, one_of, plain, whole
+from ._ids import seeded_random
+from ._settings import at_least, between, maybe, one_of, to_json_types, whole
 
 Target: TypeAlias = Literal[
     "reset", "start", "stop", "shutdown", "restart",
@@ -87,14 +87,14 @@ def _ids(value: Iterable[str] | None) -> frozenset[str] | None:
 
 @frozen
 class FaultRule:
-    """When a fault strikes.
+    """Which requests a fault hits.
 
     Attributes:
         fault: What goes wrong.
         on: Which requests: one action, `action` for any of the five, `poll`, `list`, `get`,
             `status`, `details`, or `any`.
         rate: Share of the matching requests, from 0 to 1.
-        times: Strike at most so often; None for no bound.
+        times: How many requests it hits at most; None for no bound.
         vps_ids: Only requests about these VPSes (polls of their jobs included); None for all.
         acts: Whether the work is done; None for what the fault's own description says, which for
             errors is no.
@@ -130,13 +130,13 @@ class FaultRule:
 
     def to_dict(self) -> dict[str, Any]:
         """The rule as JSON can carry it."""
-        return plain(self)
+        return to_json_types(self)
 
 
 def as_rules(
     values: Iterable[FaultRule | Mapping[str, Any]],
 ) -> tuple[FaultRule, ...]:
-    """Rules from what `FaultRule.to_dict` made of them."""
+    """Rules, or their dictionaries made by `FaultRule.to_dict`, as rules."""
     return tuple(v if isinstance(v, FaultRule) else FaultRule(**v) for v in values)
 
 
@@ -147,10 +147,10 @@ class _Armed:
 
 
 class FaultBox:
-    """The rules in force; the first that matches strikes."""
+    """The rules in force; of those that match a request, the first applies."""
 
     def __init__(self, rules: Iterable[FaultRule], seed: int) -> None:
-        self._rng = dice(seed, "faults")
+        self._rng = seeded_random(seed, "faults")
         self._armed: list[_Armed] = []
         for rule in rules:
             self.add(rule)
@@ -160,16 +160,16 @@ class FaultBox:
         self._armed.append(_Armed(rule, float("inf") if rule.times is None else rule.times))
 
     def clear(self) -> None:
-        """No faults any more."""
+        """Remove all rules."""
         self._armed.clear()
 
     def pick(self, kind: str, vps_id: str | None) -> FaultRule | None:
-        """The rule that strikes this request, if one does."""
+        """The rule that applies to this request, if one does."""
         for armed in self._armed:
-            if armed.left > 0 and armed.rule.matches(kind, vps_id) and self._strikes(armed.rule):
+            if armed.left > 0 and armed.rule.matches(kind, vps_id) and self._hits(armed.rule):
                 armed.left -= 1
                 return armed.rule
         return None
 
-    def _strikes(self, rule: FaultRule) -> bool:
+    def _hits(self, rule: FaultRule) -> bool:
         return rule.rate >= 1 or self._rng.random() < rule.rate

@@ -1,4 +1,4 @@
-"""Identifiers and dice, the same for the same seed."""
+"""Identifiers and random numbers that depend on the seed alone."""
 
 from random import Random
 from typing import Final
@@ -7,8 +7,8 @@ _ALPHABET: Final = "0123456789abcdefghjkmnpqrstvwxyz"
 _LENGTH: Final = 26
 
 
-def dice(*seed: object) -> Random:
-    """A generator that depends on nothing but `seed`."""
+def seeded_random(*seed: object) -> Random:
+    """A random generator that gives the same numbers for the same `seed`."""
     return Random(":".join(map(str, seed)))  # noqa: S311 - repeatable on purpose, guards nothing
 
 
@@ -19,5 +19,5 @@ def ulid(rng: Random) -> str:
 
 def vps_ids(seed: int, count: int) -> tuple[str, ...]:
     """The ids of the first `count` VPSes of a seed."""
-    rng = dice(seed, "vps")
+    rng = seeded_random(seed, "vps")
     return tuple(f"vps_{ulid(rng)}" for _ in range(count))

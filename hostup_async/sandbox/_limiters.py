@@ -1,6 +1,6 @@
-"""Rate limits: the four kinds of server a client may meet.
+"""Rate limits of the four kinds that servers use.
 
-A limiter is told the time and owns no clock, so the same code runs on a real and on a made-up one.
+A limiter gets the time as an argument and has no clock, so tests can make up the time.
 """
 
 from collections import deque
@@ -16,7 +16,7 @@ LimitKind: TypeAlias = Literal["fixed", "clock", "sliding", "bucket"]
 
 @frozen(kw_only=True)
 class Limit:
-    """How many requests are answered in how long.
+    """How many requests are answered in what time.
 
     Attributes:
         requests: Requests allowed in a window; for a bucket, its size.
@@ -36,13 +36,13 @@ class Limit:
 
 
 def as_limit(value: Limit | Mapping[str, Any] | None) -> Limit | None:
-    """A limit from what `attrs.asdict` made of it."""
+    """A limit, also from its dictionary made by `attrs.asdict`."""
     return value if value is None or isinstance(value, Limit) else Limit(**value)
 
 
 @frozen
 class LimitCheck:
-    """What a limiter says of one request, on the clock it was asked with.
+    """What a limiter says about one request; times are on the clock of the `now` it was given.
 
     Attributes:
         allowed: Whether the request is served; a refused one consumes nothing.
@@ -95,7 +95,7 @@ class FixedWindow:
 
 @define(eq=False)
 class SlidingWindow:
-    """Remembers when each request was allowed; never too many in any window."""
+    """Remembers when each request was allowed; no window of this length ever holds too many."""
 
     limit: Limit
     _times: deque[float] = field(factory=deque[float])

@@ -1,4 +1,4 @@
-"""The VPSes and their jobs; nothing runs, everything follows from the time at which one looks."""
+"""The VPSes and their jobs. Nothing runs in the background: states are computed from the time."""
 
 from collections.abc import Iterator
 from heapq import heappop, heappush
@@ -9,7 +9,7 @@ from attrs import define, frozen
 
 from ._config import SandboxConfig
 from ._faults import ACTIONS
-from ._ids import dice, ulid
+from ._ids import seeded_random, ulid
 
 End: TypeAlias = Literal["done", "failed", "hollow"]
 _DAY = 86_400.0
@@ -92,7 +92,7 @@ class Machine:
 
     @property
     def ip(self) -> str:
-        """Its address, out of a range that nobody uses."""
+        """Its address, from the range 198.18.0.0/15, which is reserved for tests."""
         high, low = divmod(self.number, 256)
         return f"198.{18 + high // 256 % 2}.{high % 256}.{low}"
 
@@ -116,7 +116,7 @@ class Fleet:
 
     def __init__(self, config: SandboxConfig) -> None:
         self._config = config
-        rng = dice(config.seed, "uptime")
+        rng = seeded_random(config.seed, "uptime")
         first_stopped = config.vps - config.stopped
         self.machines = {
             id_: Machine(
@@ -129,7 +129,7 @@ class Fleet:
         self._numbers = count()
 
     def settle(self, now: float) -> Iterator[SandboxJob]:
-        """Let jobs that have ended take effect; those that performed their action."""
+        """Let the jobs that have ended take effect; yield those that performed their action."""
         while self._due and self._due[0][0] <= now:
             job = heappop(self._due)[2]
             machine = self.machines[job.vps_id]
@@ -165,19 +165,19 @@ class Fleet:
         return job
 
     def _draw(self, machine: Machine, action: str, now: float) -> SandboxJob:
-        # Drawn for the VPS and not in order of arrival: a client's timing must not change the lot.
-        rng = dice(self._config.seed, machine.id, machine.actions)
+        # Drawn for each VPS, not in order of arrival: a client's timing must not change the draw.
+        rng = seeded_random(self._config.seed, machine.id, machine.actions)
         prefix = rng.choice(self._config.job_prefixes).replace("{action}", action)
         took = self._config.jobs.draw(rng)
         waits = took * self._config.jobs.queued
         id_, number, end = prefix + ulid(rng), next(self._numbers), self._end(rng.random())
         return SandboxJob(id_, number, machine.id, action, now, now + waits, now + took, end)
 
-    def _end(self, lot: float) -> End:
-        if lot < self._config.job_failure_rate:
+    def _end(self, drawn: float) -> End:
+        if drawn < self._config.job_failure_rate:
             return "failed"
         hollow = self._config.job_failure_rate + self._config.completed_with_success_false_rate
-        return "hollow" if lot < hollow else "done"
+        return "hollow" if drawn < hollow else "done"
 
     def forget(self, job_id: str) -> None:
         """Answer polls of this job with 404 from now on; it runs nevertheless."""

@@ -20,12 +20,12 @@ class SandboxProcess(SandboxHandle):
     """A HostUp API to try things on, served from a process of its own on the loopback interface.
 
     Takes no time from the client under test, unlike `Sandbox`. It ends with the `async with`, when
-    this process dies in whatever way, and after `max_seconds` in any case.
+    this process dies, even by SIGKILL, and after `max_seconds` in any case.
 
     Args:
-        config: What it is like; the defaults are a small account without limits and faults.
+        config: Its settings; the defaults are a small account without limits or faults.
         port: Port to listen on; 0 takes a free one.
-        max_seconds: It ends by itself after so long.
+        max_seconds: Seconds after which it ends by itself.
         start_timeout: Seconds that it may take to start.
 
     Raises:
@@ -118,7 +118,7 @@ async def _end(process: asyncio.subprocess.Process) -> None:
 
 
 def _signal(process: asyncio.subprocess.Process, number: signal.Signals) -> None:
-    """What `Process.send_signal` does, but it would reap a dead child under its watcher's eyes."""
+    """Send a signal; `Process.send_signal` would reap a dead child before asyncio's watcher."""
     if process.returncode is None:
         with suppress(ProcessLookupError):
             os.kill(process.pid, number)
@@ -126,5 +126,5 @@ def _signal(process: asyncio.subprocess.Process, number: signal.Signals) -> None
 
 def _not_started(errors: IO[bytes]) -> SandboxError:
     errors.seek(0, os.SEEK_SET)
-    told = errors.read().decode(errors="replace").strip() or "it wrote nothing"
-    return SandboxError(f"the sandbox did not start; its standard error: {told}")
+    message = errors.read().decode(errors="replace").strip() or "it wrote nothing"
+    return SandboxError(f"the sandbox did not start; its standard error: {message}")

@@ -56,7 +56,7 @@ async def post(
         async with session.post(CONTROL + name, json=settings) as answer:
             result: dict[str, Any] = await answer.json()
     except (aiohttp.ClientError, TimeoutError, ValueError) as error:
-        message = f"the sandbox's process does not answer any more: {error}"
+        message = f"the sandbox's process no longer answers: {error}"
         raise SandboxError(message) from error
     if not answer.ok:
         message = f"the sandbox refused {name}: {result.get('error')}"

@@ -12,7 +12,7 @@ from attrs import define, field, frozen
 
 from ._clock import Clock, iso
 from ._config import SandboxConfig
-from ._ids import dice, ulid
+from ._ids import seeded_random, ulid
 from ._limiters import LimitCheck
 
 Json: TypeAlias = dict[str, Any]
@@ -138,7 +138,7 @@ class ErrorWriter:
     _rng: Random = field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        self._rng = dice(self.config.seed, "requests")
+        self._rng = seeded_random(self.config.seed, "requests")
 
     def write(self, refusal: ErrorReply, path: str, now: float) -> Reply:
         """The answer to a refused request."""
@@ -161,34 +161,34 @@ class ErrorWriter:
             problem["errors"] = [flaw.to_dict() for flaw in refusal.flaws]
         return Reply(status, problem, "application/problem+json")
 
-    def too_many(self, verdict: LimitCheck, path: str, now: float) -> Reply:
+    def too_many(self, check: LimitCheck, path: str, now: float) -> Reply:
         """The 429, without its headers."""
         reply = self.write(ErrorReply(Code(self.config.rate_limit_code)), path, now)
         if self.config.error_shape == "problem" or isinstance(reply.data, bytes):
             return reply
         body = {key: value for key, value in reply.data.items() if key != "code"}
-        return Reply(reply.status, {**body, "retryAfter": iso(verdict.reset)})
+        return Reply(reply.status, {**body, "retryAfter": iso(check.reset)})
 
 
-def rate_headers(config: SandboxConfig, verdict: LimitCheck, wall: float) -> dict[str, str]:
-    """The headers that tell of a limit, where the configuration has them sent."""
+def rate_headers(config: SandboxConfig, check: LimitCheck, wall: float) -> dict[str, str]:
+    """The headers about the rate limit, where the configuration asks for them."""
     headers: dict[str, str] = {}
-    if config.headers_on == "always" or (config.headers_on == "429" and not verdict.allowed):
-        headers["X-RateLimit-Limit"] = str(verdict.limit)
-        headers["X-RateLimit-Remaining"] = str(verdict.remaining)
-        headers["X-RateLimit-Reset"] = _reset(config, verdict, wall)
-    if config.retry_after and not verdict.allowed:
-        headers["Retry-After"] = str(max(1, math.ceil(verdict.wait)))
+    if config.headers_on == "always" or (config.headers_on == "429" and not check.allowed):
+        headers["X-RateLimit-Limit"] = str(check.limit)
+        headers["X-RateLimit-Remaining"] = str(check.remaining)
+        headers["X-RateLimit-Reset"] = _reset(config, check, wall)
+    if config.retry_after and not check.allowed:
+        headers["Retry-After"] = str(max(1, math.ceil(check.wait)))
     return headers
 
 
-def _reset(config: SandboxConfig, verdict: LimitCheck, wall: float) -> str:
+def _reset(config: SandboxConfig, check: LimitCheck, wall: float) -> str:
     if config.reset_format == "iso":
-        return iso(verdict.reset)
+        return iso(check.reset)
     if config.reset_format == "delta":
-        return str(math.ceil(verdict.reset - wall))
+        return str(math.ceil(check.reset - wall))
     scale = 1000 if config.reset_format == "epoch_ms" else 1
-    return str(math.ceil(verdict.reset * scale))
+    return str(math.ceil(check.reset * scale))
 
 
 def phrase(status: int) -> str:

@@ -1,4 +1,4 @@
-"""Which request is which."""
+"""From method and path of a request to its route."""
 
 from collections.abc import Mapping
 from typing import Final

@@ -20,7 +20,7 @@ class Sandbox(SandboxHandle):
     """A HostUp API to try things on, served from this process on the loopback interface.
 
     Args:
-        config: What it is like; the defaults are a small account without limits and faults.
+        config: Its settings; the defaults are a small account without limits or faults.
         port: Port to listen on; 0 takes a free one.
 
     Example:
@@ -54,12 +54,12 @@ class _CountingServer(web.Server):
     api: Api
 
     def connection_made(self, handler: Any, transport: asyncio.Transport) -> None:  # noqa: ANN401 - aiohttp does not export its type
-        self.api.ledger.connections += 1
+        self.api.book_keeper.connections += 1
         super().connection_made(handler, transport)
 
 
 class _Front:
-    """Takes requests off the network and puts replies onto it."""
+    """Reads requests from the network and writes replies to it."""
 
     def __init__(self, api: Api) -> None:
         self._api = api
@@ -117,7 +117,7 @@ class _Front:
         if reply.delivery is Delivery.STALLED:
             await self._stopping.wait()
         _cut_off(request, _torn(reply))
-        # Nobody reads this one: the connection is closed, and aiohttp must be given something.
+        # The connection is closed, so this is never sent; aiohttp wants a response nevertheless.
         return web.Response(status=reply.status)
 
 

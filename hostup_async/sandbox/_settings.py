@@ -1,4 +1,4 @@
-"""Settings: validators that say plainly what is wrong, and the way through JSON."""
+"""Validators of settings, whose messages say what is wrong, and settings as JSON types."""
 
 import sys
 from collections.abc import Callable, Collection
@@ -10,7 +10,7 @@ _T = TypeVar("_T")
 
 
 class Named(Protocol):
-    """What a validator needs to know of an attribute."""
+    """The part of an attrs attribute that a validator reads."""
 
     @property
     def name(self) -> str:
@@ -93,7 +93,7 @@ def whole(low: int | None = None, high: float = float("inf")) -> Validator[int]:
 
 
 def maybe(validator: Validator[_T]) -> Validator[_T | None]:
-    """Accept None, and whatever `validator` accepts."""
+    """Accept None, and the values that `validator` accepts."""
 
     def check(instance: object, attribute: Named, value: _T | None) -> None:
         if value is not None:
@@ -102,8 +102,8 @@ def maybe(validator: Validator[_T]) -> Validator[_T | None]:
     return check
 
 
-def plain(instance: AttrsInstance) -> dict[str, Any]:
-    """The attributes of an instance, in types that JSON knows."""
+def to_json_types(instance: AttrsInstance) -> dict[str, Any]:
+    """The attributes of an instance, in types that JSON has."""
     return asdict(instance, value_serializer=_listed)
 
 

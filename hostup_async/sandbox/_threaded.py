@@ -16,7 +16,7 @@ class ThreadedSandbox:
     """A HostUp API to try things on, for code without `async`: `Sandbox` in a thread of its own.
 
     Args:
-        config: What it is like; the defaults are a small account without limits and faults.
+        config: Its settings; the defaults are a small account without limits or faults.
         port: Port to listen on; 0 takes a free one.
 
     Example:
@@ -63,15 +63,15 @@ class ThreadedSandbox:
         return self._portal.call(self._sandbox.books)
 
     def reset_books(self) -> None:
-        """Begin new books; what runs already is left out of them."""
+        """Begin new books; jobs that run already are left out of them."""
         self._portal.call(self._sandbox.reset_books)
 
     def add_fault(self, rule: FaultRule) -> None:
-        """Put a fault in force, after those that are."""
+        """Put a fault rule in force, after the ones that already are."""
         self._portal.call(self._sandbox.add_fault, rule)
 
     def clear_faults(self) -> None:
-        """No faults any more."""
+        """Remove all fault rules."""
         self._portal.call(self._sandbox.clear_faults)
 
     def set_limit(self, limit: Limit | None) -> None:

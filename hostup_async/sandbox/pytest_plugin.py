@@ -2,7 +2,7 @@
 
 Put `pytest_plugins = ["hostup_async.sandbox.pytest_plugin"]` into the `conftest.py` at the root of
 the tests. The sandbox serves from a thread with an event loop of its own, so that tests with and
-without `async` can use it, whatever runs their loop.
+without `async` can use it, on any event loop.
 
 Example:
     ```python
@@ -39,7 +39,7 @@ def hostup_sandbox(request: pytest.FixtureRequest) -> Iterator[ThreadedSandbox]:
 
 @pytest.fixture
 def hostup_env(hostup_sandbox: ThreadedSandbox, monkeypatch: pytest.MonkeyPatch) -> ThreadedSandbox:
-    """The same sandbox, to which `HOSTUP_API_KEY` and `HOSTUP_API_BASE` point."""
+    """The `hostup_sandbox`, with `HOSTUP_API_KEY` and `HOSTUP_API_BASE` set to it."""
     monkeypatch.setenv("HOSTUP_API_KEY", hostup_sandbox.api_key)
     monkeypatch.setenv("HOSTUP_API_BASE", hostup_sandbox.url)
     return hostup_sandbox

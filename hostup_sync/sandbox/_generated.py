@@ -14,7 +14,7 @@ from hostup_sync._handle import Handle
 
 
 class SandboxHandle(Handle[hostup_async.sandbox.SandboxHandle]):
-    """A running sandbox and what can be asked of it.
+    """A running sandbox and its commands.
 
     Attributes:
         config: How it was configured.
@@ -49,7 +49,7 @@ class SandboxHandle(Handle[hostup_async.sandbox.SandboxHandle]):
         )
 
     def reset_books(self) -> None:
-        """Begin new books; what runs already is left out of them."""
+        """Begin new books; jobs that run already are left out of them."""
         call(
             self._home,
             identity,
@@ -60,7 +60,7 @@ class SandboxHandle(Handle[hostup_async.sandbox.SandboxHandle]):
         self,
         rule: FaultRule,
     ) -> None:
-        """Put a fault in force, after those that are."""
+        """Put a fault rule in force, after the ones that already are."""
         call(
             self._home,
             identity,
@@ -69,7 +69,7 @@ class SandboxHandle(Handle[hostup_async.sandbox.SandboxHandle]):
         )
 
     def clear_faults(self) -> None:
-        """No faults any more."""
+        """Remove all fault rules."""
         call(
             self._home,
             identity,
@@ -135,7 +135,7 @@ class Sandbox(SandboxHandle):
     """A HostUp API to try things on, served from this process on the loopback interface.
 
     Args:
-        config: What it is like; the defaults are a small account without limits and faults.
+        config: Its settings; the defaults are a small account without limits or faults.
         port: Port to listen on; 0 takes a free one.
 
     Example:
@@ -176,12 +176,12 @@ class SandboxProcess(SandboxHandle):
     """A HostUp API to try things on, served from a process of its own on the loopback interface.
 
     Takes no time from the client under test, unlike `Sandbox`. It ends with the `with`, when
-    this process dies in whatever way, and after `max_seconds` in any case.
+    this process dies, even by SIGKILL, and after `max_seconds` in any case.
 
     Args:
-        config: What it is like; the defaults are a small account without limits and faults.
+        config: Its settings; the defaults are a small account without limits or faults.
         port: Port to listen on; 0 takes a free one.
-        max_seconds: It ends by itself after so long.
+        max_seconds: Seconds after which it ends by itself.
         start_timeout: Seconds that it may take to start.
 
     Raises:

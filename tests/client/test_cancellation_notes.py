@@ -22,7 +22,7 @@ async def test_a_cancelled_wait_names_the_job(
     start_sandbox: StartSandbox, connect: Connect
 ) -> None:
     sandbox = await start_sandbox(jobs=LONG)
-    client = await connect(sandbox)
+    client = await connect(sandbox, jobs_take=0.05)
     operation = await client.vps.reset(sandbox.vps_ids[0])
 
     async def wait() -> None:
@@ -39,7 +39,7 @@ async def test_a_cancelled_wait_for_many_names_each_that_goes_on(
     start_sandbox: StartSandbox, connect: Connect
 ) -> None:
     sandbox = await start_sandbox(jobs=LONG)
-    client = await connect(sandbox)
+    client = await connect(sandbox, jobs_take=0.05)
     operations = [await client.vps.reset(vps_id) for vps_id in sandbox.vps_ids]
 
     async def wait(operations: list[Operation]) -> None:

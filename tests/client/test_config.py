@@ -1,12 +1,15 @@
+import io
 from collections.abc import Callable
 from datetime import timedelta
-from traceback import format_exception, walk_tb
+from traceback import TracebackException, format_exception, walk_tb
 from typing import Any
 
 import attrs
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rich.console import Console
+from rich.traceback import Traceback
 
 from hostup_async import Client, ConfigurationError, RateLimit, Timeouts
 from hostup_async._config import (
@@ -79,6 +82,12 @@ def test_characters_that_no_key_has_are_refused(text: str) -> None:
         find_key(hide(text))
 
 
+@pytest.mark.parametrize("key", [b"sk_test", 5, ["x"]])
+def test_a_key_that_is_no_text_is_refused(key: Any) -> None:
+    with pytest.raises(ConfigurationError, match="string"):
+        Client(key)
+
+
 @given(st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=1))
 def test_any_printable_prefix_is_a_key(text: str) -> None:
     assert bearer(text) == f"Bearer {text}"
@@ -113,6 +122,27 @@ def test_no_repr_shows_the_key(make: Callable[[], object]) -> None:
 def test_a_clients_repr_shows_the_fingerprint() -> None:
     fingerprint = ApiKey(KEY).fingerprint
     assert repr(Client(KEY)) == f"<Client of {DEFAULT_BASE}, key {fingerprint}>"
+
+
+def test_a_client_that_was_refused_can_be_shown() -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        Client("k", base_url="ftp://x")
+    report = TracebackException.from_exception(caught.value, capture_locals=True)
+    assert "not configured" in "".join(report.format())
+
+
+def test_a_long_key_is_in_no_part_of_richs_locals() -> None:
+    key = "0123456789abcdef" * 8
+    with pytest.raises(ConfigurationError) as caught:
+        Client(key, base_url="ftp://x")
+    error, out = caught.value, io.StringIO()
+    assert error.__traceback__ is not None
+    frames = error.__traceback__.tb_next
+    Console(file=out, width=200).print(
+        Traceback.from_exception(type(error), error, frames, show_locals=True)
+    )
+    assert "api_key" in out.getvalue()
+    assert key[:16] not in out.getvalue()
 
 
 FAILURES: list[tuple[str, dict[str, Any]]] = [
@@ -215,6 +245,19 @@ def test_what_is_no_safe_origin_is_refused(text: str, why: str) -> None:
     assert "secret" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    "url",
+    ["https://a\\b.com", "https://\x9e.com", "https://\ud800", "https://a b.c", "https://h\x00st"],
+)
+def test_a_base_that_is_no_url_is_refused(url: str) -> None:
+    with pytest.raises(ConfigurationError):
+        Client("k", base_url=url)
+
+
+def test_the_default_port_is_no_other_api() -> None:
+    assert find_base("https://cloud.hostup.se:443") == find_base("https://cloud.hostup.se:")
+
+
 def test_http_is_allowed_elsewhere_only_when_asked() -> None:
     assert find_base("http://10.0.0.1:8080", allow_http=True) == "http://10.0.0.1:8080"
     assert repr(Client(KEY, base_url="http://10.0.0.1", allow_http=True)).startswith(
@@ -289,6 +332,11 @@ def test_a_timeout_that_is_no_length_of_time_is_refused(phase: str, value: Any) 
 def test_a_refused_duration_is_called_by_its_name(value: object) -> None:
     with pytest.raises(ConfigurationError, match="the wait must be"):
         seconds(value, name="the wait")
+
+
+def test_a_huge_duration_is_refused() -> None:
+    with pytest.raises(ConfigurationError):
+        seconds(10**400)
 
 
 def test_timeouts_are_frozen_and_by_name_only() -> None:

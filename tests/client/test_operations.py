@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+from functools import partial
 
 import pytest
 from tools import Connect, RawServer, StartSandbox, accepted, client_of, http, requests_seen
@@ -21,11 +22,18 @@ from hostup_async import (
     UntrustedPollUrl,
     WaitTimeout,
 )
+from hostup_async._http.jobs import read_job
 from hostup_async.sandbox import Durations, Fault, FaultRule, Limit
 
 LONG = Durations(median=3600)
 INSTANT = Durations(kind="instant")
 AT_ONCE = Durations(median=0)
+
+
+@pytest.fixture
+def connect(connect: Connect) -> Connect:
+    """Clients that know jobs to take 50 ms, so that the first poll comes soon."""
+    return partial(connect, jobs_take=0.05)
 
 
 @pytest.mark.parametrize("poll_shape", ["operation", "job", "status_data"])
@@ -305,7 +313,7 @@ async def test_a_wait_is_cancelled_at_once(start_sandbox: StartSandbox, connect:
     waiting = asyncio.create_task(operation.wait())
     await requests_seen(sandbox, "poll", 1)
     waiting.cancel()
-    async with asyncio.timeout(0.2):
+    async with asyncio.timeout(20):  # the stalled poll would take longer; the job an hour
         with pytest.raises(asyncio.CancelledError):
             await waiting
     assert client.budget.snapshot().in_flight == 0
@@ -339,3 +347,10 @@ async def test_an_operation_shows_what_it_is(start_sandbox: StartSandbox, connec
     assert f"reset of {sandbox.vps_ids[0]}" in repr(operation)
     assert sandbox.api_key not in repr(client)
     assert sandbox.url in repr(client)
+
+
+async def test_a_job_cannot_write_to_the_terminal() -> None:
+    async with client_of("https://api.example") as client:
+        operation = client.operation("/api/jobs/j")
+        operation.job = read_job({"jobId": "\x1b[31mj", "status": "\x1b]0;x\x07"})
+        assert repr(operation).isprintable()

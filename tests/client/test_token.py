@@ -1,3 +1,4 @@
+import json
 import re
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from functools import partial
@@ -146,6 +147,21 @@ NAMES = f'"{BASE}",null'
 def test_a_token_of_other_contents_is_damaged(text: str | bytes) -> None:
     with pytest.raises(ConfigurationError, match="damaged: copy the whole"):
         READ(token_of(text))
+
+
+def token_of_fields(*fields: object) -> str:
+    return token_of(json.dumps(fields))
+
+
+def test_a_huge_number_in_a_token_is_damage() -> None:
+    with pytest.raises(ConfigurationError, match="damaged"):
+        read_token(token_of_fields("https://a", None, None, None, None, 10**400, None), "https://a")
+
+
+def test_a_token_cannot_write_to_the_terminal() -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        read_token(token_of_fields("\x1b[31m", None, None, None, None, None, None), "https://a")
+    assert str(caught.value).isprintable()
 
 
 @pytest.mark.parametrize(

@@ -22,6 +22,7 @@ from hostup_async import Budget, Client, FleetPolicy, OutcomeStatus, RateLimit, 
 from hostup_async.sandbox import Books, Durations, Fault, FaultRule, Limit, SandboxConfig
 from hostup_async.sandbox import SandboxProcess as Process
 
+pytestmark = pytest.mark.usefixtures("precise_uptime")
 SPREAD = Durations(kind="lognormal", median=0.1)
 
 
@@ -200,7 +201,7 @@ async def test_faults_of_every_kind_on_a_fleet_of_500() -> None:
         Fault.FORGOTTEN_JOB,
     ]
     rules = [FaultRule(fault, on=on, rate=0.05) for fault in faults for on in ("action", "poll")]
-    config = SandboxConfig(vps=500, jobs=Durations(median=0.6), faults=rules)
+    config = SandboxConfig(vps=500, uptime_step=0.01, jobs=Durations(median=0.6), faults=rules)
     async with Process(config) as sandbox, hurried(sandbox) as client:
         report = await reset_all(client, quick(max_in_flight=250), KnowingStore(0.6))
         books = await sandbox.books()

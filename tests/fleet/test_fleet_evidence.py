@@ -11,10 +11,11 @@ from tools import Connect, StartSandbox
 
 from hostup_async import Action, FleetReport, PowerState, VpsStatus
 from hostup_async._fleet.evidence import Finding, judge
-from hostup_async.sandbox import Fault, FaultRule, Limit, Sandbox
+from hostup_async.sandbox import Durations, Fault, FaultRule, Limit, Sandbox
 
 RESEND = {"on_ambiguous": "resend_if_proved_not_done"}
 ROUNDINGS = [floor, round, ceil, float]
+PRECISE = pytest.mark.usefixtures("precise_uptime")
 SECONDS = st.floats(0, 1e6)
 
 
@@ -100,6 +101,7 @@ NOT_DONE: list[dict[str, Any]] = [
 ]
 
 
+@PRECISE
 @pytest.mark.parametrize("policy", [{}, RESEND])
 async def test_what_was_done_is_completed_by_its_uptime(
     start_sandbox: StartSandbox, connect: Connect, policy: dict[str, Any]
@@ -111,6 +113,7 @@ async def test_what_was_done_is_completed_by_its_uptime(
     assert sent(await sandbox.books()) == len(DONE)
 
 
+@PRECISE
 async def test_what_was_not_done_is_reported_with_the_proof(
     start_sandbox: StartSandbox, connect: Connect
 ) -> None:
@@ -122,6 +125,7 @@ async def test_what_was_not_done_is_reported_with_the_proof(
     assert sent(await sandbox.books()) == len(NOT_DONE)
 
 
+@PRECISE
 async def test_what_was_proved_not_done_is_sent_once_more_if_so_wished(
     start_sandbox: StartSandbox, connect: Connect
 ) -> None:
@@ -134,6 +138,7 @@ async def test_what_was_proved_not_done_is_sent_once_more_if_so_wished(
     assert sent(await sandbox.books()) == 12
 
 
+@PRECISE
 @pytest.mark.parametrize("rule", [{"fault": Fault.LOST_REPLY}, {"fault": Fault.ERROR_500}])
 async def test_without_an_uptime_nobody_can_tell(
     start_sandbox: StartSandbox, connect: Connect, rule: dict[str, Any]
@@ -146,6 +151,7 @@ async def test_without_an_uptime_nobody_can_tell(
     assert (await sandbox.books()).reset_twice == ()
 
 
+@PRECISE
 async def test_without_a_status_nobody_can_tell(
     start_sandbox: StartSandbox, connect: Connect
 ) -> None:
@@ -155,6 +161,7 @@ async def test_without_a_status_nobody_can_tell(
     assert statuses(report.outcomes) == ["ambiguous"] * 3
 
 
+@PRECISE
 async def test_what_is_still_pending_is_not_proved_undone(
     start_sandbox: StartSandbox, connect: Connect
 ) -> None:
@@ -164,6 +171,7 @@ async def test_what_is_still_pending_is_not_proved_undone(
     assert sent(await sandbox.books()) == 3
 
 
+@PRECISE
 @pytest.mark.parametrize(("fault", "status"), [(None, "completed"), ("forgotten", "completed")])
 async def test_a_completion_is_verified_where_that_is_wished(
     start_sandbox: StartSandbox, connect: Connect, fault: str | None, status: str
@@ -175,6 +183,7 @@ async def test_a_completion_is_verified_where_that_is_wished(
     check_truth(report.outcomes, await sandbox.books())
 
 
+@PRECISE
 async def test_a_completion_that_cannot_be_verified_is_ambiguous(
     start_sandbox: StartSandbox, connect: Connect
 ) -> None:
@@ -184,6 +193,7 @@ async def test_a_completion_that_cannot_be_verified_is_ambiguous(
     assert "status does not show it" in (report.outcomes[0].reason or "")
 
 
+@PRECISE
 @pytest.mark.parametrize(
     ("action", "fault", "status", "evidence"),
     [
@@ -207,14 +217,29 @@ async def test_each_action_has_its_own_evidence(
     assert sent(await sandbox.books(), action) == 3
 
 
+@PRECISE
 async def test_the_moment_of_the_send_is_not_that_of_the_intent(
     start_sandbox: StartSandbox, connect: Connect
 ) -> None:
     """Between the two may lie a wait for the limit, and a reboot that is not ours."""
     sandbox = await start_sandbox(
-        Fault.LOST_REPLY, vps=2, jobs=SHOWS, action_limit=Limit(requests=1, seconds=1)
+        Fault.LOST_REPLY,
+        vps=2,
+        jobs=SHOWS,
+        action_limit=Limit(requests=1, seconds=0.5),
+        retry_after=False,
     )
     report = await reset_all(await connect(sandbox), quick(), KnowingStore())
     first, second = sorted(outcome.sent_at or 0 for outcome in report.outcomes)
     assert second - first > 0.4
+    check_truth(report.outcomes, await sandbox.books())
+
+
+async def test_an_uptime_in_whole_seconds_is_evidence_too(
+    start_sandbox: StartSandbox, connect: Connect
+) -> None:
+    """As the API tells it (assumed): here nothing is told more precisely to be quicker."""
+    sandbox = await start_sandbox(Fault.LOST_REPLY, uptime_step=1, jobs=Durations(median=0.5))
+    report = await reset_all(await connect(sandbox), quick(evidence_interval=1), KnowingStore(0.5))
+    assert [(one.status, one.evidence) for one in report.outcomes] == [("completed", "uptime")] * 3
     check_truth(report.outcomes, await sandbox.books())

@@ -7,6 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Self
 
+import pytest
 from fleet_tools import (
     NEVER,
     SOON,
@@ -28,6 +29,7 @@ from hostup_async._store.sql import SqliteFile, SqlStore
 from hostup_async.cli._html.timeline import read_timeline
 from hostup_async.sandbox import Durations, Limit, Sandbox, SandboxConfig
 
+pytestmark = pytest.mark.usefixtures("precise_uptime")
 BRIEF = Timeouts(connect=0.5, read=0.5, request=2, call=0.2)
 
 
@@ -143,11 +145,11 @@ async def test_without_a_network_nothing_is_sent_and_the_run_stops() -> None:
 async def test_a_run_outlives_a_network_that_goes_away_or_is_resumed_later(
     start_sandbox: StartSandbox, tmp_path: Path
 ) -> None:
-    sandbox = await start_sandbox(vps=40, jobs=Durations(median=0.4))
+    sandbox = await start_sandbox(vps=40, jobs=Durations(median=0.3))
     file = tmp_path / "fleet.db"
     async with Cable(sandbox.url) as cable:
         async with SqlStore(SqliteFile(file)) as store:  # or evidence would be waited for long
-            await store.save_durations(cable.url, Action.RESET, learnt(0.4))
+            await store.save_durations(cable.url, Action.RESET, learnt(0.3))
         async with client_of(cable.url, timeouts=BRIEF) as client:
             plan = await client.fleet.plan(all=True)
             policy = quick(max_in_flight=8, drain_timeout=0.5)
@@ -175,7 +177,7 @@ async def test_a_run_outlives_a_network_that_goes_away_or_is_resumed_later(
 
 
 async def test_a_run_outlives_a_server_that_restarts_and_has_forgotten_its_jobs() -> None:
-    config = SandboxConfig(vps=30, jobs=Durations(median=0.5))
+    config = SandboxConfig(vps=30, uptime_step=0.01, jobs=Durations(median=0.3))
     async with Sandbox(config) as first:
         port = int(first.url.rpartition(":")[2])
         async with client_of(first.url, timeouts=Timeouts(call=5, read=1)) as client:

@@ -29,6 +29,7 @@ from hostup_async import Client, EntryState, FleetRun, RunState, StopCause
 from hostup_async._store.sql import SqliteFile, SqlStore
 from hostup_async.sandbox import Durations, Fault, FaultRule, Sandbox, SandboxConfig, SandboxProcess
 
+pytestmark = pytest.mark.usefixtures("precise_uptime")
 STOPS = Path(__file__).with_name("run_until_sigterm.py")
 
 

@@ -40,6 +40,7 @@ from hostup_async._store.memory import MemoryStore
 from hostup_async._store.sql import SqliteFile, SqlStore
 from hostup_async.sandbox import Durations, Fault, Sandbox
 
+pytestmark = pytest.mark.usefixtures("precise_uptime")
 INTENT, ACCEPTED, COMPLETED = EntryState.INTENT, EntryState.ACCEPTED, EntryState.COMPLETED
 
 
@@ -188,7 +189,7 @@ async def test_what_was_being_sent_is_settled_by_evidence(
     start_sandbox: StartSandbox, connect: Connect, *, resend: bool
 ) -> None:
     """Two intents were left behind: one was sent and done, the other never left."""
-    sandbox = await start_sandbox(vps=2, jobs=Durations(median=0.6))
+    sandbox = await start_sandbox(vps=2, jobs=Durations(median=0.3))
     client = await connect(sandbox)
     policy = quick(on_ambiguous="resend_if_proved_not_done" if resend else "report")
     async with KnowingStore() as store:

@@ -148,6 +148,14 @@ def test_no_word_at_all_means_pending(status: object) -> None:
         assert job.state is None
 
 
+@pytest.mark.parametrize("data", [{"status": "completed"}, {"id": "j", "status": "completed"}])
+@pytest.mark.parametrize("word", ["success", "ok"])
+def test_the_status_of_the_job_goes_before_that_of_the_answer(
+    word: str, data: dict[str, Any]
+) -> None:
+    assert read_job({"status": word, "data": data}).status == "completed"
+
+
 @pytest.mark.parametrize(
     ("members", "status"),
     [
@@ -210,6 +218,12 @@ def test_a_completed_job_in_an_answer_without_success_has_failed() -> None:
 )
 def test_the_reason_of_a_failure_is_found(members: dict[str, Any], error: str | None) -> None:
     assert [job.error for job in in_each_shape(status="failed", **members)] == [error] * 4
+
+
+def test_why_a_job_failed_is_found_beside_success_false() -> None:
+    data = {"jobId": "j", "status": "completed"}
+    body = {"success": False, "message": "The node refused.", "data": data}
+    assert read_job(body).error == "The node refused."
 
 
 def test_a_job_that_did_not_fail_has_no_error() -> None:

@@ -158,6 +158,11 @@ def test_the_old_generations_errors_are_read(body: dict[str, Any]) -> None:
     )
 
 
+def test_the_raw_problem_is_as_it_came() -> None:
+    body = {"error": {"code": "X", "message": "m"}}
+    assert read_problem(400, body).raw == body
+
+
 @pytest.mark.parametrize(
     "body", [None, [], "text", 5, {}, {"error": None}, {"code": {}, "errors": 1}]
 )

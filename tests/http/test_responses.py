@@ -16,6 +16,7 @@ from hostup_async import (
     Vps,
 )
 from hostup_async._http.jobs import read_job
+from hostup_async._http.problems import is_failure_envelope
 from hostup_async._http.responses import ParsedResponse, parse_response
 from hostup_async._http.retry import RequestOutcome
 from hostup_async._http.transport import Response
@@ -134,6 +135,20 @@ def test_a_2xx_that_takes_itself_back_is_no_success(
     reply = reply_to(200, {"success": False, "error": "No.", "code": code})
     assert reply.outcome is outcome
     assert type(reply.result) is cls
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"success": False, "status": "error", "message": "no", "code": "forbidden"},
+        {"success": False, "data": {"status": "running"}, "code": "forbidden"},
+    ],
+)
+def test_success_false_is_a_refusal_unless_a_job_failed(body: dict[str, Any]) -> None:
+    assert is_failure_envelope(body)
+    answer = Response(200, {}, json.dumps(body).encode())
+    reply = parse_response("GET /vps/x", answer, lambda json: read_object(Vps, json))
+    assert reply.outcome is RequestOutcome.REFUSED
 
 
 def test_a_failed_job_is_an_answer_and_no_refusal() -> None:

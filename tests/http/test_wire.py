@@ -193,6 +193,12 @@ def test_null_and_absent_are_one(cls: type[Any], name: str) -> None:
     assert read_object(cls, {spelling(name): None}) == read_object(cls, {}) == cls()
 
 
+@pytest.mark.parametrize("value", [None, [], True])
+def test_an_id_that_is_none_is_empty(value: object) -> None:
+    assert read_object(Vps, {"id": value}).id == ""
+    assert read_page({"data": [{"id": value}]})[0][0].id == ""
+
+
 @pytest.mark.parametrize(("cls", "body"), WITH_RAW)
 def test_unknown_fields_survive_in_raw(cls: type[Any], body: dict[str, Any]) -> None:
     sent = {**body, "tags": ["a"], "raw": 1, "newField": {"x": None}}

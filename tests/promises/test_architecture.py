@@ -6,7 +6,9 @@ import pkgutil
 import statistics
 import sys
 import typing
+from collections import Counter
 from collections.abc import Iterator
+from functools import cache
 from importlib import import_module
 from importlib.util import resolve_name
 from pathlib import Path
@@ -87,8 +89,6 @@ MEDIAN_FUNCTION = 10
 
 # These are made by the client alone, out of its private parts.
 MADE_BY_THE_CLIENT = {"FleetResource", "FleetRun", "Operation", "VpsResource"}
-# `Budget.release` is called by the client alone, with what it read from an answer.
-UNEXPORTED = {"RateLimitReading"}
 
 
 class Source(typing.NamedTuple):
@@ -129,8 +129,13 @@ WRITTEN = [source for source in SYNC if "_generated" not in source.name]
 EACH = pytest.mark.parametrize("source", ALL, ids=lambda source: source.name)
 
 
-def imported(source: Source) -> Iterator[str]:
+@cache
+def imported(source: Source) -> frozenset[str]:
     """The full names that a module imports, wherever in it, `from` imports with each name."""
+    return frozenset(_imported(source))
+
+
+def _imported(source: Source) -> Iterator[str]:
     for node in ast.walk(source.tree):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
@@ -147,6 +152,7 @@ def places(source: Source) -> set[str]:
     return {part if part in known_places() else "__init__" for part in ours}
 
 
+@cache
 def known_places() -> set[str]:
     return {source.place for source in ALL}
 
@@ -257,7 +263,7 @@ def late():
     from hostup_async import _models
 """
     source = Source("hostup_async.sandbox._one", "sandbox", ast.parse(text), 7, is_package=False)
-    assert set(imported(source)) == {
+    assert imported(source) == {
         "a.b",
         "hostup_async",
         "d.e",
@@ -285,6 +291,37 @@ def test_every_public_name_is_listed() -> None:
         if not name.startswith("_") and getattr(value, "__module__", "").startswith("hostup_async.")
     }
     assert found <= set(hostup_async.__all__)
+
+
+def test_the_lists_of_public_names_agree() -> None:
+    """Each name stands in `__init__` for type checkers, in `__all__`, and with its module."""
+    [root] = [source for source in ALL if source.name == "hostup_async"]
+    [for_checkers] = [
+        node
+        for node in root.tree.body
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
+    ]
+    checked = {
+        alias.name: node.module
+        for node in for_checkers.body
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+    }
+    homes = {name: f"hostup_async.{home}" for name, home in hostup_async._HOMES.items()}
+    assert checked == homes
+    assert {*homes, "__version__"} == set(hostup_async.__all__)
+
+
+def test_no_class_name_stands_twice_outside_the_sandbox() -> None:
+    names = Counter(
+        node.name
+        for source in ALL
+        if source.place != "sandbox"
+        for node in ast.walk(source.tree)
+        if isinstance(node, ast.ClassDef)
+    )
+    assert len(names) > 100
+    assert [name for name, count in names.items() if count > 1] == []
 
 
 CLASSES = [
@@ -332,7 +369,7 @@ def test_public_signatures_name_public_types_alone(cls: type[Any]) -> None:
     for hint in hints(cls):
         for part in parts(hint):
             if part.__module__.partition(".")[0] == "hostup_async":
-                assert part.__name__ in {*hostup_async.__all__, *UNEXPORTED}
+                assert part.__name__ in hostup_async.__all__
             else:
                 top = part.__module__.partition(".")[0]
                 assert top in sys.stdlib_module_names or top == "aiohttp"

@@ -58,7 +58,10 @@ async def a_batch(folder: Path, seed: int) -> int:
     )
     files = [folder / f"{seed}-{n}.db" for n in range(AT_ONCE)]
     async with SandboxProcess(config) as sandbox, asyncio.TaskGroup() as group:
-        policies = [quick(max_in_flight=25, on_ambiguous=one).to_json() for one in OnAmbiguous]
+        policies = [
+            quick(evidence_interval=1, max_in_flight=25, on_ambiguous=one).to_json()
+            for one in OnAmbiguous
+        ]
         tasks = [
             group.create_task(
                 killed_and_resumed(

@@ -255,6 +255,22 @@ async def test_what_was_never_sent_costs_nothing_and_what_was_sent_twice_costs_t
     assert limiter.snapshot().left == 7
 
 
+async def test_a_refund_does_not_forget_a_later_send() -> None:
+    clock = [0.0]
+    budget = Budget(RateLimit(2, 60), clock=lambda: clock[0])
+    limiter = budget._limiter
+    first = await limiter.acquire()
+    clock[0] = 10.0
+    second = await limiter.acquire()
+    first.refund()
+    second.spend()
+    clock[0] = 20.0
+    (await limiter.acquire()).spend()
+    clock[0] = 60.0
+    with pytest.raises(RateLimited):
+        await limiter.acquire(max_wait=5)
+
+
 async def test_a_waiter_cancelled_while_it_queues_lets_the_next_one_go() -> None:
     limiter, order = make_limiter(RateLimit(1, 10)), list[int]()
     tasks = [asyncio.create_task(take(limiter, order, n)) for n in range(4)]

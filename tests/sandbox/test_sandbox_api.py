@@ -53,6 +53,18 @@ def test_uptime_grows_and_falls_with_the_reset() -> None:
     assert desk.uptime() == 3
 
 
+@pytest.mark.parametrize(("step", "uptime"), [(1, 3), (0.25, 3.5), (2, 2)])
+def test_uptime_is_told_in_steps(step: float, uptime: float) -> None:
+    desk = Desk(jobs=Durations(median=0), uptime_step=step)
+    desk.accepted()
+    desk.advance(3.7)
+    assert desk.uptime() == uptime
+
+
+def test_uptime_in_whole_seconds_is_an_integer() -> None:
+    assert isinstance(Desk().uptime(), int)
+
+
 def test_uptime_may_be_unknown() -> None:
     assert Desk(uptime_known=False).uptime() is None
 
@@ -217,7 +229,7 @@ def test_the_poll_path_can_be_elsewhere(path: str) -> None:
 def test_new_books_leave_out_what_was_accepted_before() -> None:
     desk = Desk(**SLOW)
     desk.accepted()
-    desk.api.ledger.clear()
+    desk.api.book_keeper.clear()
     desk.advance(20)
     books = desk.api.books()
     assert (books.accepted, books.performed, books.jobs, books.total_requests) == ({}, {}, {}, 0)

@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 
 from hostup_async.sandbox import Durations, Fault, FaultRule, Limit, SandboxConfig
-from hostup_async.sandbox._ids import dice
+from hostup_async.sandbox._ids import seeded_random
 
 
 @pytest.mark.parametrize(
@@ -31,6 +31,7 @@ from hostup_async.sandbox._ids import dice
         ({"faults": [{"fault": "no_such_fault"}]}, "no_such_fault"),
         ({"faults": [{"fault": "stall", "on": "moon"}]}, "on must be one of"),
         ({"faults": [{"fault": "lost_reply", "acts": False}]}, "contradicts"),
+        ({"uptime_step": 0}, "uptime_step must be above 0"),
         ({"forget_after": -1}, "forget_after must be 0 or more"),
     ],
 )
@@ -60,7 +61,7 @@ def test_ids_depend_on_the_seed_alone() -> None:
 
 
 def test_durations() -> None:
-    rng = dice("durations")
+    rng = seeded_random("durations")
     assert Durations(kind="instant", median=9).draw(rng) == 0
     assert Durations(median=9).draw(rng) == 9
     spread = sorted(Durations(kind="lognormal", median=20).draw(rng) for _ in range(2001))

@@ -4,7 +4,6 @@ import os
 import signal
 import sys
 import textwrap
-import time
 from pathlib import Path
 
 import pytest
@@ -59,14 +58,15 @@ async def test_a_process_has_the_same_members() -> None:
         await sandbox.books()
 
 
-async def test_it_ends_although_requests_stall() -> None:
+async def test_it_ends_although_requests_stall(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_process, "_GRACE", 30)
     config = SandboxConfig(faults=[FaultRule(Fault.STALL, on="list")])
     async with SandboxProcess(config) as sandbox, calling(sandbox) as caller:
         stalled = asyncio.ensure_future(caller("GET", "/api/v2/vps"))
         assert await struck(sandbox, Fault.STALL)
-        started = time.monotonic()
+        process = sandbox._process
         await sandbox.__aexit__(None, None, None)
-        assert time.monotonic() - started < 2
+        assert process.returncode == 0  # it ended by itself and was not killed
         await asyncio.gather(stalled, return_exceptions=True)
 
 
@@ -150,7 +150,7 @@ async def test_a_process_that_is_too_slow_to_start() -> None:
 async def test_a_process_that_is_gone_is_an_error_of_the_sandbox() -> None:
     async with SandboxProcess() as sandbox:
         os.kill(sandbox.pid, signal.SIGKILL)
-        with pytest.raises(SandboxError, match="does not answer"):
+        with pytest.raises(SandboxError, match="no longer answers"):
             await sandbox.books()
 
 
@@ -194,5 +194,5 @@ async def test_another_process_asks_a_sandbox_by_its_url() -> None:
             await remote.books()
         gone = RemoteSandbox(started.url, started.config)
     async with gone:
-        with pytest.raises(SandboxError, match="does not answer any more"):
+        with pytest.raises(SandboxError, match="no longer answers"):
             await gone.books()

@@ -11,6 +11,8 @@ from sandbox_tools import Caller, calling, eventually, served, struck
 
 from hostup_async.sandbox import Fault, FaultRule, Limit, Sandbox, SandboxConfig
 
+# Seconds; far above what a busy machine takes, far below the 60 s of what it guards against.
+HANG = 20
 BRIEF = aiohttp.ClientTimeout(total=0.2)
 WHOLE = {
     Fault.TRUNCATED_JSON: 202,
@@ -128,7 +130,7 @@ async def test_the_server_stops_at_once_while_requests_stall(fault: Fault) -> No
         stalled = [asyncio.ensure_future(caller.reset(n)) for n in range(5)]
         assert await struck(caller.sandbox, fault, 5)
         started = time.monotonic()
-    assert time.monotonic() - started < 1
+    assert time.monotonic() - started < HANG
     results = await asyncio.gather(*stalled, return_exceptions=True)
     assert all(isinstance(result, Exception) for result in results)
 
@@ -142,7 +144,7 @@ async def test_the_server_stops_at_once_while_it_is_slow() -> None:
         slow = asyncio.ensure_future(caller.reset())
         assert await eventually(accepted)
         started = time.monotonic()
-    assert time.monotonic() - started < 1
+    assert time.monotonic() - started < HANG
     await asyncio.gather(slow, return_exceptions=True)
 
 

@@ -20,14 +20,14 @@ from hostup_async._store.memory import MemoryStore
 from hostup_async.sandbox import Books, SandboxHandle
 from hostup_async.sandbox import Durations as Takes
 
-# So long that an uptime in whole seconds shows it, at one of three looks in a second.
-SHOWS = Takes(median=0.5)
+# Longer than the 0.2 s to which `precise_uptime` knows uptimes, so that they show the reset.
+SHOWS = Takes(median=0.3)
 SOON = Takes(median=0.05)
 NEVER = Takes(median=3600)
 
 
-def learnt(took: float = 0.5) -> str:
-    """What is known once fifty jobs have taken so long."""
+def learnt(took: float = 0.3) -> str:
+    """What is known once fifty jobs have taken this many seconds."""
     durations = Learnt()
     for _ in range(50):
         durations.observe_end(took, took)
@@ -35,9 +35,9 @@ def learnt(took: float = 0.5) -> str:
 
 
 class KnowingStore(MemoryStore):
-    """Has it from the start that jobs take half a second: what is due is due soon."""
+    """Knows from the start how many seconds jobs take, so that the first poll comes soon."""
 
-    def __init__(self, took: float = 0.5) -> None:
+    def __init__(self, took: float = 0.3) -> None:
         super().__init__()
         self._took = took
 
@@ -62,8 +62,8 @@ class FailingStore(KnowingStore):
 
 
 def quick(**settings: Any) -> FleetPolicy:
-    """A policy whose evidence takes a second."""
-    return FleetPolicy(**{"evidence_interval": 1.0, **settings})
+    """A policy whose evidence takes a fifth of a second."""
+    return FleetPolicy(**{"evidence_interval": 0.2, **settings})
 
 
 async def reset_all(
