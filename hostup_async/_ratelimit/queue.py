@@ -169,8 +169,8 @@ class WaitQueue:
 
     Attributes:
         waiting: How many requests are queued.
-        is_timed: Whether only the clock can let the next one go, and no answer: then a request
-            that ends wakes no waiter, and needs no lock.
+        is_timed: Whether only the clock can let the next one go: the limit is used up, and a
+            request that ends still counts. Then `finish` grants nothing, and needs no lock.
     """
 
     __slots__ = (
