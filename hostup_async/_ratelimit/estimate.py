@@ -168,46 +168,48 @@ class LimitEstimate:
             self.cap, self._step = more, 2 * self._step
 
     def learn_from_headers(
-        self, reading: RateLimitReading, seen: Observation, *, news: bool
+        self, reading: RateLimitReading, observed: Observation, *, news: bool
     ) -> None:
         """Learn from a success that names the limit.
 
         Args:
             reading: What its headers say.
-            seen: What the ledger knows.
+            observed: What the ledger knows.
             news: Whether it was sent after the estimate was last lowered; only then is it raised.
         """
         limit = reading.limit
         if self.given or not limit or reading.reset_after is None:
             return
         if not self.is_known:
-            self._believe(limit, _measure(reading, seen, limit))
+            self._adopt(limit, _measure(reading, observed, limit))
         elif limit < self.limit or (news and limit > self.limit):
-            self._believe(limit, self.window)
+            self._adopt(limit, self.window)
 
-    def learn_from_429(self, reading: RateLimitReading, seen: Observation) -> None:
+    def learn_from_429(self, reading: RateLimitReading, observed: Observation) -> None:
         """Learn from a 429 that came although the estimate was kept: see the top of the module."""
-        limit = reading.limit or (self.limit if self.is_known else len(seen.spent))
+        limit = reading.limit or (self.limit if self.is_known else len(observed.spent))
         if self.given or not limit or reading.wait is None:
             return
         self._measured = None
-        window = _measure(reading, seen, limit)
+        window = _measure(reading, observed, limit)
         if limit != self.limit:
-            self._believe(limit, window)
-        elif seen.server_remaining < _EARLY * limit:
+            self._adopt(limit, window)
+        elif observed.server_remaining < _EARLY * limit:
             return  # expected: others use the key, and were quicker
         elif self._grown_from:
             self.cap = self._grown_from
             self._growth_delay = min(2 * self._growth_delay, _LONGEST_GROWTH_DELAY)
-        elif seen.opened_by_count and seen.accepted_since_opening <= _TOO_SOON:
-            self._lengthen(window, reading.wait + seen.now - (seen.opened_at or seen.now))
-        elif len(seen.spent) < _EARLY * self.cap:
-            self._came_early(window, seen)
+        elif observed.opened_by_count and observed.accepted_since_opening <= _TOO_SOON:
+            self._lengthen(
+                window, reading.wait + observed.now - (observed.opened_at or observed.now)
+            )
+        elif len(observed.spent) < _EARLY * self.cap:
+            self._came_early(window, observed)
         elif self.confirmed:
-            self._shrink(_SAFE, seen)
+            self._shrink(_SAFE, observed)
         else:
             self.window = window
-        self._delay_growth(seen.now)
+        self._delay_growth(observed.now)
 
     def _delay_growth(self, now: float) -> None:
         """Ask for no more for a while."""
@@ -220,7 +222,7 @@ class LimitEstimate:
             window, seconds_since_429, accepted = self._measured
             self._use_measured_rate(window, seconds_since_429, accepted + 1)
 
-    def _believe(self, limit: float, window: float) -> None:
+    def _adopt(self, limit: float, window: float) -> None:
         self.limit = self.cap = limit
         self.window = window
         self.confirmed, self._margin, self._growth_delay = False, 0.0, _GROWTH_DELAY
@@ -234,16 +236,16 @@ class LimitEstimate:
             self.window = max(window if window > self.window else next_whole, self.window)
             self.confirmed = False
 
-    def _came_early(self, window: float, seen: Observation) -> None:
+    def _came_early(self, window: float, observed: Observation) -> None:
         """Others use the key, or it is a bucket: then what was accepted tells its rate."""
-        if self.confirmed or seen.accepted_since_429 < _ENOUGH:
-            self._shrink(_SHRINK, seen)
-        elif seen.seconds_since_429 < inf:
-            self._use_measured_rate(window, seen.seconds_since_429, seen.accepted_since_429)
+        if self.confirmed or observed.accepted_since_429 < _ENOUGH:
+            self._shrink(_SHRINK, observed)
+        elif observed.seconds_since_429 < inf:
+            self._use_measured_rate(window, observed.seconds_since_429, observed.accepted_since_429)
 
-    def _shrink(self, factor: float, seen: Observation) -> None:
+    def _shrink(self, factor: float, observed: Observation) -> None:
         """Allow ourselves less, but no less than the rate that went well since the 429 before."""
-        went_well = _SAFE * self.window * seen.accepted_since_429 / seen.seconds_since_429
+        went_well = _SAFE * self.window * observed.accepted_since_429 / observed.seconds_since_429
         self.cap = max(1, floor(max(factor * self.cap, min(went_well, self.cap - 1))))
 
     def _use_measured_rate(self, window: float, seconds_since_429: float, accepted: int) -> None:
@@ -254,7 +256,7 @@ class LimitEstimate:
         self.window = window * self.cap / allowed
 
 
-def _measure(reading: RateLimitReading, seen: Observation, limit: float) -> float:
+def _measure(reading: RateLimitReading, observed: Observation, limit: float) -> float:
     """The length of the window: from its first request to its announced end.
 
     Announced moments are rounded up, mostly to a second, and most windows are whole seconds long:
@@ -262,11 +264,13 @@ def _measure(reading: RateLimitReading, seen: Observation, limit: float) -> floa
     """
     if reading.window:
         return reading.window
-    length = seen.sent_at + (reading.wait or 0.0) - _opened_at(seen, limit)
+    length = observed.sent_at + (reading.wait or 0.0) - _opened_at(observed, limit)
     return floor(length) if length >= 1 else max(length, _SHORTEST_WINDOW)
 
 
-def _opened_at(seen: Observation, limit: float) -> float:
+def _opened_at(observed: Observation, limit: float) -> float:
     """When the window opened: it holds no more requests than its limit."""
-    opened_at = seen.sent_at if seen.opened_at is None else seen.opened_at
-    return max(opened_at, seen.spent[-int(limit)]) if len(seen.spent) >= limit else opened_at
+    opened_at = observed.sent_at if observed.opened_at is None else observed.opened_at
+    return (
+        max(opened_at, observed.spent[-int(limit)]) if len(observed.spent) >= limit else opened_at
+    )

@@ -14,7 +14,9 @@ How a permit is granted, the cheapest way first:
 
 Invariants, all kept under one lock but for the first way above:
 
-- Each permit counts as in flight in one ledger from its grant until it is given back.
+- Each permit counts as in flight in one ledger from its grant until it is given back. It is written
+  before its waiter is woken, which may be on another thread. A waiter that was cancelled meanwhile
+  gives it back; that of a waiter whose loop is closed, so that it never runs, is taken back.
 - First come, first served within a class of requests, classes offset by `AGING_SECONDS`: a newcomer
   is queued wherever anything waits, so none overtakes.
 - While anything waits, every event loop that has a waiter has a timer for the next moment at which
@@ -44,6 +46,10 @@ OnWait = Callable[[BudgetSnapshot], None]
 _ACTIONS: Final = frozenset({RequestClass.ACTION})
 _READS: Final = frozenset(RequestClass) - _ACTIONS
 
+_CLAIM_SECONDS: Final = 1.0
+"""Seconds after a grant until it is checked whether the waiter's loop was closed. Waiters run
+within milliseconds and a check costs microseconds: others wait little, and it costs little."""
+
 
 class RateLimiter:
     """Grants permits for the limit of one API key, or for its two limits.
@@ -68,6 +74,8 @@ class RateLimiter:
         self._lock = threading.RLock()
         self._deadlines: Final = Deadlines()
         self._timers: Final = LoopTimers(clock, self._on_timer)
+        # Granted and woken, but not yet seen to run: in flight, and ours until they are claimed.
+        self._unclaimed: list[Waiter] = []
         queue = WaitQueue(Ledger(limit), self, clock)
         self._queues = dict.fromkeys(RequestClass, queue)
         if read_limit is not None:
@@ -147,6 +155,7 @@ class RateLimiter:
     def snapshot(self) -> BudgetSnapshot:
         """Where the limiter stands, and why requests wait."""
         with self._lock:
+            self._forget_closed_loops()
             return take_snapshot(self._distinct_queues(), self._clock())
 
     def grant_to_waiters(self) -> None:
@@ -160,6 +169,7 @@ class RateLimiter:
     def _enqueue(
         self, queue: WaitQueue, kind: RequestClass, now: float, since: float, longest: float
     ) -> Waiter:
+        self._forget_closed_loops()
         wait = queue.ledger.wait_behind(queue.ahead_of(kind), now)
         if longest <= 0 or wait > longest:
             raise _too_long(wait, longest)
@@ -178,21 +188,23 @@ class RateLimiter:
         except BaseException:
             self._abandon(waiter)
             raise
-        if waiter.permit is None:
-            with self._lock:
-                queue = self._queues[waiter.kind]
-                wait = queue.ledger.wait_behind(queue.ahead_of(waiter.kind), self._clock())
-            raise _too_long(wait, None)
-        return waiter.permit
+        permit = waiter.claim()
+        if permit is not None:
+            return permit
+        with self._lock:
+            queue = self._queues[waiter.kind]
+            wait = queue.ledger.wait_behind(queue.ahead_of(waiter.kind), self._clock())
+        raise _too_long(wait, None)
 
     def _abandon(self, waiter: Waiter) -> None:
         """Remove a cancelled waiter. One that was granted a permit meanwhile gives it back."""
         with self._lock:
-            if waiter.permit is not None:
-                waiter.permit.refund()
+            permit = waiter.claim()
+            if permit is not None:
+                permit.refund()
             elif waiter.is_queued:
                 self._leave(waiter)
-            self._grant_to_waiters(self._clock())
+                self._grant_to_waiters(self._clock())
 
     def _record_429(self, permit: Permit, reading: RateLimitReading, now: float) -> float | None:
         if self._named_limits is not None and reading.limit:
@@ -218,6 +230,7 @@ class RateLimiter:
         self._named_limits = None
 
     def _grant_to_waiters(self, now: float) -> None:
+        self._forget_closed_loops()
         for queue in self._distinct_queues():
             if not queue.waiting:
                 continue
@@ -228,13 +241,32 @@ class RateLimiter:
         self._arm_timers(now)
 
     def _grant(self, queue: WaitQueue, waiter: Waiter, now: float) -> bool:
-        """Whether the waiter took the permit: one whose loop is closed never will."""
+        """Hand a permit over, whole before the wake; False where the waiter's loop is closed."""
         self._leave(waiter)
-        if not waiter.wake():
-            return False
-        waiter.permit = Permit(queue, now, waiter.kind)
         queue.ledger.in_flight += 1
-        return True
+        waiter.permit = Permit(queue, now, waiter.kind)
+        self._unclaimed.append(waiter)
+        if waiter.wake():
+            return True
+        self._forget_closed_loops()
+        return False
+
+    def _forget_closed_loops(self) -> None:
+        """Drop the waiters of loops that were closed before they ran, with what they were granted.
+
+        A loop that ends properly cancels its tasks, and these leave by themselves.
+        """
+        for waiter in self._unclaimed:
+            # In this order: after its loop was closed, nothing is claimed any more.
+            if waiter.loop.is_closed() and not waiter.is_claimed and waiter.permit is not None:
+                waiter.permit.queue.ledger.in_flight -= 1
+                waiter.permit, waiter.is_claimed = None, True
+        self._unclaimed = [waiter for waiter in self._unclaimed if not waiter.is_claimed]
+        for loop in self._timers.closed_loops():
+            for queue in self._distinct_queues():
+                for waiter in queue.waiters():
+                    if waiter.loop is loop:
+                        self._leave(waiter)
 
     def _leave(self, waiter: Waiter) -> None:
         self._queues[waiter.kind].leave(waiter)
@@ -255,6 +287,8 @@ class RateLimiter:
 
     def _arm_timers(self, now: float) -> None:
         due = self._deadlines.next()
+        if self._unclaimed:
+            due = min(due, now + _CLAIM_SECONDS)
         for queue in self._distinct_queues():
             if queue.waiting:
                 opens_at = queue.ledger.opens_at(now)

@@ -50,11 +50,22 @@ class Waiter:
         expires_at: When it gives up, by the budget's clock, in seconds.
         loop: The event loop that it waits on.
         future: Done when it may go on: with a permit, or without one where it waited too long.
-        permit: What it was granted.
+        permit: What it was granted; written before it is woken, as it may run at once on another
+            thread.
         is_queued: Whether it waits still.
+        is_claimed: Whether it ran again, and has taken its permit.
     """
 
-    __slots__ = ("_order", "expires_at", "future", "is_queued", "kind", "loop", "permit")
+    __slots__ = (
+        "_order",
+        "expires_at",
+        "future",
+        "is_claimed",
+        "is_queued",
+        "kind",
+        "loop",
+        "permit",
+    )
 
     def __init__(self, kind: RequestClass, since: float, expires_at: float) -> None:
         self.kind = kind
@@ -63,6 +74,7 @@ class Waiter:
         self.future: asyncio.Future[None] = self.loop.create_future()
         self.permit: Permit | None = None
         self.is_queued = True
+        self.is_claimed = False
         self._order = (since + AGING_SECONDS[kind], next(_NUMBERS))
 
     def __lt__(self, other: "Waiter") -> bool:
@@ -71,6 +83,11 @@ class Waiter:
     def wake(self) -> bool:
         """Let it go on, on its own loop; False where that loop is closed, and it never will."""
         return run_on(self.loop, self._complete)
+
+    def claim(self) -> "Permit | None":
+        """Take the permit, if one was granted; from now on it is this waiter's to give back."""
+        self.is_claimed = True
+        return self.permit
 
     def _complete(self) -> None:
         if not self.future.done():  # it may have been cancelled
@@ -152,8 +169,8 @@ class WaitQueue:
 
     Attributes:
         waiting: How many requests are queued.
-        is_timed: Whether only the clock can let the next one go, and no answer: then a request
-            that ends wakes no waiter, and needs no lock.
+        is_timed: Whether only the clock can let the next one go: the limit is used up, and a
+            request that ends still counts. Then `finish` grants nothing, and needs no lock.
     """
 
     __slots__ = (

@@ -100,6 +100,10 @@ class LoopTimers:
             del self._timers[loop]
             timer.stop()
 
+    def closed_loops(self) -> list[asyncio.AbstractEventLoop]:
+        """The loops that were closed while requests were queued on them."""
+        return [loop for loop in self._timers if loop.is_closed()]
+
     def arm(self, due: float) -> None:
         """Set every timer to this moment at the latest."""
         for timer in self._timers.values():
