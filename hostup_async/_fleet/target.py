@@ -38,7 +38,7 @@ class Target:
 
     """
 
-    __slots__ = ("_context", "_entry", "_is_unsent", "_leaves", "_since", "_task")
+    __slots__ = ("_context", "_entry", "_is_unsent", "_leaves", "_task")
 
     def __init__(self, context: RunContext, entry: Entry) -> None:
         self._context: Final = context
@@ -46,7 +46,6 @@ class Target:
         self._task: asyncio.Task[Any] | None = None
         self._is_unsent = True
         self._leaves = False
-        self._since = 0.0
 
     @property
     def entry(self) -> Entry:
@@ -92,7 +91,7 @@ class Target:
 
     async def go_on(self) -> None:
         """Take up an entry that another process left: never send what may have been sent."""
-        self._task, self._is_unsent, self._since = asyncio.current_task(), False, time.time()
+        self._task, self._is_unsent = asyncio.current_task(), False
         if self._leaves:
             return
         if self._entry.state is EntryState.INTENT:
@@ -205,8 +204,7 @@ class Target:
         context, job = self._context, operation.job
         try:
             if watched is not None:
-                async with asyncio.timeout(self._time_left()):
-                    job = await context.poller.follow(watched)
+                job = await context.poller.follow(watched)
             elif not job.is_final:
                 await self._investigate("the API accepted it without naming a job")
                 return
@@ -229,11 +227,6 @@ class Target:
             await self._end(EntryState.TIMED_OUT, why)
         else:
             self._context.rollout.stop(why)
-
-    def _time_left(self) -> float:
-        """How long its job is followed; one that another process left has its time anew."""
-        began = max(self._since, self._entry.accepted_at or time.time())
-        return max(0.0, began + self._context.policy.job_timeout - time.time())
 
     async def _finish(self, job: Job) -> None:
         if job.status == JobStatus.FAILED:
