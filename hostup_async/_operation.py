@@ -125,8 +125,7 @@ class Operation:
 
     async def _follow(self, longest: float) -> None:
         try:
-            async with asyncio.timeout(longest):
-                await self._poller.follow(self._watch(longest))
+            await self._poller.follow(self._watch(longest))
         except TimeoutError:
             raise self._timed_out(why=f"it has not ended within {longest:.0f} s") from None
         except RateLimited as error:

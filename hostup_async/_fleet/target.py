@@ -45,7 +45,6 @@ class Target:
         "_is_unsent",
         "_left",
         "_operation",
-        "_since",
         "_task",
         "_turn",
         "_watched",
@@ -60,7 +59,6 @@ class Target:
         self._watched: Watch | None = None
         self._is_unsent = False
         self._left = False
-        self._since = 0.0
 
     @property
     def entry(self) -> Entry:
@@ -80,7 +78,7 @@ class Target:
 
     async def run(self) -> None:
         """Take the entry to its outcome, or as far as it may go."""
-        self._task, self._since = asyncio.current_task(), time.time()
+        self._task = asyncio.current_task()
         step = {
             EntryState.PLANNED: self._send,
             EntryState.INTENT: self._settle,
@@ -191,18 +189,12 @@ class Target:
             return operation.job
         patience = self._context.policy.job_timeout
         watched = self._watched or watch(operation, patience=patience)
-        async with asyncio.timeout(self._time_left()):
-            return await self._context.poller.follow(watched)
+        return await self._context.poller.follow(watched)
 
     def _watch(self, operation: Operation) -> Watch | None:
         if operation.job.is_final or operation.poll_url is None:
             return None
         return watch(operation, patience=self._context.policy.job_timeout)
-
-    def _time_left(self) -> float:
-        """How long its job is followed; one that another process left has its time anew."""
-        began = max(self._since, self._entry.accepted_at or time.time())
-        return max(0.0, began + self._context.policy.job_timeout - time.time())
 
     async def _become(self, entry: Entry) -> None:
         """Record what it has become; a store that is lost costs no outcome, only the sending."""

@@ -13,7 +13,7 @@ from hostup_async._errors import ClientClosed, RateLimited
 from hostup_async._models import Action, Job
 from hostup_async._polling.durations import DurationModel
 from hostup_async._polling.scheduler import ConcurrencyLimit, Poll, PollScheduler, Rest, Send
-from hostup_async._polling.watch import PollJob, Watch
+from hostup_async._polling.watch import LAST_POLL, PollJob, Watch
 from hostup_async._ratelimit.limiter import RateLimiter
 from hostup_async._ratelimit.limits import RequestClass
 from hostup_async._ratelimit.queue import Permit
@@ -70,6 +70,7 @@ class Poller:
         self._senders: list[Sender] = []
         self._watches: set[Watch] = set()
         self._polls: set[asyncio.Task[None]] = set()
+        self._requests_begun = 0
         self._task: asyncio.Task[None] | None = None
         self._wake: asyncio.Event = asyncio.Event()
 
@@ -98,7 +99,7 @@ class Poller:
             poll: How to poll it.
             action: What kind of job it is.
             age: How long ago it was accepted, in seconds.
-            patience: When a poll is due at the latest, in seconds from now.
+            patience: When the wait for its end is over, in seconds from now.
         """
         now = self._now()
         watch = Watch(poll, now + patience)
@@ -114,11 +115,31 @@ class Poller:
         return watch
 
     async def follow(self, watch: Watch) -> Job:
-        """Wait for the end of a job that is watched."""
+        """Wait for the end of a job that is watched.
+
+        Raises:
+            TimeoutError: Its time is over, and so was not the job when it was polled once more,
+                at its deadline or later; or no such poll got an answer within some seconds.
+            RateLimited: The rate limit allows no such poll in time.
+        """
         try:
+            await asyncio.wait([watch.end], timeout=max(0.0, watch.deadline - self._now()))
+            await self._wait_for_last_poll(watch)
             return await watch.end
         finally:
             self.forget(watch)
+
+    async def _wait_for_last_poll(self, watch: Watch) -> None:
+        """Wait until its turn has come, and an answer; give up where nothing at all goes out.
+
+        A process that slept beyond many deadlines has many last polls to make, at the pace of the
+        rate limit.
+        """
+        while not watch.end.done():
+            begun = self._requests_begun
+            await asyncio.wait([watch.end], timeout=LAST_POLL)
+            if begun == self._requests_begun and not watch.is_being_polled:
+                watch.resolve(TimeoutError("No last poll of the job could be made."))
 
     def forget(self, watch: Watch) -> None:
         """Watch a job no longer."""
@@ -210,11 +231,12 @@ class Poller:
 
     async def _poll(self, watch: Watch) -> None:
         try:
-            patience = max(0.0, min(self._limiter.max_wait, watch.deadline - self._now()))
-            permit = await self._limiter.acquire(RequestClass.POLL, max_wait=patience)
+            max_wait = min(self._limiter.max_wait, watch.patience(self._now()))
+            permit = await self._limiter.acquire(RequestClass.POLL, max_wait=max_wait)
         except RateLimited as error:
             watch.resolve(error)
             return
+        self._requests_begun += 1
         task = asyncio.create_task(self._poll_with(permit, watch))
         self._polls.add(task)
         task.add_done_callback(self._polls.discard)
@@ -253,6 +275,7 @@ class Poller:
             for sender in list(self._senders):
                 sender.fail(error)
             return
+        self._requests_begun += 1
         for sender in self._senders:
             if sender.waiting():
                 sender.send(permit)

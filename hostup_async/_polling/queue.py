@@ -36,8 +36,8 @@ class PolledJob(Generic[K]):
         key: The owner's name for it.
         durations: What is known of jobs like it.
         began: The moment when it began.
-        deadline: The moment at which a poll is due at the latest.
-        not_before: The moment before which none is due.
+        deadline: The moment at which a poll is due at the latest, whatever else is said.
+        not_before: The moment before which no other is due.
         running_age: Its age when it was last found running.
         polled_age: Its age at the last poll, whatever that found.
         serial: The number of its last `PollQueue.put` among those of all jobs; from it follows
@@ -73,7 +73,7 @@ class PolledJob(Generic[K]):
         if not self.serial % _EARLY_POLL_EVERY:
             price = min(price, _EARLY_POLL_PRICE)
         age = self.durations.due_age(self.polled_age, price)
-        return max(self.not_before, min(self.began + age, self.deadline))
+        return min(max(self.not_before, self.began + age), self.deadline)
 
 
 class Rekeying(Generic[K]):

@@ -218,7 +218,7 @@ class PollScheduler(Generic[K]):
             key: Your name for it.
             now: The present moment.
             began_at: When it began; now, unless said.
-            deadline: When a poll is due at the latest, say because the wait for it ends.
+            deadline: When a poll is due at the latest, because the wait for it ends.
             durations: What is known of such jobs, where they are not like those to be sent.
         """
         self._queue.drop(key)
@@ -251,7 +251,7 @@ class PollScheduler(Generic[K]):
             now: The moment of the answer.
             ended: Whether the job has ended; None where the poll found no answer.
             exact_duration: How long it took, where the answer says so.
-            not_before: No poll of this job is due before this moment.
+            not_before: No poll of this job is due before this moment, but for its deadline.
         """
         job = self._queue.jobs.get(key)
         if job is None:

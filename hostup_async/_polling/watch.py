@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from typing import Final
 
 from hostup_async._errors import NetworkError, ServerError, UnreadableReply
 from hostup_async._models import Job
@@ -11,13 +12,18 @@ PollJob = Callable[[Permit, float], Awaitable[tuple[Job, float]]]
 """Polls a job once. Spends the permit; waits at most the given number of seconds for the limit.
 Returns the job and the number of seconds before the next poll."""
 
+# How long the last poll of a job may take, in seconds from the deadline or from its own beginning:
+# enough for a request that is tried twice, and not long for whoever set the deadline.
+LAST_POLL: Final = 5.0
+
 
 class Watch:
     """A job that is followed.
 
     Args:
         poll: How to poll it.
-        deadline: When the wait for its end is over, by the loop's clock.
+        deadline: When the wait for its end is over, by the loop's clock; a last poll, begun then
+            or later, decides.
 
     Attributes:
         deadline: The same.
@@ -27,19 +33,39 @@ class Watch:
 
     __slots__ = ("_poll", "deadline", "end", "task")
 
+    deadline: Final[float]
+
     def __init__(self, poll: PollJob, deadline: float) -> None:
         self._poll = poll
-        self.deadline: float = deadline
+        self.deadline = deadline
         self.task: asyncio.Task[None] | None = None
         self.end: asyncio.Future[Job] = asyncio.get_running_loop().create_future()
 
     async def poll(self, permit: Permit) -> tuple[Job, float] | None:
-        """Poll it; None where no answer came, which costs this poll and nothing more."""
+        """Poll it; None where no answer came, which costs this poll and nothing more.
+
+        A poll that is not the last one is cut off in time for the last one to begin.
+        """
+        began = asyncio.get_running_loop().time()
+        max_wait = self.patience(began)
+        answer = None
         try:
-            max_wait = max(0.0, self.deadline - asyncio.get_running_loop().time())
-            return await self._poll(permit, max_wait)
-        except (NetworkError, ServerError, UnreadableReply):
-            return None
+            async with asyncio.timeout_at(began + max_wait):
+                answer = await self._poll(permit, max_wait)
+        except (TimeoutError, NetworkError, ServerError, UnreadableReply):
+            pass
+        if began >= self.deadline and (answer is None or not answer[0].is_final):
+            self.resolve(TimeoutError("The last poll did not find the job over."))
+        return answer
+
+    def patience(self, now: float) -> float:
+        """How long a poll that begins now may take, in seconds."""
+        return max(now, self.deadline) + LAST_POLL - now
+
+    @property
+    def is_being_polled(self) -> bool:
+        """Whether a poll is under way."""
+        return self.task is not None and not self.task.done()
 
     def cancel(self) -> None:
         """End the waiting; a poll under way is cut off."""
