@@ -198,7 +198,7 @@ async def test_a_read_that_never_succeeds_ends_with_one_of_our_errors(
 async def test_a_retry_waits_as_long_as_the_api_asks_or_gives_up_at_once() -> None:
     busy = http(b"{}", "503 Service Unavailable", "Retry-After: 60")
     async with RawServer(busy) as server, client_of(server.url) as client:
-        async with asyncio.timeout(2):
+        async with asyncio.timeout(20):
             with pytest.raises(ServerError) as caught:
                 await client.vps.get("vps_1")
         assert caught.value.retry_after == 60
