@@ -247,7 +247,7 @@ class PollScheduler(Generic[K]):
         """A poll of a job is answered; one that has ended is watched no longer.
 
         Args:
-            key: The job; one that was forgotten meanwhile is no matter.
+            key: The job; one that was forgotten meanwhile is ignored.
             now: The moment of the answer.
             ended: Whether the job has ended; None where the poll found no answer.
             exact_duration: How long it took, where the answer says so.
