@@ -27,8 +27,8 @@ What is added, so that the interval never claims too much:
 - Suspension. Our monotonic clock may stop while the machine sleeps, and the wall clock does not.
   Every moment is read from both (`Moment`). Where they disagree, the machine slept or the wall
   clock was set, and what was known of the offset cannot be carried across. That alone does not
-  mean that the server's clock stepped: if its time went on by no more than the disagreement explains, moments before and
-  after remain comparable, each by its own interval.
+  mean that the server's clock stepped: if its time went on by no more than the disagreement
+  explains, moments before and after remain comparable, each by its own interval.
 
 Because of what is added, a `ServerTime` is 4.5 s wide at the best. Two moments of one process whose
 clocks agree (`Moment.agrees`) are better compared by the monotonic clock, which is exact; the
