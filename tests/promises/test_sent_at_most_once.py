@@ -227,7 +227,9 @@ async def test_a_cancellation_waits_for_the_answer_of_an_action_under_way(
     assert "follow it with client.operation(" in caught.value.__notes__[0]
     assert client.budget.snapshot().in_flight == 0
     assert not [
-        task for task in asyncio.all_tasks() - tasks_before if "Requester._send" in repr(task)
+        task
+        for task in asyncio.all_tasks() - tasks_before
+        if "Requester._send_action" in repr(task)
     ]
 
 
