@@ -71,8 +71,8 @@ class Exchange:
     __slots__ = ("_connection", "is_shared", "own_connection", "response", "sends", "sent_at")
 
     def __init__(self, *, own_connection: bool = False) -> None:
-        self.own_connection = own_connection
-        self.is_shared = False
+        self.own_connection: bool = own_connection
+        self.is_shared: bool = False
         self.sends: int = 0
         self.sent_at: float = 0.0
         self.response: Response | None = None
