@@ -12,7 +12,7 @@ import platform
 import time
 from collections.abc import Callable, Mapping
 from types import SimpleNamespace
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, cast
 
 import aiohttp
 from aiohttp.connector import Connection
@@ -333,7 +333,7 @@ def _make_session(*, force_close: bool = False) -> Session:
 
 
 def _checked_session(given: Session | Callable[[], Session]) -> Session:
-    session: object = given if isinstance(given, Session) else given()
+    session = cast("object", given if isinstance(given, Session) else given())
     if not isinstance(session, Session):
         msg = (
             "The session function returned "
