@@ -6,7 +6,7 @@ import math
 import os
 import re
 from datetime import timedelta
-from typing import Final, SupportsIndex
+from typing import Final, SupportsIndex, TypeVar
 from urllib.parse import SplitResult, urlsplit
 
 from attrs import field, frozen
@@ -14,6 +14,7 @@ from attrs import field, frozen
 from hostup_async._errors import ConfigurationError
 
 Seconds = float | timedelta
+T = TypeVar("T")
 
 DEFAULT_BASE: Final = "https://cloud.hostup.se"
 _DEFAULT_PORTS: Final = {"https": 443, "http": 80}
@@ -36,6 +37,18 @@ def seconds(value: object, *, name: str = "a duration") -> float:
         msg = f"{name} must be a positive number of seconds, at most {_LONGEST:.0f}."
         raise ConfigurationError(msg)
     return float(value)
+
+
+def instance(value: object, cls: type[T], *, name: str, example: str) -> T:
+    """An argument as it is; one of another class is refused, and told what to pass.
+
+    Raises:
+        ConfigurationError: It is not of that class.
+    """
+    if isinstance(value, cls):
+        return value
+    msg = f"{name} must be a {cls.__name__}, such as {example}, not {type(value).__name__}."
+    raise ConfigurationError(msg)
 
 
 def switch(value: object, *, name: str) -> bool:
