@@ -5,6 +5,7 @@ import json
 import os
 import platform
 import secrets
+import time
 import uuid
 from pathlib import Path
 from typing import Final, Self
@@ -66,6 +67,15 @@ class Owner:
         if not self.started:
             return None if _exists(self.pid) else False
         return _started(self.pid) == self.started
+
+
+def boot_seconds() -> float:
+    """Seconds since this machine booted, including those in which it slept.
+
+    Leases are measured by it: setting the wall clock does not move it, and a laptop that was
+    shut for an hour sees that the hour has passed.
+    """
+    return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
 
 
 def _machine() -> str:
