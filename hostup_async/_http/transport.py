@@ -291,7 +291,8 @@ class Transport:
     def _opened(self, exchange: Exchange) -> Session:
         session = self._fresh if exchange.own_connection else self._sharing
         if session is None or session.closed:
-            msg = "The client is not open: use it inside the block of its `with` (or `async with`)."
+            state = "was closed" if self._closing else "is not open"
+            msg = f"The client {state}: use it inside the block of its `with` (or `async with`)."
         elif self._closing:
             msg = "The client is closing, so this was not sent: make another client for it."
         elif self._loop is not asyncio.get_running_loop():
