@@ -9,12 +9,19 @@ import pytest
 from tools import QUICK, Connect, StartSandbox
 
 from hostup_async import Budget, Client
+from hostup_async._store.memory import MemoryStore
 from hostup_async.sandbox import Fault, FaultRule, Sandbox, SandboxConfig
 
 
 @pytest.fixture
 def anyio_backend() -> str:
     return "asyncio"
+
+
+@pytest.fixture(autouse=True)
+def no_runs_of_other_tests() -> None:
+    """Sandboxes of several tests may get the same port: their runs must not see each other."""
+    MemoryStore._shared.clear()
 
 
 @pytest.fixture

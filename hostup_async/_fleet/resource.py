@@ -13,7 +13,7 @@ from hostup_async._fleet.report import FleetReport
 from hostup_async._fleet.run import FleetRun
 from hostup_async._models import Action, ServiceStatus, Vps
 from hostup_async._store.base import Store
-from hostup_async._store.open import open_store
+from hostup_async._store.open import open_store, store_for
 
 W = TypeVar("W", bound=StrEnum)
 _FEW: Final = 10  # so many are read one by one rather than looked for in the whole list
@@ -154,7 +154,8 @@ class FleetResource:
             ...     async with await client.fleet.resume(run_id, store="fleet.db") as run:
             ...         return await run.wait()
         """
-        async with open_store(store) as opened:
+        where = store_for(store, self._origin, self._parts.fingerprint)
+        async with open_store(where) as opened:
             record = await opened.run(run_id)
         if not record.state.is_open:
             msg = f"Run {run_id} is {record.state}: nothing of it is left to do."
