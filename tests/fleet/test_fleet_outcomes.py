@@ -29,6 +29,7 @@ from hostup_async import (
     Outcome,
     OutcomeStatus,
     RateLimit,
+    StopCause,
 )
 from hostup_async._store.memory import MemoryStore
 from hostup_async.sandbox import Durations, Fault, FaultRule, Limit, Sandbox
