@@ -187,7 +187,7 @@ def test_ten_ambiguous_in_a_row_stop_it() -> None:
     end(one, send(one, 9), AMBIGUOUS)
     end(one, send(one, 1), DONE)
     end(one, send(one, 9), AMBIGUOUS)
-    assert one.stop_cause is None
+    assert not one.is_stopped
     end(one, send(one, 1), AMBIGUOUS)
     assert one.stop_cause is StopCause.MAX_AMBIGUOUS
     assert one.stop_reason == "10 outcomes in a row are ambiguous"
