@@ -959,7 +959,9 @@ class Client(Handle[hostup_async.Client]):
         session: An aiohttp session to send on, for instance one with a proxy: it is lent, and
             never closed here. Or a function that makes one: it is called when the client opens,
             on the loop that the client uses, and what it made is closed with the client. In
-            `hostup_sync`, whose loop is its own, only the function can be used.
+            `hostup_sync`, whose loop is its own, only the function can be used. On either, each
+            request asks the server to close its connection afterwards, and an action is not sent
+            on a connection that carried a response before.
         on_event: A function that is called with each event: requests, retries, pauses, acceptances.
         allow_http: Allow an `http://` base that is not this machine: the key goes unencrypted.
 
@@ -1074,7 +1076,7 @@ class Client(Handle[hostup_async.Client]):
             self._home,
             lambda it: (Operation._of(it[0], self), it[1]),
             self._async.wait_all,
-            [one._async for one in operations],
+            Handle._each(operations),
             timeout=timeout,
         )
 

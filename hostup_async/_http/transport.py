@@ -12,7 +12,7 @@ import platform
 import time
 from collections.abc import Callable, Mapping
 from types import SimpleNamespace
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, cast
 
 import aiohttp
 from aiohttp.connector import Connection
@@ -310,7 +310,8 @@ class Transport:
     def _opened(self, exchange: Exchange) -> Session:
         session = self._fresh if exchange.own_connection else self._sharing
         if session is None or session.closed:
-            msg = "The client is not open: use it inside the block of its `with` (or `async with`)."
+            state = "was closed" if self._closing else "is not open"
+            msg = f"The client {state}: use it inside the block of its `with` (or `async with`)."
         elif self._closing:
             msg = "The client is closing, so this was not sent: make another client for it."
         elif self._loop is not asyncio.get_running_loop():
@@ -352,7 +353,7 @@ def _make_session(*, force_close: bool = False) -> Session:
 
 
 def _checked_session(given: Session | Callable[[], Session]) -> Session:
-    session: object = given if isinstance(given, Session) else given()
+    session = cast("object", given if isinstance(given, Session) else given())
     if not isinstance(session, Session):
         msg = (
             "The session function returned "
