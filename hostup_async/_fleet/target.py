@@ -8,7 +8,7 @@ from attrs import evolve
 
 from hostup_async._errors import HostUpError, StoreError
 from hostup_async._fleet.context import RunContext, operation_of
-from hostup_async._fleet.plan import Preflight, read_denial
+from hostup_async._fleet.plan import Preflight, read_denial, read_recent_boot
 from hostup_async._fleet.settle import (
     ended,
     investigate,
@@ -184,8 +184,13 @@ class Target(SendRight):
         return _accepted(self._entry, operation)
 
     async def _read_denial(self) -> str | None:
-        """Why the VPS's gate forbids the action, if the plan has that read before each send."""
-        plan = self._context.plan
+        """Why the VPS is not to be sent the action: its last boot, or its gate, as far as asked."""
+        plan, doubted_for = self._context.plan, self._context.doubted_for
+        if doubted_for is not None:
+            self._turn.refund()
+            vps, vps_id = self._context.vps, self._entry.vps_id
+            if boot := await read_recent_boot(vps, vps_id, doubted_for):
+                return f"the store may have lost that it was sent, and {boot}"
         if plan.preflight is not Preflight.GATES or self._entry.attempts:
             return None
         self._turn.refund()
