@@ -72,6 +72,7 @@ def nightly(session: nox.Session) -> None:
     """Hundreds of `kill -9` in the midst of runs, where the test-suite has fifty."""
     install(session, "tests")
     session.run("pytest", "tests/promises/test_fleet_kill.py", env={"HOSTUP_KILLS": "600"})
+    session.run("pytest", "tests/promises/test_suspended.py", env={"HOSTUP_SUSPENSIONS": "40"})
 
 
 @nox.session(default=False)
