@@ -112,10 +112,11 @@ async def send(
             is_shared=exchange.is_shared,
         )
         outcome, result, reading = parsed
-        if is_proved(request.subject, result):
+        proved = is_proved(request.subject, result)
+        if proved or not exchange.is_shared:  # another request's response bears an old Date
             date = read_date(response.headers)
             transport.server_clock.observe(date, exchange.begun, Moment.now())
-        else:
+        if not proved:
             exchange.drop_connection()
         return Sent(request, outcome, result, exchange.sent_at, response.status, reading)
     except TooLate as error:

@@ -180,7 +180,7 @@ async def test_gates_do_not_let_one_slip_past_a_stop(
     client = await connect(sandbox)
     plan = await client.fleet.plan(all=True, preflight="gates")
     async with client.fleet.run(plan, quick()) as run:
-        while not (await sandbox.books()).requests.get("get"):
+        while not (await sandbox.books()).requests.get("status"):
             await asyncio.sleep(0.005)
         run.stop()
         report = await run.wait()
@@ -207,7 +207,7 @@ async def test_faults_of_every_kind_on_a_fleet_of_500() -> None:
         books = await sandbox.books()
     check_truth(report.outcomes, books)
     assert [outcome.vps_id for outcome in report.outcomes] == list(sandbox.vps_ids)
-    assert set(counts(report)) <= {"completed", "ambiguous"}
+    assert set(counts(report)) <= {"completed", "ambiguous", "not_done"}
     assert counts(report)["completed"] > 350
     assert all(books.faults[fault] for fault in faults)
     by_evidence = [one for one in of(report, OutcomeStatus.COMPLETED) if one.evidence == "uptime"]

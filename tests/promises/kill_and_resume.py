@@ -15,7 +15,11 @@ from typing import Any
 from fleet_tools import learnt
 
 from hostup_async import Action, Client, FleetPolicy, Timeouts
+from hostup_async._fleet import pace
 from hostup_async._store.sql import SqliteFile, SqlStore
+
+# "Not done" is said some seconds after the send, instead of one minute or five.
+pace.LEAST, pace.UNKNOWN_QUEUE = 0.6, 2.5
 
 
 async def prepare(url: str, file: str) -> None:
