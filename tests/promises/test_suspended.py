@@ -26,6 +26,7 @@ from hostup_async.sandbox import Books, Durations, Limit, SandboxConfig, Sandbox
 SCRIPT = Path(__file__).with_name("reset_in_a_lease.py")
 # `nox -s nightly` asks for 40.
 SUSPENSIONS = int(os.environ.get("HOSTUP_SUSPENSIONS", "12"))
+AT_ONCE = 6
 LEASE = 0.6  # seconds
 
 
@@ -117,9 +118,15 @@ async def one_suspension(file: Path, seed: int) -> tuple[Books, dict[str, Any]]:
 async def test_a_suspended_process_sends_nothing_that_another_may_have_taken(
     tmp_path: Path,
 ) -> None:
+    places = asyncio.Semaphore(AT_ONCE)  # most of each is waiting
+
+    async def in_turn(seed: int) -> tuple[Books, dict[str, Any]]:
+        async with places:
+            return await one_suspension(tmp_path / f"{seed}.db", seed)
+
     lost = 0
-    for seed in range(SUSPENSIONS):
-        books, ended = await one_suspension(tmp_path / f"{seed}.db", seed)
+    results = await asyncio.gather(*map(in_turn, range(SUSPENSIONS)))
+    for seed, (books, ended) in enumerate(results):
         assert books.reset_twice == (), seed
         if ended["cause"] is not None:
             assert ended["cause"] == "store_lost", ended
