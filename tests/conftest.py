@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, settings
 from tools import QUICK, Connect, StartSandbox
 
 from hostup_async import Action, Budget, Client
-from hostup_async._fleet import evidence
+from hostup_async._fleet import boot, pace
 from hostup_async._polling.durations import DurationModel
 from hostup_async._store.memory import MemoryStore
 from hostup_async.sandbox import Fault, FaultRule, Sandbox, SandboxConfig
@@ -76,13 +76,20 @@ async def connect() -> AsyncIterator[Connect]:
         yield open_client
 
 
+@pytest.fixture(autouse=True)
+def short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lets "not done" be said some seconds after the send, instead of one minute or five."""
+    monkeypatch.setattr(pace, "LEAST", 0.6)
+    monkeypatch.setattr(pace, "UNKNOWN_QUEUE", 2.5)
+
+
 @pytest.fixture
 def precise_uptime(monkeypatch: pytest.MonkeyPatch) -> None:
     """Lets a fleet rely on uptimes to a fifth of a second, so that evidence comes that much sooner.
 
     Only for sandboxes whose `uptime_step` is finer than that, as `start_sandbox` makes them.
     """
-    monkeypatch.setattr(evidence, "_SECOND", 0.2)
+    monkeypatch.setattr(boot, "SECOND", 0.2)
 
 
 @pytest.fixture

@@ -1,11 +1,11 @@
-"""A HostUp API to try things on: a real HTTP server that records what it did.
+"""A HostUp API to try things on: a real HTTP server that keeps books of what it did.
 
 `Sandbox` serves from this process, `SandboxProcess` from one of its own, `ThreadedSandbox` from a
 thread, for code without `async`; all have the same methods. What is not known about the real API
 is a setting of `SandboxConfig`; what can go wrong is a `Fault`. `Books` say what the server really
 did.
 
-It serves this machine alone, without TLS, and its control routes need no key: keep it off networks.
+It serves this machine alone, without TLS: keep it off networks.
 
 Example:
     >>> def main() -> None:

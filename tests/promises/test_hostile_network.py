@@ -18,12 +18,14 @@ async def test_no_response_is_taken_for_anothers(start_sandbox: StartSandbox, se
     sandbox = await start_sandbox(
         vps=SIZE, jobs=Durations(median=0.3), job_failure_rate=0.05, seed=seed
     )
-    async with HostileProxy(sandbox.url, seed=seed) as proxy:
-        async with client_of(proxy.url, timeouts=TIMEOUTS) as client:
-            plan = await client.fleet.plan(ids=sandbox.vps_ids)
-            policy = quick(max_in_flight=40, max_ambiguous=None)
-            async with client.fleet.run(plan, policy, store=KnowingStore(0.3)) as run:
-                report = await run.wait()
+    async with (
+        HostileProxy(sandbox.url, seed=seed) as proxy,
+        client_of(proxy.url, timeouts=TIMEOUTS) as client,
+    ):
+        plan = await client.fleet.plan(ids=sandbox.vps_ids)
+        policy = quick(max_in_flight=40, max_ambiguous=SIZE)
+        async with client.fleet.run(plan, policy, store=KnowingStore(0.3)) as run:
+            report = await run.wait()
     books = await sandbox.books()
     assert len(report.outcomes) == SIZE
     check_truth(report.outcomes, books)

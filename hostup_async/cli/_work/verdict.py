@@ -28,6 +28,7 @@ _OF_STATUS: Final = {
     OutcomeStatus.FAILED: ExitCode.FAILED,
     OutcomeStatus.REFUSED: ExitCode.FAILED,
     OutcomeStatus.SKIPPED: ExitCode.FAILED,
+    OutcomeStatus.NOT_DONE: ExitCode.FAILED,
     OutcomeStatus.TIMED_OUT: ExitCode.FAILED,
     OutcomeStatus.NOT_SENT: ExitCode.FAILED,
     OutcomeStatus.AMBIGUOUS: ExitCode.AMBIGUOUS,
@@ -45,8 +46,8 @@ def exit_code(ended: FinishedRun, *, left_out: bool) -> ExitCode:
     if cause is StopCause.CANARY and OutcomeStatus.NOT_SENT not in counts:
         cause = None  # the canaries were the whole fleet, so it stopped nothing
     codes = {ExitCode.COMPLETED, *(_OF_STATUS[status] for status in counts)}
-    if cause in _OF_CAUSE:
-        codes.add(_OF_CAUSE[cause])
+    if cause is not None and (code := _OF_CAUSE.get(cause)):
+        codes.add(code)
     if ended.interrupted:
         codes.add(ExitCode.INTERRUPTED)
     if left_out:
