@@ -206,6 +206,7 @@ class FleetRun:
         if self._resumes:
             return await self._take_up(store)
         now = self._server_now()
+        earliest = None if now is None else now.earliest
         run = RunRecord(
             id=self.id,
             action=self.plan.action,
@@ -216,11 +217,11 @@ class FleetRun:
             policy=self.policy.to_json(),
             who=whoami(),
             reason=self.policy.reason,
-            created_server_low=now and now.earliest,
+            created_server_low=earliest,
         )
         entries = [Entry(vps_id, position) for position, vps_id in enumerate(self.plan.ids)]
-        cooldown, server_now = self.policy.cooldown, now and now.earliest
-        return await store.create(run, entries, cooldown=cooldown, server_now=server_now), {}
+        cooldown = self.policy.cooldown
+        return await store.create(run, entries, cooldown=cooldown, server_now=earliest), {}
 
     def _server_now(self) -> ServerTime | None:
         return self._client_parts.requester.transport.server_clock.at(Moment.now())
