@@ -3,16 +3,12 @@
 import json
 from datetime import timedelta
 from enum import StrEnum
-from typing import Any, Final, Self
+from typing import Any, ClassVar, Final, Self
 
 from attrs import asdict, field, fields, frozen
 
 from hostup_async._config import Seconds, seconds, switch
 from hostup_async._errors import ConfigurationError
-
-AMBIGUOUS_IN_A_ROW: Final = 10
-"""After this many ambiguous outcomes in a row nothing more is sent, unless `max_ambiguous` says
-otherwise: more than chance takes where answers get lost now and then."""
 
 
 class OnAmbiguous(StrEnum):
@@ -140,6 +136,10 @@ class FleetPolicy:
         >>> policy.failures_allowed(of=400)
         20
     """
+
+    AMBIGUOUS_IN_A_ROW: ClassVar[int] = 10
+    """Without `max_ambiguous`, nothing more is sent after this many ambiguous outcomes in a row:
+    more than chance takes where answers get lost now and then."""
 
     max_in_flight: int | None = field(default=None, validator=_bound("max_in_flight", 1))
     canary: int = field(default=0, validator=_bound("canary", 0))

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from math import inf
 from typing import Final
 
-from hostup_async._fleet.policy import AMBIGUOUS_IN_A_ROW, FleetPolicy
+from hostup_async._fleet.policy import FleetPolicy
 from hostup_async._outcome import OutcomeStatus, StopCause
 from hostup_async._store.records import Entry, EntryState
 
@@ -92,7 +92,7 @@ class Rollout:
     def _is_held(self) -> bool:
         if self._max_ambiguous is not None:
             return False
-        return len(self._in_doubt) + self._ambiguous_in_a_row >= AMBIGUOUS_IN_A_ROW
+        return len(self._in_doubt) + self._ambiguous_in_a_row >= FleetPolicy.AMBIGUOUS_IN_A_ROW
 
     def sent(self) -> int:
         """Count one that is sent; returns the step that it belongs to."""
@@ -139,8 +139,8 @@ class Rollout:
         if self._max_ambiguous is not None:
             if self._ambiguous >= self._max_ambiguous:
                 reason = f"{self._ambiguous} outcomes are ambiguous, which is max_ambiguous"
-        elif self._ambiguous_in_a_row >= AMBIGUOUS_IN_A_ROW:
-            reason = f"{AMBIGUOUS_IN_A_ROW} outcomes in a row are ambiguous"
+        elif self._ambiguous_in_a_row >= FleetPolicy.AMBIGUOUS_IN_A_ROW:
+            reason = f"{FleetPolicy.AMBIGUOUS_IN_A_ROW} outcomes in a row are ambiguous"
         if reason is not None:
             self.stop(StopCause.MAX_AMBIGUOUS, reason)
 

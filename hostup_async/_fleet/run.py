@@ -7,7 +7,7 @@ import os
 import time
 from collections import Counter
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from functools import partial
 from types import TracebackType
 from typing import Final, NamedTuple, Self
@@ -27,6 +27,7 @@ from hostup_async._fleet.report import FleetReport, RunSnapshot
 from hostup_async._fleet.rollout import Rollout
 from hostup_async._fleet.settle import lost_in_words
 from hostup_async._fleet.trail import AuditTrail
+from hostup_async._http.server_clock import Moment, ServerTime
 from hostup_async._outcome import Outcome, StopCause
 from hostup_async._polling.durations import DurationModel
 from hostup_async._store.base import Store
@@ -35,6 +36,9 @@ from hostup_async._store.owner import whoami
 from hostup_async._store.records import Entry, EntryState, RunRecord, RunState, new_run_id
 
 _LOGGER: Final = logging.getLogger("hostup")
+# Seconds: where a run's age is known by a machine's clock alone, which may have been set, a VPS
+# that booted within this time counts as booted since.
+_LEAST_AGE: Final = 600.0
 AnyStore = str | os.PathLike[str] | Store | None
 
 
@@ -201,6 +205,8 @@ class FleetRun:
         """Hold the run; its entries, and the rollout's steps of those in flight."""
         if self._resumes:
             return await self._take_up(store)
+        now = self._server_now()
+        earliest = None if now is None else now.earliest
         run = RunRecord(
             id=self.id,
             action=self.plan.action,
@@ -211,9 +217,14 @@ class FleetRun:
             policy=self.policy.to_json(),
             who=whoami(),
             reason=self.policy.reason,
+            created_server_low=earliest,
         )
         entries = [Entry(vps_id, position) for position, vps_id in enumerate(self.plan.ids)]
-        return await store.create(run, entries, cooldown=self.policy.cooldown), {}
+        cooldown = self.policy.cooldown
+        return await store.create(run, entries, cooldown=cooldown, server_now=earliest), {}
+
+    def _server_now(self) -> ServerTime | None:
+        return self._client_parts.requester.transport.server_clock.at(Moment.now())
 
     async def _take_up(self, store: Store) -> tuple[list[Entry], dict[int, int]]:
         """The entries and steps of a run that was cut off or stopped.
@@ -224,13 +235,22 @@ class FleetRun:
         if before.doubt is not None:
             why = "Run %s: %s. A VPS that booted since the run was begun is skipped."
             _LOGGER.warning(why, self.id, before.doubt)
-            self._doubted_for = max(0.0, time.time() - before.created_at)
+            self._doubted_for = await self._longest_age(before)
         entries = [entry async for entry in store.entries(self.id)]
         for entry in entries:  # so that a job which the API names for another VPS is disputed
             self._client_parts.requester.jobs.claim(entry.vps_id, entry.job_id, entry.poll_url)
         is_crashed = before.state is RunState.RUNNING
         counted = (one for one in entries if is_crashed or not one.state.is_terminal)
         return entries, self._rollout.restore(counted)
+
+    async def _longest_age(self, run: RunRecord) -> float:
+        """How many seconds ago a run was begun, at most; by the server's clock if that is known."""
+        with suppress(HostUpError):  # each response tells the server's time
+            await self._client_parts.vps.status(self.plan.ids[0])
+        now = self._server_now()
+        if now is None or run.created_server_low is None:
+            return max(_LEAST_AGE, time.time() - run.created_at)
+        return max(0.0, now.latest - run.created_server_low)
 
     async def _relearn(self, store: Store) -> None:
         text = await store.load_durations(self.plan.origin, self.plan.action)

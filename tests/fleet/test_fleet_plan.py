@@ -74,6 +74,31 @@ async def test_bad_words_are_refused_at_once(
     assert (await sandbox.books()).total_requests == 0
 
 
+SWITCHES = [{"all": "false"}, {"all": 1}, {"ids": ["vps_1"], "force": "0"}, {"all": None}]
+
+
+@pytest.mark.parametrize("words", SWITCHES)
+async def test_switches_take_true_and_false_alone(
+    sandbox: Sandbox, client: Client, words: dict[str, Any]
+) -> None:
+    with pytest.raises(ConfigurationError, match=r"(all|force) must be True or False"):
+        await client.fleet.plan(**words)
+    assert (await sandbox.books()).total_requests == 0
+
+
+async def test_each_misuse_says_what_to_pass(client: Client) -> None:
+    fleet: Any = client.fleet
+    plan = await fleet.plan(ids=["vps_1"], preflight="none")
+    with pytest.raises(ConfigurationError, match=r"plan must be a Plan, such as .*fleet\.plan"):
+        fleet.run(["vps_1"])
+    with pytest.raises(ConfigurationError, match=r"policy must be a FleetPolicy, such as"):
+        fleet.run(plan, {"canary": 1})
+    with pytest.raises(ConfigurationError, match=r"run_id must be a str, such as run\.id"):
+        await fleet.resume(7, store=None)
+    with pytest.raises(ConfigurationError, match="other_key must be True or False"):
+        await fleet.resume("run", store=None, other_key="no")
+
+
 @pytest.mark.parametrize("count", [2, 11])
 async def test_ids_are_taken_once_each_and_checked_against_the_account(
     sandbox: Sandbox, client: Client, count: int

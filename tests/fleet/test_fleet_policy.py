@@ -27,6 +27,8 @@ BAD = [
     ("on_ambiguous", "resend_if_proved_not_done"),
     ("on_ambiguous", None),
     ("reason", 7),
+    ("verify", "false"),
+    ("verify", 1),
 ]
 
 

@@ -6,7 +6,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hostup_async import FleetPolicy, OutcomeStatus, StopCause
-from hostup_async._fleet.policy import AMBIGUOUS_IN_A_ROW
 from hostup_async._fleet.rollout import Rollout
 from hostup_async._store.records import Entry, EntryState
 
@@ -206,7 +205,7 @@ def test_an_api_that_answers_nothing_gets_ten_and_what_was_in_flight(
     while one.stop_cause is None and sent < 300:
         room = min(one.allowance(), window - len(in_flight) - len(doubted))
         held = len(doubted) + next_row(settled)
-        assert held < AMBIGUOUS_IN_A_ROW or room <= 0
+        assert held < FleetPolicy.AMBIGUOUS_IN_A_ROW or room <= 0
         choices = ["send"] * (room > 0) + ["lose"] * bool(in_flight) + ["settle"] * bool(doubted)
         assert choices, "nothing can be done, and it was not stopped"
         match data.draw(st.sampled_from(choices)):
@@ -222,7 +221,7 @@ def test_an_api_that_answers_nothing_gets_ten_and_what_was_in_flight(
                 one.record_outcome(0, doubted.pop(0), status)
                 settled.append(status)
     done = settled.count(DONE)
-    assert sent <= (done + 1) * AMBIGUOUS_IN_A_ROW + window or sent == 300
+    assert sent <= (done + 1) * FleetPolicy.AMBIGUOUS_IN_A_ROW + window or sent == 300
 
 
 def next_row(settled: list[OutcomeStatus]) -> int:

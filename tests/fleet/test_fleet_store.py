@@ -29,6 +29,7 @@ from hostup_async import (
     ConfigurationError,
     Entry,
     EntryState,
+    FleetReport,
     OutcomeStatus,
     RunHeld,
     RunRecord,
@@ -356,3 +357,23 @@ async def test_two_clients_in_two_stores_of_one_file_share_no_vps(
     assert (await sandbox.books()).reset_twice == ()
     for outcomes in zip(*(report.outcomes for report in reports), strict=True):
         assert statuses(outcomes).count(OutcomeStatus.SKIPPED) == 3
+
+
+@pytest.mark.parametrize("at_once", [False, True])
+async def test_two_fleets_without_a_store_share_no_vps(
+    start_sandbox: StartSandbox, connect: Connect, *, at_once: bool
+) -> None:
+    sandbox = await start_sandbox(vps=20, jobs=SOON)
+    client = await connect(sandbox)
+    plan = await client.fleet.plan(all=True, preflight="none")
+
+    async def a_fleet() -> FleetReport:
+        async with client.fleet.run(plan, quick()) as run:
+            return await run.wait()
+
+    first = asyncio.create_task(a_fleet())
+    reports = [await a_fleet(), await first] if at_once else [await first, await a_fleet()]
+    assert (await sandbox.books()).reset_twice == ()
+    assert sent(await sandbox.books()) == 20
+    assert sum(counts(one)["completed"] for one in reports) == 20
+    assert sum(counts(one)["skipped"] for one in reports) == 20
