@@ -21,7 +21,8 @@ from itertools import takewhile
 from pathlib import Path
 
 from hostup_async import Budget, Client, FleetPolicy
-from hostup_async._http.transport import Exchange, Response, Url
+from hostup_async._http.exchange import Exchange, Response
+from hostup_async._http.transport import Url
 
 SIZES = (100, 1_000, 10_000, 100_000)
 GROWTH_FROM, GROWTH_BOUND = 1_000, 1.15

@@ -21,8 +21,8 @@ from hostup_async._fleet.settle import (
 )
 from hostup_async._fleet.turn import Turn
 from hostup_async._http.attempt import PowerAction, SendRight
+from hostup_async._http.exchange import TooLate
 from hostup_async._http.server_clock import Moment
-from hostup_async._http.transport import TooLate
 from hostup_async._models import Job
 from hostup_async._operation import Operation, watch
 from hostup_async._polling.watch import Watch

@@ -6,11 +6,12 @@ from typing import Any, Generic, NamedTuple, TypeVar
 from attrs import frozen
 
 from hostup_async._errors import HostUpError, NetworkError, NotSent, UnreadableReply
+from hostup_async._http.exchange import Exchange, TooLate
 from hostup_async._http.identity import Subject, is_proved, judge
 from hostup_async._http.responses import ParsedResponse, Read, parse_response
 from hostup_async._http.retry import Decision, RequestOutcome, decide
 from hostup_async._http.server_clock import Moment, read_date
-from hostup_async._http.transport import Exchange, TooLate, Transport, Url
+from hostup_async._http.transport import Transport, Url
 from hostup_async._models import Action
 from hostup_async._ratelimit.headers import EMPTY, RateLimitReading
 from hostup_async._ratelimit.limits import RequestClass

@@ -10,10 +10,11 @@ import anyio
 from hostup_async._errors import HostUpError, RateLimited
 from hostup_async._events import OnEvent, Paused, RequestDone, Retrying, Waiting, tell
 from hostup_async._http.attempt import Request, Sent, send
+from hostup_async._http.exchange import Exchange
 from hostup_async._http.identity import Identified, named_id
 from hostup_async._http.responses import Read
 from hostup_async._http.retry import Decision, Retries, RetryQuota
-from hostup_async._http.transport import Exchange, Transport
+from hostup_async._http.transport import Transport
 from hostup_async._models import VpsStatus
 from hostup_async._ratelimit.headers import EMPTY
 from hostup_async._ratelimit.limiter import RateLimiter

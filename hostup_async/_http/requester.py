@@ -32,12 +32,13 @@ from hostup_async._events import (
 from hostup_async._http.accepted import AcceptedJobs
 from hostup_async._http.attempt import PowerAction, Request, SendRight, Sent, in_doubt
 from hostup_async._http.call import CallLoop, TryOnce
+from hostup_async._http.exchange import Exchange
 from hostup_async._http.identity import Subject
 from hostup_async._http.jobs import read_accepted, read_job
 from hostup_async._http.problems import make_outcome_unknown
 from hostup_async._http.responses import Read
 from hostup_async._http.retry import Decision, RequestOutcome
-from hostup_async._http.transport import Exchange, Transport, Url
+from hostup_async._http.transport import Transport, Url
 from hostup_async._models import Job
 from hostup_async._ratelimit.limiter import RateLimiter
 from hostup_async._ratelimit.limits import RequestClass

@@ -5,9 +5,9 @@ from collections.abc import Callable
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from hostup_async._errors import HostUpError, UnreadableReply
+from hostup_async._http.exchange import Response
 from hostup_async._http.problems import is_failure_envelope, make_api_error, read_problem
 from hostup_async._http.retry import RequestOutcome, classify
-from hostup_async._http.transport import Response
 from hostup_async._http.wire import SUCCESSES, looks_like_html, read_json
 from hostup_async._ratelimit.headers import RateLimitReading, read_rate_limit
 

@@ -9,13 +9,10 @@ on a connection of its own, which carried nothing before. The others share conne
 import asyncio
 import logging
 import platform
-import time
 from collections.abc import Callable, Mapping
-from types import SimpleNamespace
-from typing import Final, NamedTuple, cast
+from typing import Final, cast
 
 import aiohttp
-from aiohttp.connector import Connection
 from yarl import URL
 
 from hostup_async._config import Config
@@ -27,15 +24,21 @@ from hostup_async._errors import (
     NotSent,
     UntrustedPollUrl,
 )
-from hostup_async._http.server_clock import Moment, shared_clock
+from hostup_async._http.exchange import (
+    TRACE,
+    Exchange,
+    Response,
+    SharedConnection,
+    TooLate,
+    TracedResponse,
+)
+from hostup_async._http.server_clock import shared_clock
 from hostup_async._text import clean
 from hostup_async._version import __version__
 
 Session = aiohttp.ClientSession
 Url = URL
 
-# Bytes. The largest page of the list has a tenth of this.
-MAX_BODY: Final = 4 * 1024 * 1024
 # Seconds. Node servers close an idle connection after 5 s; a request sent into that moment is
 # in doubt.
 KEEPALIVE: Final = 4.0
@@ -46,128 +49,6 @@ _JSON: Final = {"Content-Type": "application/json"}
 _CLOSE: Final = {"Connection": "close"}
 _SKIPPED: Final = ("Content-Type",)
 _LOGGER: Final = logging.getLogger("hostup")
-
-
-class Response(NamedTuple):
-    """A response as it came; `flaw` says why its body is not whole, where it is not."""
-
-    status: int
-    headers: Mapping[str, str]
-    body: bytes
-    flaw: str | None = None
-
-
-class Exchange:
-    """What is known of one request while it is under way.
-
-    Attributes:
-        last_check: Called when the connection is there, just before the headers go out; what it
-            raises keeps them back.
-        on_sent: Called each time that they have just gone out.
-        begun: A moment before that.
-        own_connection: Whether it must go out on a connection that carried no response before.
-        is_shared: Whether its connection did carry one before.
-        sends: How often its headers went out: 0 proves that it was never sent. aiohttp
-            sends a GET again, once, when a kept-alive connection turns out to be dead.
-        sent_at: When they last did, in seconds since the epoch.
-        response: The response, once it was read.
-    """
-
-    __slots__ = (
-        "_connection",
-        "begun",
-        "is_shared",
-        "last_check",
-        "on_sent",
-        "own_connection",
-        "response",
-        "sends",
-        "sent_at",
-    )
-
-    def __init__(self, *, own_connection: bool = False) -> None:
-        self.last_check: Callable[[], None] | None = None
-        self.on_sent: Callable[[], None] | None = None
-        self.begun: Moment = Moment.now()
-        self.own_connection: bool = own_connection
-        self.is_shared: bool = False
-        self.sends: int = 0
-        self.sent_at: float = 0.0
-        self.response: Response | None = None
-        self._connection: asyncio.Transport | None = None
-
-    async def read(self, response: aiohttp.ClientResponse) -> None:
-        """Read the response, unless that was done already."""
-        if self.response is None:
-            if isinstance(response, _Response):
-                self._connection = response.connected_by
-            self.response = await _read(response)
-
-    def drop_connection(self) -> None:
-        """Close the connection: what arrives on it later answers no request of ours."""
-        if self._connection is not None:
-            self._connection.close()
-
-
-class _Response(aiohttp.ClientResponse):
-    """Remembers its connection, which aiohttp forgets when the last byte has come."""
-
-    connected_by: asyncio.Transport | None = None
-
-    async def start(self, connection: Connection) -> aiohttp.ClientResponse:
-        self.connected_by = connection.transport
-        return await super().start(connection)
-
-
-class TooLate(NotSent):
-    """The right to send had ended when the connection was there; it was not sent."""
-
-
-class _SharedConnection(Exception):
-    """A request that must have a connection of its own got one that is not; it was not sent."""
-
-
-async def _on_reuse(
-    _: Session, context: SimpleNamespace, __: aiohttp.TraceConnectionReuseconnParams
-) -> None:
-    exchange = context.trace_request_ctx
-    if isinstance(exchange, Exchange):
-        if exchange.own_connection:
-            raise _SharedConnection
-        exchange.is_shared = True
-
-
-async def _on_headers_sent(
-    _: Session, context: SimpleNamespace, __: aiohttp.TraceRequestHeadersSentParams
-) -> None:
-    exchange = context.trace_request_ctx
-    if isinstance(exchange, Exchange):
-        if exchange.last_check is not None:
-            exchange.last_check()  # aiohttp writes them only after this hook
-        exchange.sends += 1
-        exchange.sent_at = time.time()
-        if exchange.on_sent is not None:
-            exchange.on_sent()
-
-
-async def _on_response(
-    _: Session, context: SimpleNamespace, params: aiohttp.TraceRequestEndParams
-) -> None:
-    exchange = context.trace_request_ctx
-    if isinstance(exchange, Exchange):
-        await exchange.read(params.response)
-
-
-def _make_trace() -> aiohttp.TraceConfig:
-    trace = aiohttp.TraceConfig()
-    trace.on_connection_reuseconn.append(_on_reuse)
-    trace.on_request_headers_sent.append(_on_headers_sent)
-    trace.on_request_end.append(_on_response)
-    trace.freeze()
-    return trace
-
-
-_TRACE: Final = _make_trace()
 
 
 class Transport:
@@ -224,9 +105,9 @@ class Transport:
             self._sharing, self._fresh = _make_session(), _make_session(force_close=True)
         else:
             self._sharing = self._fresh = _checked_session(self._given)
-            if _TRACE not in self._sharing.trace_configs:
+            if TRACE not in self._sharing.trace_configs:
                 # First: no other hook can then come between a response and its reading.
-                self._sharing.trace_configs.insert(0, _TRACE)
+                self._sharing.trace_configs.insert(0, TRACE)
         self._loop, self._closing = asyncio.get_running_loop(), False
 
     def refuse(self) -> None:
@@ -278,9 +159,9 @@ class Transport:
             NotSent: It never left this machine; `TooLate` where its last check kept it back.
             NetworkError: It left, or may have, and no response came.
         """
-        error: Exception | None = _SharedConnection()
+        error: Exception | None = SharedConnection()
         tries = 0
-        while isinstance(error, _SharedConnection) and tries <= CONNECTIONS:
+        while isinstance(error, SharedConnection) and tries <= CONNECTIONS:
             error = await self._try(self._opened(exchange), method, url, exchange, body)
             tries += 1
         response = exchange.response
@@ -337,7 +218,7 @@ class Transport:
         why = ": ".join(filter(None, (type(error).__name__, detail)))
         if exchange.sends:
             return NetworkError(f"{self.base} gave no response that could be read ({why}).")
-        if not isinstance(error, (aiohttp.ClientError, TimeoutError, OSError, _SharedConnection)):
+        if not isinstance(error, (aiohttp.ClientError, TimeoutError, OSError, SharedConnection)):
             return ConfigurationError(f"The session that was lent could not send ({why}).")
         return NotSent(
             f"{self.base} could not be reached ({why}). Nothing was sent: check the "
@@ -359,8 +240,8 @@ def _make_session(*, force_close: bool = False) -> Session:
             limit=CONNECTIONS, force_close=force_close, keepalive_timeout=keepalive
         ),
         cookie_jar=aiohttp.DummyCookieJar(),
-        response_class=_Response,
-        trace_configs=[_TRACE],
+        response_class=TracedResponse,
+        trace_configs=[TRACE],
     )
 
 
@@ -388,19 +269,3 @@ def _checked_session(given: Session | Callable[[], Session]) -> Session:
 
 def _origin_of(url: URL) -> tuple[str, str | None, int | None]:
     return url.scheme, url.host, url.port  # a port that is left out is the scheme's own
-
-
-async def _read(response: aiohttp.ClientResponse) -> Response:
-    """The body, up to a bound. A status that came counts even if the body did not follow."""
-    flaw = None
-    body = b""
-    try:
-        while not response.content.at_eof():
-            body += await response.content.readany()
-            if len(body) > MAX_BODY:
-                flaw = f"it is larger than {MAX_BODY} bytes"
-                response.close()
-                break
-    except (aiohttp.ClientError, TimeoutError, OSError) as error:
-        flaw = f"it broke off after {len(body)} bytes, {type(error).__name__}"
-    return Response(response.status, response.headers, body, flaw)

@@ -76,7 +76,7 @@ def test_a_store_that_is_locked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
 def test_a_full_disk_stops_the_sending(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     store = tmp_path / "fleet.db"
     with sandbox(monkeypatch, vps=300, jobs=Durations(kind="instant")) as served:
-        size = 300_000
+        size = 100_000
 
         def little_room() -> None:
             resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))

@@ -15,11 +15,11 @@ from hostup_async import (
     UnreadableReply,
     Vps,
 )
+from hostup_async._http.exchange import Response
 from hostup_async._http.jobs import read_job
 from hostup_async._http.problems import is_failure_envelope
 from hostup_async._http.responses import ParsedResponse, parse_response
 from hostup_async._http.retry import RequestOutcome
-from hostup_async._http.transport import Response
 from hostup_async._http.wire import read_object, read_page
 
 JSON = st.recursive(
