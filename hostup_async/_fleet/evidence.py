@@ -274,12 +274,14 @@ class _Search:
     def _is_hopeless(self, reading: Reading | None, over_at: float) -> bool:
         """Whether reads to come can show no more than those before."""
         now, evidence = owner.boot_seconds(), self._evidence
+        shows_contrary = self._inquiry.contrary_since is not None
+        if self._is_close and self._repeats < _REPEATS:
+            return False
         if self._is_over:
-            shows_contrary = self._inquiry.contrary_since is not None
-            return reading is not None and not self._is_close and not shows_contrary
+            return reading is not None and not shows_contrary
         if self._inquiry.has_pending or over_at == inf:
             return now >= self._since + evidence.patience
         late = self._first_late
-        if reading is not None and late is not None and reading.asked - late >= evidence.interval:
-            return True
+        if reading is not None and late is not None and not shows_contrary:
+            return reading.asked - late >= evidence.interval
         return now >= over_at + _INTERVALS * evidence.interval

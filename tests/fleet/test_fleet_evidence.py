@@ -4,11 +4,29 @@ from typing import Any
 
 import pytest
 from fleet_tools import NEVER, SHOWS, KnowingStore, check_truth, quick, reset_all, sent, statuses
-from tools import Connect, StartSandbox
+from tools import Connect, StartSandbox, requests_seen
 
-from hostup_async import FleetReport
-from hostup_async.sandbox import Durations, Fault, FaultRule, Limit, Sandbox
+from hostup_async import (
+    Budget,
+    Client,
+    EntryState,
+    FleetReport,
+    RateLimit,
+    StopCause,
+    Timeouts,
+)
+from hostup_async._fleet import pace
+from hostup_async.sandbox import (
+    Durations,
+    Fault,
+    FaultRule,
+    Limit,
+    Sandbox,
+    SandboxConfig,
+    SandboxProcess,
+)
 
+UNLIMITED = RateLimit.UNLIMITED
 RESEND = {"on_ambiguous": "resend"}
 PRECISE = pytest.mark.usefixtures("precise_uptime")
 
@@ -199,3 +217,124 @@ async def test_an_uptime_in_whole_seconds_is_evidence_too(
     report = await reset_all(await connect(sandbox), quick(evidence_interval=1), KnowingStore(0.5))
     assert [(one.status, one.evidence) for one in report.outcomes] == [("completed", "uptime")] * 3
     check_truth(report.outcomes, await sandbox.books())
+
+
+async def test_a_single_reset_whose_reply_is_lost_is_settled_soon_after_the_reboot(
+    start_sandbox: StartSandbox, connect: Connect
+) -> None:
+    """A cold client, an uptime in whole seconds, real waits: as `hostup reset ID` does it."""
+    sandbox = await start_sandbox(
+        Fault.LOST_REPLY, vps=1, uptime_step=1, jobs=Durations(median=1.1)
+    )
+    report = await (await connect(sandbox)).fleet.reset(sandbox.vps_ids)
+    [outcome] = report.outcomes
+    books = await sandbox.books()
+    [job] = books.jobs.values()
+    took = (job.finished or 0) - job.created
+    assert (outcome.status, outcome.evidence) == ("completed", "uptime")
+    assert (outcome.finished_at or 0) - (outcome.sent_at or 0) - took < 3.2
+    assert books.requests["status"] <= 5
+
+
+async def test_a_canary_whose_reply_is_lost_holds_the_others_up_for_seconds_alone(
+    start_sandbox: StartSandbox, connect: Connect
+) -> None:
+    sandbox = await start_sandbox(
+        Fault.LOST_REPLY, times=1, vps=4, uptime_step=1, jobs=Durations(median=1.1)
+    )
+    client = await connect(sandbox, jobs_take=1.1)
+    report = await reset_all(client, quick(canary=1), KnowingStore(1.1))
+    assert statuses(report.outcomes) == ["completed"] * 4
+    assert report.seconds < 15
+
+
+@pytest.mark.parametrize("size", [60])
+async def test_many_lost_replies_are_settled_soon_after_the_reboots(size: int) -> None:
+    config = SandboxConfig(
+        vps=size,
+        jobs=Durations(kind="lognormal", median=2, sigma=0.3),
+        faults=[FaultRule(Fault.LOST_REPLY, on="reset")],
+    )
+    async with SandboxProcess(config) as sandbox:
+        timeouts = Timeouts(connect=5, read=20, request=30, call=30)
+        client = Client(
+            sandbox.api_key, base_url=sandbox.url, timeouts=timeouts, budget=Budget(UNLIMITED)
+        )
+        async with client:
+            report = await client.fleet.reset(sandbox.vps_ids, quick(evidence_interval=10))
+        books = await sandbox.books()
+    check_truth(report.outcomes, books)
+    assert statuses(report.outcomes) == ["completed"] * size
+    took = {job.vps_id: (job.finished or 0) - job.created for job in books.jobs.values()}
+    delays = sorted(
+        (one.finished_at or 0) - (one.sent_at or 0) - took[one.vps_id] for one in report.outcomes
+    )
+    assert delays[int(0.95 * size)] < 3.2
+    assert books.requests["status"] <= 4 * size
+
+
+@PRECISE
+@pytest.mark.parametrize(
+    ("fault", "settings"),
+    [
+        (Fault.LOST_REPLY, {"jobs": NEVER, "power_during_reset": "stopped"}),
+        *(
+            (fault, {"jobs": SHOWS, "uptime_stuck": uptime})
+            for fault in (Fault.LOST_REPLY, Fault.ERROR_500)
+            for uptime in (0, 0.1, 7, 1e6)
+        ),
+    ],
+)
+async def test_an_uptime_that_is_not_of_a_running_machine_shows_nothing(
+    start_sandbox: StartSandbox, connect: Connect, fault: Fault, settings: dict[str, Any]
+) -> None:
+    sandbox = await start_sandbox(fault, **settings)
+    policy = quick(job_timeout=1, **RESEND)
+    report = await reset_all(await connect(sandbox), policy, KnowingStore())
+    assert statuses(report.outcomes) == ["ambiguous"] * 3
+    assert sent(await sandbox.books()) == 3
+
+
+@PRECISE
+@pytest.mark.parametrize("fault", [Fault.LOST_REPLY, Fault.DISCONNECT_BEFORE])
+async def test_a_read_that_fails_costs_one_read_and_not_the_verdict(
+    start_sandbox: StartSandbox, connect: Connect, fault: Fault
+) -> None:
+    sandbox = await start_sandbox(fault, jobs=SHOWS)
+    for vps_id in sandbox.vps_ids:
+        for bad in (Fault.HTML_403, Fault.REDIRECT):
+            await sandbox.add_fault(FaultRule(bad, on="status", vps_ids=[vps_id], times=1))
+    report = await reset_all(await connect(sandbox), quick(), KnowingStore())
+    status = "completed" if fault is Fault.LOST_REPLY else "not_done"
+    assert [(one.status, one.evidence) for one in report.outcomes] == [(status, "uptime")] * 3
+    check_truth(report.outcomes, await sandbox.books())
+
+
+@PRECISE
+async def test_a_key_that_is_refused_leaves_the_doubt_for_a_resumption(
+    start_sandbox: StartSandbox, connect: Connect
+) -> None:
+    sandbox = await start_sandbox(Fault.LOST_REPLY, jobs=SHOWS)
+    client, store = await connect(sandbox), KnowingStore()
+    plan = await client.fleet.plan(ids=sandbox.vps_ids, preflight="none")
+    async with store:
+        async with client.fleet.run(plan, quick(), store=store) as run:
+            await requests_seen(sandbox, "reset", 3)
+            client._requester.transport._headers["Authorization"] = "Bearer sk_other"
+            report = await run.wait()
+        assert report.stop_cause is StopCause.KEY_REFUSED
+        entries = [entry async for entry in store.entries(run.id)]
+        assert {entry.state for entry in entries} == {EntryState.INTENT}
+
+
+@PRECISE
+async def test_a_queue_is_waited_for_before_anything_is_sent_again(
+    start_sandbox: StartSandbox, connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Scaled: jobs of 0.1 s were seen, this one queues for 2 s, and a resend waits for 3 s."""
+    monkeypatch.setattr(pace, "UNKNOWN_QUEUE", 3.0)
+    sandbox = await start_sandbox(Fault.LOST_REPLY, jobs=Durations(median=2.0))
+    report = await reset_all(await connect(sandbox), quick(**RESEND), KnowingStore(0.1))
+    assert statuses(report.outcomes) == ["completed"] * 3
+    assert {outcome.attempts for outcome in report.outcomes} == {1}
+    assert sent(await sandbox.books()) == 3

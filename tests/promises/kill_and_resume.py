@@ -18,8 +18,8 @@ from hostup_async import Action, Client, FleetPolicy, Timeouts
 from hostup_async._fleet import pace
 from hostup_async._store.sql import SqliteFile, SqlStore
 
-# "Not done" is said some seconds after the send, instead of one minute or five.
-pace.LEAST, pace.UNKNOWN_QUEUE = 0.6, 2.5
+# "Not done" after seconds instead of minutes: all jobs of this server are over by then.
+pace.LEAST, pace.UNKNOWN_QUEUE = 4.0, 4.0
 
 
 async def prepare(url: str, file: str) -> None:

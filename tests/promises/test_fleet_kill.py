@@ -53,6 +53,7 @@ async def a_batch(folder: Path, seed: int) -> int:
     config = SandboxConfig(
         vps=AT_ONCE * SIZE,
         seed=seed,
+        uptime_step=0.05,
         jobs=Durations(kind="lognormal", median=0.25, sigma=0.3),
         faults=[FaultRule(Fault.LOST_REPLY, rate=0.01), FaultRule(Fault.HTML_502, rate=0.01)],
     )

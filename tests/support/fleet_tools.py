@@ -101,12 +101,14 @@ def sent(books: Books, action: str = "reset") -> int:
 
 
 def check_truth(outcomes: Iterable[Outcome], books: Books) -> None:
-    """No VPS was reset twice, and none is called completed that was not reset."""
+    """No VPS was reset twice, and none is called completed that was not reset, or the reverse."""
     assert books.reset_twice == ()
     for outcome in outcomes:
         done = books.resets.get(outcome.vps_id, 0)
         if outcome.status is OutcomeStatus.COMPLETED:
             assert done == 1, outcome
+        if outcome.status is OutcomeStatus.NOT_DONE:
+            assert done == 0, outcome
         if outcome.status in {OutcomeStatus.SKIPPED, OutcomeStatus.NOT_SENT}:
             assert outcome.vps_id not in books.accepted, outcome
 
