@@ -26,7 +26,7 @@ async def check(
 ) -> str | None:
     """Why the action should not be sent to the VPS just now; None where it may be.
 
-    What cannot be read is no reason: the API's answer to the action itself decides.
+    What cannot be read does not count: the API's answer to the action itself decides.
 
     Args:
         vps: Where to read.
