@@ -1,11 +1,11 @@
 """Whether an action took place, as the VPS's own status shows it."""
 
-import time
 from enum import Enum, auto
 from typing import Final
 
 import anyio
 
+from hostup_async import _clock
 from hostup_async._errors import HostUpError
 from hostup_async._models import Action, PowerState, VpsStatus
 from hostup_async._polling.poller import Poller
@@ -83,19 +83,19 @@ class Evidence:
     def _doubtful_for(self, sent_at: float) -> float:
         # What is learnt meanwhile may shorten it.
         durations = self._poller.durations(self._action)
-        return sent_at + _PATIENCE * durations.quantile(0.95) - time.time()
+        return sent_at + _PATIENCE * durations.quantile(0.95) - _clock.wall()
 
     async def _read_status(self, vps_id: str, sent_at: float) -> tuple[Finding, VpsStatus]:
-        before = time.time() - sent_at
+        before = _clock.wall() - sent_at
         status = await self._vps.status(vps_id)
-        return judge(self._action, status, before, time.time() - sent_at), status
+        return judge(self._action, status, before, _clock.wall() - sent_at), status
 
     async def _confirm(self, vps_id: str, sent_at: float, first: VpsStatus) -> Finding:
         """Believe a "not done" if a second read agrees, and no task is pending."""
-        began = time.time()
+        began = _clock.wall()
         await anyio.sleep(self._interval)
         finding, second = await self._read_status(vps_id, sent_at)
-        if finding is not Finding.NOT_DONE or _ran_through(first, second, time.time() - began):
+        if finding is not Finding.NOT_DONE or _ran_through(first, second, _clock.wall() - began):
             return finding
         return Finding.INCONCLUSIVE
 

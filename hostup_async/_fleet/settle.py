@@ -5,10 +5,9 @@ have been sent is settled by evidence, see `evidence`: it completed, or its outc
 or, if the policy says so and the evidence proves that it did not take place, it is planned anew.
 """
 
-import time
-
 from attrs import evolve
 
+from hostup_async import _clock
 from hostup_async._errors import (
     ApiError,
     HostUpError,
@@ -33,7 +32,7 @@ def ended(
     entry: Entry, state: EntryState, reason: str | None = None, *, evidence: str | None = None
 ) -> Entry:
     """The entry in a terminal state, from now."""
-    return evolve(entry, state=state, reason=reason, evidence=evidence, finished_at=time.time())
+    return evolve(entry, state=state, reason=reason, evidence=evidence, finished_at=_clock.wall())
 
 
 def stop_for(context: RunContext, error: HostUpError) -> None:
@@ -94,7 +93,7 @@ async def job_ended(context: RunContext, entry: Entry, job: Job) -> Entry:
 
 async def investigate(context: RunContext, entry: Entry) -> Entry:
     """Wait until the action must be over, then settle by what the VPS's own status shows."""
-    sent_at = entry.sent_at or time.time()
+    sent_at = entry.sent_at or _clock.wall()
     doubt = entry.reason or "the process that sent it ended before the answer was recorded"
     await context.evidence.wait_until_over(sent_at)
     finding = await context.evidence.find(entry.vps_id, sent_at)
@@ -115,7 +114,7 @@ async def investigate(context: RunContext, entry: Entry) -> Entry:
 
 async def _verify(context: RunContext, entry: Entry) -> Entry:
     """Believe that the job completed only if the VPS's own status shows it too."""
-    finding = await context.evidence.find(entry.vps_id, entry.sent_at or time.time())
+    finding = await context.evidence.find(entry.vps_id, entry.sent_at or _clock.wall())
     if finding is Finding.DONE:
         return ended(entry, EntryState.COMPLETED, evidence=context.evidence.kind)
     return ended(

@@ -1,11 +1,11 @@
 """One VPS from its intent to its outcome; each step is recorded before the next relies on it."""
 
 import asyncio
-import time
 from typing import Any, Final
 
 from attrs import evolve
 
+from hostup_async import _clock
 from hostup_async._errors import HostUpError, StoreError
 from hostup_async._fleet.context import RunContext, operation_of
 from hostup_async._fleet.plan import Preflight, read_denial
@@ -151,7 +151,7 @@ class Target:
             StoreError: It did not; the entry is as before, and nothing may be sent.
         """
         before = self._entry
-        self._entry = evolve(before.intended(time.time()), reason=None)
+        self._entry = evolve(before.intended(_clock.wall()), reason=None)
         try:
             await self._context.journal.put(self._entry)
         except StoreError:

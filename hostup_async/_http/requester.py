@@ -5,7 +5,6 @@ Everything above this module speaks of VPSes and jobs, everything below of bytes
 
 import asyncio
 import logging
-import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
@@ -13,6 +12,7 @@ from typing import Final, TypeVar
 
 import anyio
 
+from hostup_async import _clock
 from hostup_async._cancellation import finish
 from hostup_async._errors import HostUpError, NetworkError, OutcomeUnknown, RateLimited
 from hostup_async._events import (
@@ -195,7 +195,7 @@ class Requester:
         """The last try: it has the value, or the error that the call ends with."""
         retries = Retries(self._quota, self._patience)
         patience = self.limiter.max_wait if max_wait is None else max_wait
-        asked_at = time.monotonic()
+        asked_at = _clock.monotonic()
         refusal: HostUpError | None = None
         while True:
             with permit or await self._take_permit(request, asked_at, patience, refusal) as granted:
@@ -212,7 +212,7 @@ class Requester:
     async def _take_permit(
         self, request: Request, asked_at: float, patience: float, refusal: HostUpError | None
     ) -> Permit:
-        left = patience - (time.monotonic() - asked_at)
+        left = patience - (_clock.monotonic() - asked_at)
         on_wait = self._tell_wait if self.on_event else None
         try:
             return await self.limiter.acquire(
@@ -256,7 +256,7 @@ class Requester:
     ) -> Sent[T]:
         """Send once; count it, give the permit back, and tell the listener."""
         self.requests[request.kind.name.lower()] += 1
-        started = time.monotonic()
+        started = _clock.monotonic()
         sent: Sent[T] | None = None
         try:
             sent = await send(self.transport, request, read, exchange)
@@ -267,7 +267,7 @@ class Requester:
             pause = permit.spend(reading, sends=exchange.sends, throttled=throttled)
             if self.on_event is not None or pause is not None:
                 status = None if sent is None else sent.status
-                self._tell_done(request, status, time.monotonic() - started, pause)
+                self._tell_done(request, status, _clock.monotonic() - started, pause)
 
     def _tell_done(
         self, request: Request, status: int | None, duration: float, pause: float | None
@@ -280,7 +280,7 @@ class Requester:
 
     def _tell_wait(self, snapshot: BudgetSnapshot) -> None:
         """Tell each wait once, and not for each request that waits for the same moment."""
-        until = time.monotonic() + snapshot.wait
+        until = _clock.monotonic() + snapshot.wait
         if snapshot.reason is not self._told_reason or until > self._told_until + _SAME_WAIT:
             self._told_reason, self._told_until = snapshot.reason, until
             tell(self.on_event, Waiting(snapshot.reason, snapshot.wait, snapshot.why))
@@ -304,7 +304,7 @@ class Requester:
             job_id=job.id,
             poll_url=job.poll_url,
             sent_at=sent.sent_at,
-            accepted_at=time.time(),
+            accepted_at=_clock.wall(),
         )
         if self.on_event is not None:
             accepted = Accepted(power_action.vps_id, power_action.action, job.id, make_token(ref))

@@ -41,11 +41,12 @@ matters.
 """
 
 import json
-import time
 from math import inf, isfinite
 from typing import Final
 
 from attrs import frozen
+
+from hostup_async import _clock
 
 # How far the clocks of the servers behind one address may differ. Servers that keep time by NTP
 # differ by milliseconds, one that has lost its source for weeks by a second or two.
@@ -74,7 +75,7 @@ class Moment:
     @classmethod
     def now(cls) -> "Moment":
         """The present moment."""
-        return cls(time.monotonic(), time.time())
+        return cls(_clock.monotonic(), _clock.wall())
 
     def agrees(self, other: "Moment") -> bool:
         """Whether as much time lies between the two by either clock."""

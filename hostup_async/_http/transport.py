@@ -2,7 +2,6 @@
 
 import asyncio
 import platform
-import time
 from collections.abc import Callable, Mapping
 from types import SimpleNamespace
 from typing import Final, NamedTuple
@@ -10,6 +9,7 @@ from typing import Final, NamedTuple
 import aiohttp
 from yarl import URL
 
+from hostup_async import _clock
 from hostup_async._config import Config
 from hostup_async._errors import (
     ClientClosed,
@@ -65,7 +65,7 @@ async def _on_headers_sent(
     exchange = context.trace_request_ctx
     if isinstance(exchange, Exchange):
         exchange.sends += 1
-        exchange.sent_at = time.time()
+        exchange.sent_at = _clock.wall()
 
 
 def _make_trace() -> aiohttp.TraceConfig:

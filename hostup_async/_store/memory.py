@@ -1,13 +1,13 @@
 """A store in memory, which ends with its process."""
 
 import json
-import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from typing import Final
 
 from attrs import define, evolve, field
 
+from hostup_async import _clock
 from hostup_async._models import Action
 from hostup_async._store.base import (
     ABANDONED,
@@ -50,8 +50,8 @@ class MemoryStore(Store):
         clock: The time in seconds since the epoch; for tests.
     """
 
-    def __init__(self, *, clock: Callable[[], float] = time.time) -> None:
-        self._clock: Final = clock
+    def __init__(self, *, clock: Callable[[], float] | None = None) -> None:
+        self._clock: Final = clock or _clock.wall
         self._runs: Final[dict[str, _Run]] = {}
         self._durations: Final[dict[tuple[str, Action], str]] = {}
         self._is_open = False

@@ -4,12 +4,13 @@ import getpass
 import json
 import os
 import platform
-import secrets
 import uuid
 from pathlib import Path
 from typing import Final, Self
 
 from attrs import astuple, frozen
+
+from hostup_async import _clock
 
 _PROC: Final = Path("/proc")
 _GONE: Final = frozenset("ZXx")  # the kernel's states of a process that has ended
@@ -37,7 +38,7 @@ class Owner:
     def here(cls) -> Self:
         """A new owner, in this process."""
         pid = os.getpid()
-        return cls(platform.node(), _machine(), pid, _started(pid) or "", secrets.token_hex(4))
+        return cls(platform.node(), _machine(), pid, _started(pid) or "", _clock.token(4).hex())
 
     @classmethod
     def read(cls, text: str) -> Self:

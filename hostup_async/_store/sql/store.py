@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import suppress
 from functools import partial
@@ -12,6 +11,7 @@ from attrs import evolve
 from sqlalchemy import RowMapping
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from hostup_async import _clock
 from hostup_async._cancellation import finish
 from hostup_async._config import Seconds, seconds
 from hostup_async._errors import StoreError
@@ -52,12 +52,12 @@ class SqlStore(Store):
         backend: Backend,
         *,
         lease: Seconds = DEFAULT_LEASE,
-        clock: Callable[[], float] = time.time,
+        clock: Callable[[], float] | None = None,
         owner: Owner | None = None,
     ) -> None:
         self._database: Final = Database(backend)
         self._lease: Final = seconds(lease, name="lease")
-        self._clock: Final = clock
+        self._clock: Final = clock or _clock.wall
         self._me: Final = owner
         self._owner = ""
         self._held: Final[dict[str, GroupWriter[Entry]]] = {}
