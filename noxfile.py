@@ -1,5 +1,6 @@
 """The project's checks: `nox` runs the default ones, `nox -l` lists them all."""
 
+import os
 from pathlib import Path
 
 import nox
@@ -18,6 +19,11 @@ def install(session: nox.Session, *groups: str, extras: str = "cli,report,store"
     """Install the project with dependency groups, whatever pip's age."""
     packages = nox.project.dependency_groups(PYPROJECT, *groups)
     session.install("-q", "-e", f".[{extras}]", *packages)
+
+
+# The tests wait more than they compute, so a few more workers than cores are quicker. No test is
+# bound to a worker: what measures time measures its own CPU time.
+PARALLEL = ("-n", str(max(4, os.cpu_count() or 1)), "--dist", "worksteal")
 
 
 @nox.session
@@ -48,7 +54,7 @@ def facade(session: nox.Session) -> None:
 
 @nox.session
 def tests(session: nox.Session) -> None:
-    """The test-suite, with branch coverage; arguments go to pytest."""
+    """The test-suite, with branch coverage; arguments go to pytest (`-- -n 0`: one process)."""
     install(session, "tests")
     run_suite(session)
 
@@ -57,7 +63,7 @@ def tests(session: nox.Session) -> None:
 def matrix(session: nox.Session) -> None:
     """The test-suite on each supported Python that is installed."""
     install(session, "tests")
-    session.run("pytest", *session.posargs)
+    session.run("pytest", *PARALLEL, *session.posargs)
 
 
 @nox.session(default=False)
@@ -78,6 +84,6 @@ def bench(session: nox.Session) -> None:
 def run_suite(session: nox.Session) -> None:
     """Run pytest under coverage; a part of the suite owes no coverage."""
     session.run("coverage", "erase")
-    session.run("coverage", "run", "-m", "pytest", *session.posargs)
+    session.run("coverage", "run", "-m", "pytest", *PARALLEL, *session.posargs)
     session.run("coverage", "combine", "-q")
     session.run("coverage", "report", *(["--fail-under=0"] if session.posargs else []))

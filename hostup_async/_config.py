@@ -38,6 +38,14 @@ def seconds(value: object, *, name: str = "a duration") -> float:
     return float(value)
 
 
+def switch(value: object, *, name: str) -> bool:
+    """A switch as it is; anything but a bool is refused, as "false" and "0" would be true."""
+    if isinstance(value, bool):
+        return value
+    msg = f"{name} must be True or False, not {value!r:.80}."
+    raise ConfigurationError(msg)
+
+
 class SecretText(str):
     """A text that says nothing in a repr, so that no traceback's locals can show it."""
 

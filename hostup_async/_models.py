@@ -167,10 +167,12 @@ class VpsDetails(ApiObject):
 class VpsStatus(ApiObject):
     """A VPS as a machine, live.
 
+    `id` is the one that was asked for where the API left it out.
     A fall of `uptime_seconds` is the evidence that a hard reset took place: `power_state` may
     read `running` throughout (inferred from the published pages, not documented).
     """
 
+    id: str = ""
     power_state: PowerState | str | None = None
     uptime_seconds: float | None = None
     cpu_usage_percent: float | None = None

@@ -45,6 +45,8 @@ class Operation:
         self._requester = requester
         self._poller = poller
         self._ref: Final = ref
+        requester.jobs.claim(ref.vps_id, ref.job_id, ref.poll_url)
+        self._poll_error: HostUpError | None = None
         self.job: Job = job or Job(id=ref.job_id, poll_url=ref.poll_url)
 
     def __repr__(self) -> str:
@@ -88,7 +90,7 @@ class Operation:
         """Poll the job once; a job that has ended is not polled again.
 
         Raises:
-            OutcomeUnknown: The API named no job, or has forgotten it.
+            OutcomeUnknown: The API named no job, has forgotten it, or named it for another VPS too.
             UntrustedPollUrl: The poll URL leads away from the API; it was not followed.
         """
         return (await self._poll())[0]
@@ -102,7 +104,7 @@ class Operation:
         Raises:
             JobFailed: The job ended in failure.
             WaitTimeout: It has not ended yet; it goes on, and its token goes with the error.
-            OutcomeUnknown: The API named no job, or has forgotten it.
+            OutcomeUnknown: The API named no job, has forgotten it, or named it for another VPS too.
             UntrustedPollUrl: The poll URL leads away from the API; it was not followed.
         """
         longest = seconds(timeout, name="timeout")
@@ -112,6 +114,7 @@ class Operation:
             except asyncio.CancelledError as cancellation:
                 cancellation.add_note(self._cancellation_note())
                 raise
+        self._refuse_disputed()
         if self.job.status == JobStatus.FAILED:
             why = f": {self.job.error}" if self.job.error else ", and it does not say why"
             msg = f"The {self._what} failed{why}. Check the VPS before you try again."
@@ -139,15 +142,21 @@ class Operation:
         A `permit` that was taken before is spent, or given back where there is nothing to poll.
         """
         with permit or nullcontext():
+            self._refuse_disputed()
             if self.job.is_final:
                 return self.job, 0.0
             url = self._requester.trusted_url(self._known_url())
             try:
                 job, min_delay = await self._requester.poll_job(
-                    url, max_wait=max_wait, permit=permit
+                    url, self.job_id, max_wait=max_wait, permit=permit
                 )
             except NotFound as error:
                 raise self._lost(why="the API has forgotten the job", error=error) from error
+            except HostUpError as error:
+                self._poll_error = error
+                raise
+            self._poll_error = None
+        self._refuse_disputed()
         if not self.job.is_final:  # a poll that began later may have ended sooner
             self.job = job
         return self.job, min_delay
@@ -161,6 +170,10 @@ class Operation:
             f"The {self._what} was accepted, as job {self.job_id!r}, and goes on; "
             f"follow it with client.operation({self.token()!r})."
         )
+
+    def _refuse_disputed(self) -> None:
+        if self._requester.jobs.is_disputed(self.job_id, self.poll_url):
+            raise self._lost(why="the API named its job for another VPS as well")
 
     def _known_url(self) -> str:
         if self.poll_url is None:
@@ -177,6 +190,8 @@ class Operation:
         )
 
     def _timed_out(self, *, why: str) -> WaitTimeout:
+        if self._poll_error is not None:
+            why += f" (the last poll failed: {str(self._poll_error).rstrip('.')})"
         return WaitTimeout(
             f"The {self._what} goes on, but {why}. Go on waiting with "
             f"client.operation({self.token()!r}).wait(...); do not send the action again.",

@@ -3,15 +3,17 @@
 from collections.abc import AsyncIterator, Mapping
 from contextlib import nullcontext
 from functools import partial
-from typing import Final
+from typing import Final, TypeVar
 from urllib.parse import quote
 
 from attrs import evolve
 
+from hostup_async._config import switch
 from hostup_async._errors import ConfigurationError, NotFound, UnreadableReply
 from hostup_async._http.attempt import PowerAction
+from hostup_async._http.filters import Filters
+from hostup_async._http.identity import Subject
 from hostup_async._http.requester import Requester
-from hostup_async._http.responses import Read, T
 from hostup_async._http.transport import Url
 from hostup_async._http.wire import read_object, read_page
 from hostup_async._models import Action, Gates, Vps, VpsDetails, VpsStatus
@@ -19,15 +21,14 @@ from hostup_async._operation import Operation
 from hostup_async._polling.poller import Poller
 from hostup_async._ratelimit.queue import Permit
 
+V = TypeVar("V", Vps, VpsStatus, VpsDetails)
+
 _PAGE_SIZE: Final = 100
-_BARREN_PAGES: Final = 10
+# Pages in a row without a new VPS. Repeated rows are a loop; empty pages may be those that a
+# filter left empty, of up to 100,000 VPSes.
+_REPEATED_PAGES: Final = 10
+_EMPTY_PAGES: Final = 1000
 _NO_SEGMENT: Final = frozenset("/\\") | {chr(code) for code in range(0xD800, 0xE000)}
-# The published pages contradict each other on where the gates are: the reset page names the first.
-_GATE_ROUTES: Final[tuple[tuple[str, type[Vps | VpsStatus | VpsDetails]], ...]] = (
-    ("", Vps),
-    ("/status", VpsStatus),
-    ("/details", VpsDetails),
-)
 
 
 class VpsResource:
@@ -52,42 +53,48 @@ class VpsResource:
             name: Only those with exactly this name; upper and lower case are one.
             primary_ip: Only the one with exactly this address.
 
+        Raises:
+            UnreadableReply: The API's list is not complete, or it ignored a filter.
+
         Example:
             >>> async def running(client):
             ...     vpses = client.vps.list()
             ...     return [vps.id async for vps in vpses if vps.power_state == "running"]
         """
-        query = {"limit": str(_PAGE_SIZE), **_filters(name=name, primaryIp=primary_ip)}
+        filters = Filters(name=name, primary_ip=primary_ip)
+        query = {"limit": str(_PAGE_SIZE), **filters.query()}
         ids: set[str] = set()
         cursors: set[str] = set()
-        barren = 0
+        fruitless = 0
         while True:
-            rows, cursor = await self._get("", read_page, query)
+            rows, cursor = await self._requester.get(self._list_url(query), read_page)
             known = len(ids)
             for vps in _unseen(rows, ids):
+                filters.check(vps)
                 yield vps
-            if not rows or cursor is None or cursor in cursors:
+            if cursor is None or cursor in cursors:
                 return
             cursors.add(cursor)
             query["cursor"] = cursor
-            barren = 0 if len(ids) > known else barren + 1
-            if barren == _BARREN_PAGES:
-                msg = f"The API's list goes in circles: {barren} pages without a new VPS."
+            fruitless = 0 if len(ids) > known else fruitless + 1
+            if fruitless >= (_REPEATED_PAGES if rows else _EMPTY_PAGES):
+                msg = f"The API's list goes in circles: {fruitless} pages without a new VPS."
                 raise UnreadableReply(msg)
 
     async def get(self, vps_id: str) -> Vps:
         """One VPS, as the list shows it."""
-        vps = await self._get(_segment(vps_id), partial(read_object, Vps))
+        vps = await self._get_one(vps_id, "", Vps)
         return vps if vps.id else evolve(vps, id=vps_id)
 
     async def details(self, vps_id: str) -> VpsDetails:
         """One VPS as a product."""
-        details = await self._get(f"{_segment(vps_id)}/details", partial(read_object, VpsDetails))
+        details = await self._get_one(vps_id, "/details", VpsDetails)
         return details if details.id else evolve(details, id=vps_id)
 
     async def status(self, vps_id: str) -> VpsStatus:
         """One VPS as a machine, live."""
-        return await self._get(f"{_segment(vps_id)}/status", partial(read_object, VpsStatus))
+        status = await self._get_one(vps_id, "/status", VpsStatus)
+        return status if status.id else evolve(status, id=vps_id)
 
     async def gates(self, vps_id: str) -> Gates:
         """Which actions are allowed just now, from whichever of three routes has the gates.
@@ -95,17 +102,19 @@ class VpsResource:
         Costs up to three requests. Where no route has them, all gates are unknown (None),
         which does not deny the action: the API decides when the action is sent.
         """
-        segment = _segment(vps_id)
         missing: list[NotFound] = []
-        for suffix, model in _GATE_ROUTES:
+        # The published pages contradict each other on where the gates are; the reset page names
+        # the first.
+        reads = (self.get, self.status, self.details)
+        for read in reads:
             try:
-                holder = await self._get(segment + suffix, partial(read_object, model))
+                holder = await read(vps_id)
             except NotFound as error:
                 missing.append(error)
             else:
                 if holder.gates is not None and holder.gates.raw:
                     return holder.gates
-        if len(missing) == len(_GATE_ROUTES):
+        if len(missing) == len(reads):
             raise missing[0]
         return Gates()
 
@@ -145,11 +154,15 @@ class VpsResource:
             vps_id: The VPS.
             force: Do not wait for the guest to agree (the documented body `{"force": true}`).
         """
-        return await self._act(vps_id, Action.RESTART, force=force)
+        return await self._act(vps_id, Action.RESTART, force=switch(force, name="force"))
 
-    async def _get(self, path: str, read: Read[T], query: Mapping[str, str] | None = None) -> T:
-        url = self._requester.api_url(f"/vps{path}", query)
-        return await self._requester.get(url, read)
+    def _list_url(self, query: Mapping[str, str]) -> Url:
+        return self._requester.api_url("/vps", query)
+
+    async def _get_one(self, vps_id: str, suffix: str, model: type[V]) -> V:
+        url = self._requester.api_url(f"/vps{_segment(vps_id)}{suffix}")
+        read = partial(read_object, model)
+        return await self._requester.get(url, read, subject=Subject(model, vps_id))
 
     async def _act(self, vps_id: str, action: Action, *, force: bool = False) -> Operation:
         power_action = PowerAction(action, vps_id)
@@ -182,16 +195,6 @@ def _action_route(
     """The URL to send an action to, and the body to send."""
     path = f"/vps{_segment(power_action.vps_id)}/actions/{power_action.action.value}"
     return requester.api_url(path), b'{"force": true}' if force else None
-
-
-def _filters(**filters: object) -> dict[str, str]:
-    """The filters that were given. An empty one would select every VPS, or none: refused."""
-    given = {name: value for name, value in filters.items() if value is not None}
-    for name, value in given.items():
-        if not isinstance(value, str) or not value.strip():
-            msg = f"The filter {name} must be a text that is not empty, not {value!r:.80}."
-            raise ConfigurationError(msg)
-    return {name: str(value) for name, value in given.items()}
 
 
 def _unseen(rows: list[Vps], ids: set[str]) -> list[Vps]:

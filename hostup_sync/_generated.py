@@ -106,7 +106,7 @@ class Operation(Handle[hostup_async.Operation]):
         """Poll the job once; a job that has ended is not polled again.
 
         Raises:
-            OutcomeUnknown: The API named no job, or has forgotten it.
+            OutcomeUnknown: The API named no job, has forgotten it, or named it for another VPS too.
             UntrustedPollUrl: The poll URL leads away from the API; it was not followed.
         """
         return call(
@@ -128,7 +128,7 @@ class Operation(Handle[hostup_async.Operation]):
         Raises:
             JobFailed: The job ended in failure.
             WaitTimeout: It has not ended yet; it goes on, and its token goes with the error.
-            OutcomeUnknown: The API named no job, or has forgotten it.
+            OutcomeUnknown: The API named no job, has forgotten it, or named it for another VPS too.
             UntrustedPollUrl: The poll URL leads away from the API; it was not followed.
         """
         return call(
@@ -159,6 +159,9 @@ class VpsResource(Handle[hostup_async.VpsResource]):
         Args:
             name: Only those with exactly this name; upper and lower case are one.
             primary_ip: Only the one with exactly this address.
+
+        Raises:
+            UnreadableReply: The API's list is not complete, or it ignored a filter.
 
         Example:
             >>> def running(client):
@@ -647,7 +650,7 @@ class FleetRun(Handle[hostup_async.FleetRun]):
         )
 
     def wait(self) -> FleetReport:
-        """Wait for the run's end; partial success is no error (see `raise_for_failures`).
+        """Wait for the run's end; partial success raises nothing (see `raise_for_failures`).
 
         A cancellation ends the waiting, not the run: that ends with its `with`.
         """

@@ -120,7 +120,7 @@ class FleetRun:
             yield outcome
 
     async def wait(self) -> FleetReport:
-        """Wait for the run's end; partial success is no error (see `raise_for_failures`).
+        """Wait for the run's end; partial success raises nothing (see `raise_for_failures`).
 
         A cancellation ends the waiting, not the run: that ends with its `async with`.
         """

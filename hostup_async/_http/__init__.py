@@ -1,7 +1,9 @@
 """The HostUp API over HTTP: requests, responses, and no action sent twice.
 
-Read `requester` (a call with its retries) first, then `attempt` (one try), `retry` (whether to send
-again, one table), `responses` (a response to a value or an error), `problems` and `jobs` (which
-come in several shapes), `wire` (JSON to models), and `transport` (one aiohttp session; whether a
-request left this machine). Nothing above this package touches aiohttp or cattrs.
+Read `requester` (the client's requests) first, then `call` (a request with its retries), `attempt`
+(one try), `retry` (whether to send again, one table), `identity` (whether a response belongs to its
+request), `accepted` (which job is whose), `responses` (a response to a value or an error),
+`problems` and `jobs` (which come in several shapes), `filters` (of the list), `wire` (JSON to
+models), and `transport` (aiohttp's sessions; whether a request left this machine). Nothing above
+this package touches aiohttp or cattrs.
 """

@@ -5,7 +5,8 @@ from typing import Generic, NamedTuple, TypeVar
 from attrs import frozen
 
 from hostup_async._errors import HostUpError, NetworkError, NotSent, UnreadableReply
-from hostup_async._http.responses import Read, parse_response
+from hostup_async._http.identity import Subject, is_proved, judge
+from hostup_async._http.responses import ParsedResponse, Read, parse_response
 from hostup_async._http.retry import Decision, RequestOutcome, decide
 from hostup_async._http.transport import Exchange, Transport, Url
 from hostup_async._models import Action
@@ -23,13 +24,17 @@ class PowerAction(NamedTuple):
 
 
 class Request(NamedTuple):
-    """What to send. A request with a `power_action` must not be carried out twice."""
+    """What to send. A request with a `power_action` must not be carried out twice.
+
+    `subject` is what the response must name, None where it cannot name anything.
+    """
 
     method: str
     url: Url
     body: bytes | None = None
     power_action: PowerAction | None = None
     kind: RequestClass = RequestClass.PREFLIGHT
+    subject: Subject | None = None
 
     @property
     def what(self) -> str:
@@ -77,7 +82,14 @@ async def send(
     """
     try:
         response = await transport.send(request.method, request.url, exchange, body=request.body)
-        outcome, result, reading = parse_response(request.what, response, read)
+        parsed: ParsedResponse[T] = judge(
+            request.subject,
+            parse_response(request.what, response, read),
+            is_shared=exchange.is_shared,
+        )
+        outcome, result, reading = parsed
+        if not is_proved(request.subject, result):
+            exchange.drop_connection()
         return Sent(request, outcome, result, exchange.sent_at, response.status, reading)
     except NotSent as error:
         return Sent(request, RequestOutcome.NEVER_SENT, error)

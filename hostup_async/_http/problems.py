@@ -109,11 +109,13 @@ def effective_status(problem: Problem) -> int:
     """The status that a problem means: its code outweighs a status that says less.
 
     A 5xx stays one whatever its code: a gateway in front of the API may have passed the action on.
+    `upstream_failed` comes with 409, too, after the host began to carry the action out.
     """
-    if problem.status in _CLIENT_ERRORS and problem.code in _RATE_LIMIT_CODES:
-        return _TOO_MANY_REQUESTS
+    meant = _STATUS_OF_CODE.get(problem.code or "", problem.status)
     if problem.status in SUCCESSES:
-        return _STATUS_OF_CODE.get(problem.code or "", problem.status)
+        return meant
+    if problem.status in _CLIENT_ERRORS and meant >= _TOO_MANY_REQUESTS:
+        return meant
     return problem.status
 
 

@@ -1,4 +1,4 @@
-"""One call from its first try to its last: a permit, a try, a decision, and perhaps another try.
+"""The requests of a client: reads, polls, and power actions that are not sent twice.
 
 Everything above this module speaks of VPSes and jobs, everything below of bytes and moments.
 """
@@ -6,45 +6,53 @@ Everything above this module speaks of VPSes and jobs, everything below of bytes
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Final, TypeVar
 
-import anyio
+from attrs import evolve
 
 from hostup_async import _clock
 from hostup_async._cancellation import finish
-from hostup_async._errors import HostUpError, NetworkError, OutcomeUnknown, RateLimited
+from hostup_async._errors import (
+    ApiError,
+    HostUpError,
+    NetworkError,
+    OutcomeUnknown,
+    ServerError,
+    UnreadableReply,
+)
 from hostup_async._events import (
     Accepted,
     InDoubt,
     OnEvent,
     Paused,
-    RequestDone,
-    Retrying,
-    Waiting,
     tell,
 )
-from hostup_async._http.attempt import PowerAction, Request, Sent, in_doubt, send
+from hostup_async._http.accepted import AcceptedJobs
+from hostup_async._http.attempt import PowerAction, Request, Sent, in_doubt
+from hostup_async._http.call import CallLoop, TryOnce
+from hostup_async._http.identity import Subject
 from hostup_async._http.jobs import read_accepted, read_job
 from hostup_async._http.problems import make_outcome_unknown
 from hostup_async._http.responses import Read
-from hostup_async._http.retry import Decision, Retries, RetryQuota
+from hostup_async._http.retry import Decision, RequestOutcome
 from hostup_async._http.transport import Exchange, Transport, Url
 from hostup_async._models import Job
-from hostup_async._ratelimit.headers import EMPTY
 from hostup_async._ratelimit.limiter import RateLimiter
-from hostup_async._ratelimit.limits import RequestClass, WaitReason
+from hostup_async._ratelimit.limits import RequestClass
 from hostup_async._ratelimit.queue import Permit
-from hostup_async._ratelimit.snapshot import BudgetSnapshot
 from hostup_async._token import OperationRef, make_token
 
 T = TypeVar("T")
-TryOnce = Callable[[Request, Read[T], Permit], Awaitable[Sent[T]]]
 
 _LOGGER: Final = logging.getLogger("hostup")
 # Seconds. Two waits that end this close together are one wait to the listener.
 _SAME_WAIT: Final = 0.05
+# Responses to a poll that are not the API's word about the job.
+_STRAY: Final = frozenset(
+    {RequestOutcome.IN_DOUBT, RequestOutcome.UNEXPECTED, RequestOutcome.FILTERED}
+)
 _ENDS: Final = frozenset({Decision.ACCEPT, Decision.OUTCOME_UNKNOWN, Decision.RAISE})
 
 
@@ -52,11 +60,9 @@ class Requester:
     """Makes calls, by the table of the retry module.
 
     Attributes:
-        transport: What sends.
         limiter: What grants the permits to send.
         on_event: Told of requests, retries, waits, and of actions accepted or in doubt.
-        on_pause: Called at each pause that a 429 begins, after `on_event`: runs record it.
-        requests: How many it has sent, by kind.
+        jobs: The jobs that were accepted, each with its VPS.
     """
 
     def __init__(
@@ -66,16 +72,26 @@ class Requester:
         on_event: OnEvent | None,
         patience: float,
     ) -> None:
-        self.transport: Final = transport
         self.limiter: Final = limiter
         self.on_event: Final = on_event
-        self.on_pause: Final = list[Callable[[Paused], None]]()
-        self.requests: Final = Counter[str]()
+        self._calls: Final = CallLoop(transport, limiter, on_event, patience)
+        self.jobs: Final = AcceptedJobs()
         self._actions_under_way = set[asyncio.Task[Sent[Job]]]()
-        self._patience = patience
-        self._quota = RetryQuota()
-        self._told_reason = WaitReason.NONE
-        self._told_until = 0.0
+
+    @property
+    def on_pause(self) -> list[Callable[[Paused], None]]:
+        """Called at each pause that a 429 begins: runs record it."""
+        return self._calls.on_pause
+
+    @property
+    def requests(self) -> Counter[str]:
+        """How many requests were sent, by kind."""
+        return self._calls.requests
+
+    @property
+    def transport(self) -> Transport:
+        """What sends the requests."""
+        return self._calls.transport
 
     @property
     def base(self) -> str:
@@ -109,6 +125,7 @@ class Requester:
         read: Read[T],
         kind: RequestClass = RequestClass.PREFLIGHT,
         *,
+        subject: Subject | None = None,
         max_wait: float | None = None,
         permit: Permit | None = None,
     ) -> T:
@@ -118,22 +135,43 @@ class Requester:
             url: Where to ask.
             read: Makes a value of the response's JSON.
             kind: What the request is for.
+            subject: What the response must name; None for what names nothing, such as a page.
             max_wait: Bounds the waits for the rate limit, in seconds; None for the budget's bound.
             permit: One that was taken before; it is spent on the first try.
         """
-        request = Request("GET", url, kind=kind)
-        return _value(await self._call(request, read, self._try_read, max_wait, permit))
+        request = Request("GET", url, kind=kind, subject=subject)
+        return _value(await self._calls.run(request, read, max_wait=max_wait, permit=permit))
 
     async def poll_job(
-        self, url: Url, *, max_wait: float | None = None, permit: Permit | None = None
+        self,
+        url: Url,
+        job_id: str | None,
+        *,
+        max_wait: float | None = None,
+        permit: Permit | None = None,
     ) -> tuple[Job, float]:
         """Poll a job; `max_wait` and `permit` are as for `get`.
 
+        Args:
+            url: The job's poll URL.
+            job_id: The id that the response must name, if it names one; None if it is not known.
+            max_wait: As for `get`.
+            permit: As for `get`.
+
         Returns:
             The job, and how many seconds the API asks to wait before the next poll.
+
+        Raises:
+            UnreadableReply: The responses were not the API's, or another job's. That says nothing
+                about this job.
         """
-        request = Request("GET", url, kind=RequestClass.POLL)
-        sent = await self._call(request, read_job, self._try_read, max_wait, permit)
+        subject = None if job_id is None else Subject(Job, job_id)
+        request = Request("GET", url, kind=RequestClass.POLL, subject=subject)
+        sent = await self._calls.run(request, read_job, max_wait=max_wait, permit=permit)
+        is_stray = sent.outcome in _STRAY and not isinstance(sent.result, ServerError)
+        if is_stray and isinstance(sent.result, ApiError):
+            msg = f"The job's poll was not answered by the API itself: {sent.result}"
+            raise UnreadableReply(msg) from None
         return _value(sent), sent.reading.retry_after or 0.0
 
     async def send_action(
@@ -178,57 +216,18 @@ class Requester:
         try_once: TryOnce[Job],
         permit: Permit | None,
     ) -> tuple[OperationRef, Job]:
-        sent = await self._call(request, read_accepted, try_once, None, permit)
+        sent = await self._calls.run(request, read_accepted, permit=permit, try_once=try_once)
         if sent.decision is Decision.OUTCOME_UNKNOWN and isinstance(sent.result, HostUpError):
             raise self._doubt(sent, power_action, sent.result) from sent.result
         job = _value(sent)
         return self._accept(sent, power_action, job), job
-
-    async def _call(
-        self,
-        request: Request,
-        read: Read[T],
-        try_once: TryOnce[T],
-        max_wait: float | None,
-        permit: Permit | None,
-    ) -> Sent[T]:
-        """The last try: it has the value, or the error that the call ends with."""
-        retries = Retries(self._quota, self._patience)
-        patience = self.limiter.max_wait if max_wait is None else max_wait
-        asked_at = _clock.monotonic()
-        refusal: HostUpError | None = None
-        while True:
-            with permit or await self._take_permit(request, asked_at, patience, refusal) as granted:
-                sent = await try_once(request, read, granted)
-            permit = None
-            if not isinstance(sent.result, HostUpError):
-                self._quota.give()
-                return sent
-            if sent.decision is Decision.PAUSE:
-                refusal = sent.result
-            elif not (sent.decision is Decision.RETRY and await self._back_off(sent, retries)):
-                return sent
-
-    async def _take_permit(
-        self, request: Request, asked_at: float, patience: float, refusal: HostUpError | None
-    ) -> Permit:
-        left = patience - (_clock.monotonic() - asked_at)
-        on_wait = self._tell_wait if self.on_event else None
-        try:
-            return await self.limiter.acquire(
-                request.kind, max_wait=max(0.0, left), since=asked_at, on_wait=on_wait
-            )
-        except RateLimited as error:
-            raise _rate_limited_error(request, error, refusal) from refusal
-
-    async def _try_read(self, request: Request, read: Read[T], permit: Permit) -> Sent[T]:
-        return await self._send(request, read, permit, Exchange())
 
     async def _try_action(
         self,
         request: Request,
         read: Read[Job],
         permit: Permit,
+        exchange: Exchange,
         *,
         drops_cancellation: bool = False,
     ) -> Sent[Job]:
@@ -237,8 +236,7 @@ class Requester:
         Cutting the connection would not take the action back, only hide its outcome. What was
         not sent yet is cancelled at once.
         """
-        exchange = Exchange()
-        task = asyncio.create_task(self._send(request, read, permit, exchange))
+        task = asyncio.create_task(self._send_action(request, read, permit, exchange))
         self._actions_under_way.add(task)
         task.add_done_callback(self._actions_under_way.discard)
         try:
@@ -251,50 +249,18 @@ class Requester:
                 self._add_note(cancellation, sent)
             raise
 
-    async def _send(
-        self, request: Request, read: Read[T], permit: Permit, exchange: Exchange
-    ) -> Sent[T]:
-        """Send once; count it, give the permit back, and tell the listener."""
-        self.requests[request.kind.name.lower()] += 1
-        started = _clock.monotonic()
-        sent: Sent[T] | None = None
-        try:
-            sent = await send(self.transport, request, read, exchange)
+    async def _send_action(
+        self, request: Request, read: Read[Job], permit: Permit, exchange: Exchange
+    ) -> Sent[Job]:
+        """Send once; in doubt where it was accepted with a job that another VPS has."""
+        sent = await self._calls.send_once(request, read, permit, exchange)
+        action, job = request.power_action, sent.result
+        if action is None or isinstance(job, HostUpError):
             return sent
-        finally:
-            throttled = sent is not None and sent.decision is Decision.PAUSE
-            reading = EMPTY if sent is None else sent.reading
-            pause = permit.spend(reading, sends=exchange.sends, throttled=throttled)
-            if self.on_event is not None or pause is not None:
-                status = None if sent is None else sent.status
-                self._tell_done(request, status, _clock.monotonic() - started, pause)
-
-    def _tell_done(
-        self, request: Request, status: int | None, duration: float, pause: float | None
-    ) -> None:
-        tell(self.on_event, RequestDone(request.method, request.url.path, status, duration))
-        if pause is not None:
-            paused = Paused(pause, self.limiter.snapshot().queued)
-            for listener in (self.on_event, *self.on_pause):
-                tell(listener, paused)
-
-    def _tell_wait(self, snapshot: BudgetSnapshot) -> None:
-        """Tell each wait once, and not for each request that waits for the same moment."""
-        until = _clock.monotonic() + snapshot.wait
-        if snapshot.reason is not self._told_reason or until > self._told_until + _SAME_WAIT:
-            self._told_reason, self._told_until = snapshot.reason, until
-            tell(self.on_event, Waiting(snapshot.reason, snapshot.wait, snapshot.why))
-
-    async def _back_off(self, sent: Sent[T], retries: Retries) -> bool:
-        """Wait before the next try; False where there shall be none."""
-        request, error = sent.request, sent.result
-        assert isinstance(error, HostUpError)  # noqa: S101 - nothing else is tried again
-        delay = retries.next_delay(error.retry_after)
-        if delay is None:
-            return False
-        tell(self.on_event, Retrying(request.method, request.url.path, delay, str(error)))
-        await anyio.sleep(delay)
-        return True
+        if self.jobs.claim(action.vps_id, job.id, job.poll_url):
+            return sent
+        msg = f"The API named the job {job.id!r} for another VPS as well, so it settles neither."
+        return evolve(sent, outcome=RequestOutcome.IN_DOUBT, result=UnreadableReply(msg))
 
     def _accept(self, sent: Sent[Job], power_action: PowerAction, job: Job) -> OperationRef:
         ref = OperationRef(
@@ -364,12 +330,3 @@ def _uncancel() -> bool:
     """Take back the cancellation of this task; whether it is the task that was cancelled."""
     task = asyncio.current_task()
     return task is not None and task.cancelling() > 0 and task.uncancel() >= 0
-
-
-def _rate_limited_error(
-    request: Request, error: RateLimited, refusal: HostUpError | None
-) -> RateLimited:
-    """The limiter's error, with the API's 429 that came before it, if one did."""
-    what = f"{request.what} was not sent" if refusal is None else f"{request.what} was limited: 429"
-    problem = refusal.problem if refusal else None
-    return RateLimited(f"{what}. {error}", problem=problem, wait=error.retry_after)

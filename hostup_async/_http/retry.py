@@ -17,6 +17,9 @@ from hostup_async._models import Problem
 # outage that ends.
 _FIRST_DELAY: Final = 0.5
 _LONGEST_DELAY: Final = 15.0
+# With 2 % of stray responses, three million calls meet one that is refused for them; and a wrong
+# base URL shows itself within about 4 s.
+_BRIEF_RETRIES: Final = 4
 
 
 class RequestOutcome(Enum):
@@ -31,11 +34,16 @@ class RequestOutcome(Enum):
     TAKEN_BACK = auto()
     """Its response was a success by its status, and a rate limit's refusal by its body."""
     IN_DOUBT = auto()
-    """It was sent, and then: silence, disconnect, 500 and above, an unreadable response."""
-    REDIRECTED = auto()
-    """Its response named another address: the base URL is probably wrong."""
+    """It was sent, and then: silence, disconnect, 408, 421, 425, 499, 500 and above, an
+    unreadable response, another request's response, `upstream_failed` with any status."""
+    UNEXPECTED = auto()
+    """A status without a meaning here: a redirect, a 409 without a code, all not named above."""
+    FILTERED = auto()
+    """400, 401, 403 or 404 from a filter or a gateway: not in the API's form."""
+    UNPROVED = auto()
+    """A response that may be another request's; see the identity module."""
     REFUSED = auto()
-    """The API refused it: 400 to 409, and the other statuses like them."""
+    """The API refused it: 400, 401, 403, 404, a 409 with its code, `success: false`."""
 
 
 class Decision(Enum):
@@ -43,6 +51,10 @@ class Decision(Enum):
 
     ACCEPT = auto()
     RETRY = auto()
+    RETRY_BRIEFLY = auto()
+    """Retry a few times: it may be a stray response, or will not get better by waiting."""
+    REPEAT = auto()
+    """Send it again at once, on a connection of its own."""
     PAUSE = auto()
     """Pause the whole budget, then retry; uses up no attempt."""
     OUTCOME_UNKNOWN = auto()
@@ -56,22 +68,18 @@ _TABLE: Final = {
     RequestOutcome.LIMITED: (Decision.PAUSE, Decision.PAUSE),
     RequestOutcome.TAKEN_BACK: (Decision.RAISE, Decision.PAUSE),
     RequestOutcome.IN_DOUBT: (Decision.OUTCOME_UNKNOWN, Decision.RETRY),
-    RequestOutcome.REDIRECTED: (Decision.OUTCOME_UNKNOWN, Decision.RAISE),
+    RequestOutcome.UNEXPECTED: (Decision.OUTCOME_UNKNOWN, Decision.RETRY_BRIEFLY),
+    RequestOutcome.FILTERED: (Decision.RAISE, Decision.RETRY_BRIEFLY),
+    RequestOutcome.UNPROVED: (Decision.OUTCOME_UNKNOWN, Decision.REPEAT),
     RequestOutcome.REFUSED: (Decision.RAISE, Decision.RAISE),
 }
 
-
 _TOO_MANY_REQUESTS: Final = 429
-_BY_STATUS: Final = {
-    # The server waited for more of the request: it may have had enough.
-    408: RequestOutcome.IN_DOUBT,
-    _TOO_MANY_REQUESTS: RequestOutcome.LIMITED,
-}
-_BY_HUNDREDS: Final = {
-    2: RequestOutcome.REFUSED,  # a 2xx that takes itself back: `success: false`
-    3: RequestOutcome.REDIRECTED,
-    4: RequestOutcome.REFUSED,
-}
+_CONFLICT: Final = 409
+_REFUSALS: Final = frozenset({400, 401, 403, 404})
+# Timeouts and retries by their definition: the request may have been carried out before.
+_IN_DOUBT: Final = frozenset({408, 421, 425, 499})
+_ABOVE_SUCCESS: Final = range(300, 500)
 
 
 def decide(outcome: RequestOutcome, *, acts: bool) -> Decision:
@@ -83,9 +91,16 @@ def decide(outcome: RequestOutcome, *, acts: bool) -> Decision:
 def classify(problem: Problem) -> RequestOutcome:
     """The outcome that a refusal stands for, by its status and by its code."""
     status = effective_status(problem)
-    if status == _TOO_MANY_REQUESTS and problem.status in SUCCESSES:
-        return RequestOutcome.TAKEN_BACK
-    return _BY_STATUS.get(status) or _BY_HUNDREDS.get(status // 100, RequestOutcome.IN_DOUBT)
+    if status == _TOO_MANY_REQUESTS:
+        limited = problem.status not in SUCCESSES
+        return RequestOutcome.LIMITED if limited else RequestOutcome.TAKEN_BACK
+    if status in SUCCESSES or (status == _CONFLICT and problem.code):
+        return RequestOutcome.REFUSED
+    if status in _REFUSALS:
+        return RequestOutcome.REFUSED if problem.raw else RequestOutcome.FILTERED
+    if status in _IN_DOUBT or status not in _ABOVE_SUCCESS:
+        return RequestOutcome.IN_DOUBT
+    return RequestOutcome.UNEXPECTED
 
 
 def delays() -> Iterator[float]:
@@ -131,15 +146,25 @@ class Retries:
         patience: Seconds from now after which no retry begins.
     """
 
-    __slots__ = ("_delays", "_give_up_at", "_quota")
+    __slots__ = ("_brief_left", "_delays", "_give_up_at", "_quota")
 
     def __init__(self, quota: RetryQuota, patience: float) -> None:
         self._quota = quota
         self._give_up_at = _clock.monotonic() + patience
         self._delays: Iterator[float] | None = None
+        self._brief_left = _BRIEF_RETRIES
 
-    def next_delay(self, at_least: float | None) -> float | None:
-        """Seconds before the next retry, no less than the API asked for; None: no more retries."""
+    def next_delay(self, at_least: float | None, *, is_brief: bool = False) -> float | None:
+        """Seconds before the next retry; None: no more retries.
+
+        Args:
+            at_least: The wait that the API asked for.
+            is_brief: Whether only a few retries are allowed for this outcome.
+        """
+        if is_brief:
+            self._brief_left -= 1
+            if self._brief_left < 0:
+                return None
         if self._delays is None:
             self._delays = delays()
         delay = max(next(self._delays), at_least or 0.0)

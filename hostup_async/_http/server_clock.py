@@ -26,9 +26,9 @@ What is added, so that the interval never claims too much:
   that matter are therefore converted when they happen.
 - Suspension. Our monotonic clock may stop while the machine sleeps, and the wall clock does not.
   Every moment is read from both (`Moment`). Where they disagree, the machine slept or the wall
-  clock was set, and what was known of the offset cannot be carried across. That alone is no step of
-  the server's: if its time went on by no more than the disagreement explains, moments before and
-  after remain comparable, each by its own interval.
+  clock was set, and what was known of the offset cannot be carried across. That alone does not
+  mean that the server's clock stepped: if its time went on by no more than the disagreement
+  explains, moments before and after remain comparable, each by its own interval.
 
 Because of what is added, a `ServerTime` is 4.5 s wide at the best. Two moments of one process whose
 clocks agree (`Moment.agrees`) are better compared by the monotonic clock, which is exact; the

@@ -1,12 +1,20 @@
-"""Sends requests on one aiohttp session, and knows of each whether it left this machine."""
+"""Sends requests, and knows of each whether it left this machine, and on which connection.
+
+A response that is repeated on a kept-alive connection looks like the response to the request that
+comes next. So an action, and any request whose response does not name what was asked for, goes out
+on a connection of its own, which carried nothing before. The others share connections, and
+`Exchange.drop_connection` ends one that delivered a response of another request.
+"""
 
 import asyncio
+import logging
 import platform
 from collections.abc import Callable, Mapping
 from types import SimpleNamespace
 from typing import Final, NamedTuple
 
 import aiohttp
+from aiohttp.connector import Connection
 from yarl import URL
 
 from hostup_async import _clock
@@ -25,27 +33,18 @@ from hostup_async._version import __version__
 Session = aiohttp.ClientSession
 Url = URL
 
+# Bytes. The largest page of the list has a tenth of this.
 MAX_BODY: Final = 4 * 1024 * 1024
-# Node servers close an idle connection after 5 s; a request sent into that moment is in doubt.
+# Seconds. Node servers close an idle connection after 5 s; a request sent into that moment is
+# in doubt.
 KEEPALIVE: Final = 4.0
+# Open at once, for each of the two kinds of connections.
 CONNECTIONS: Final = 100
 USER_AGENT: Final = f"hostup-python/{__version__} (Python {platform.python_version()})"
-
-
-class Exchange:
-    """What is known of one request while it is under way.
-
-    Attributes:
-        sends: How often its headers went out: 0 proves that it was never sent. aiohttp
-            sends a GET again, once, when a kept-alive connection turns out to be dead.
-        sent_at: When they last did, in seconds since the epoch.
-    """
-
-    __slots__ = ("sends", "sent_at")
-
-    def __init__(self) -> None:
-        self.sends: int = 0
-        self.sent_at: float = 0.0
+_JSON: Final = {"Content-Type": "application/json"}
+_CLOSE: Final = {"Connection": "close"}
+_SKIPPED: Final = ("Content-Type",)
+_LOGGER: Final = logging.getLogger("hostup")
 
 
 class Response(NamedTuple):
@@ -57,10 +56,67 @@ class Response(NamedTuple):
     flaw: str | None = None
 
 
+class Exchange:
+    """What is known of one request while it is under way.
+
+    Attributes:
+        own_connection: Whether it must go out on a connection that carried no response before.
+        is_shared: Whether its connection did carry one before.
+        sends: How often its headers went out: 0 proves that it was never sent. aiohttp
+            sends a GET again, once, when a kept-alive connection turns out to be dead.
+        sent_at: When they last did, in seconds since the epoch.
+        response: The response, once it was read.
+    """
+
+    __slots__ = ("_connection", "is_shared", "own_connection", "response", "sends", "sent_at")
+
+    def __init__(self, *, own_connection: bool = False) -> None:
+        self.own_connection = own_connection
+        self.is_shared = False
+        self.sends: int = 0
+        self.sent_at: float = 0.0
+        self.response: Response | None = None
+        self._connection: asyncio.Transport | None = None
+
+    async def read(self, response: aiohttp.ClientResponse) -> None:
+        """Read the response, unless that was done already."""
+        if self.response is None:
+            if isinstance(response, _Response):
+                self._connection = response.connected_by
+            self.response = await _read(response)
+
+    def drop_connection(self) -> None:
+        """Close the connection: what arrives on it later answers no request of ours."""
+        if self._connection is not None:
+            self._connection.close()
+
+
+class _Response(aiohttp.ClientResponse):
+    """Remembers its connection, which aiohttp forgets when the last byte has come."""
+
+    connected_by: asyncio.Transport | None = None
+
+    async def start(self, connection: Connection) -> aiohttp.ClientResponse:
+        self.connected_by = connection.transport
+        return await super().start(connection)
+
+
+class _SharedConnection(Exception):
+    """A request that must have a connection of its own got one that is not; it was not sent."""
+
+
+async def _on_reuse(
+    _: Session, context: SimpleNamespace, __: aiohttp.TraceConnectionReuseconnParams
+) -> None:
+    exchange = context.trace_request_ctx
+    if isinstance(exchange, Exchange):
+        if exchange.own_connection:
+            raise _SharedConnection
+        exchange.is_shared = True
+
+
 async def _on_headers_sent(
-    _: aiohttp.ClientSession,
-    context: SimpleNamespace,
-    __: aiohttp.TraceRequestHeadersSentParams,
+    _: Session, context: SimpleNamespace, __: aiohttp.TraceRequestHeadersSentParams
 ) -> None:
     exchange = context.trace_request_ctx
     if isinstance(exchange, Exchange):
@@ -68,9 +124,19 @@ async def _on_headers_sent(
         exchange.sent_at = _clock.wall()
 
 
+async def _on_response(
+    _: Session, context: SimpleNamespace, params: aiohttp.TraceRequestEndParams
+) -> None:
+    exchange = context.trace_request_ctx
+    if isinstance(exchange, Exchange):
+        await exchange.read(params.response)
+
+
 def _make_trace() -> aiohttp.TraceConfig:
     trace = aiohttp.TraceConfig()
+    trace.on_connection_reuseconn.append(_on_reuse)
     trace.on_request_headers_sent.append(_on_headers_sent)
+    trace.on_request_end.append(_on_response)
     trace.freeze()
     return trace
 
@@ -79,22 +145,26 @@ _TRACE: Final = _make_trace()
 
 
 class Transport:
-    """Sends requests on its own session, or on a lent one that it never closes.
+    """Sends requests on sessions of its own, or on a lent one that it never closes.
 
-    `session` is a session to borrow, or a function that makes one when the client opens.
+    On its own sessions, requests that may share a connection keep it alive, and the others open
+    and close one each. On a lent session, or one that a user's function makes, the connections
+    are not ours to divide: each request asks the server to close its connection afterwards, and
+    one that needs its own is not sent on another. What that leaves open: a server that ignores
+    `Connection: close` costs a connection, left idle until the server closes it, each time.
+
+    Args:
+        config: The key, the origin and the timeouts.
+        session: A session to borrow, or a function that makes one when the client opens.
     """
 
     def __init__(
         self, config: Config, session: Session | Callable[[], Session] | None = None
     ) -> None:
         self.base: Final = config.base
-        self._lent: Session | None = None
-        self._make: Callable[[], Session] = _make_session
-        if isinstance(session, Session):
-            self._lent = session
-        elif session is not None:
-            self._make = session
-        self._session: Session | None = None
+        self._given = session
+        self._sharing: Session | None = None
+        self._fresh: Session | None = None
         self._key = config.key
         self._loop: asyncio.AbstractEventLoop | None = None
         self._closing = False
@@ -103,6 +173,7 @@ class Transport:
             "Authorization": config.key.authorization(),
             "Accept": "application/json",
             "User-Agent": USER_AGENT,
+            **({} if session is None else _CLOSE),
         }
         limits = config.timeouts
         self._timeout = aiohttp.ClientTimeout(
@@ -113,34 +184,35 @@ class Transport:
         )
 
     async def open(self) -> None:
-        """Make the session, here and not earlier: it belongs to the running loop.
+        """Make the sessions, here and not earlier: they belong to the running loop.
 
         Raises:
-            ConfigurationError: It is open already, or the lent session is closed or another
-                loop's.
+            ConfigurationError: It is open already, or the session that was given is closed,
+                another loop's, or not a session.
         """
-        if self._session is not None:
+        if self._loop is not None and not self._loop.is_closed():
             msg = "This client is open already: make one client for each block."
             raise ConfigurationError(msg)
-        if self._lent is not None and self._lent.closed:
-            msg = "The session that was lent is closed: lend an open one."
-            raise ConfigurationError(msg)
-        session = self._lent or self._make()
-        _check_loop(session)
-        if _TRACE not in session.trace_configs:
-            session.trace_configs.append(_TRACE)
+        if self._given is None:
+            self._sharing, self._fresh = _make_session(), _make_session(force_close=True)
+        else:
+            self._sharing = self._fresh = _checked_session(self._given)
+            if _TRACE not in self._sharing.trace_configs:
+                # First: no other hook can then come between a response and its reading.
+                self._sharing.trace_configs.insert(0, _TRACE)
         self._loop, self._closing = asyncio.get_running_loop(), False
-        self._session = session
 
     def refuse(self) -> None:
         """Send nothing more: what is under way may end, what has not begun never does."""
         self._closing = True
 
     async def close(self) -> None:
-        """Close the session if it is ours."""
-        session, self._session = self._session, None
-        if session is not None and session is not self._lent:
-            await session.close()
+        """Close the sessions, except a lent one."""
+        sessions = {self._sharing, self._fresh}
+        self._sharing = self._fresh = self._loop = None
+        for session in sessions:
+            if session is not None and session is not self._given:
+                await session.close()
 
     def api_url(self, path: str, query: Mapping[str, str] | None = None) -> URL:
         """The URL of a route under `/api/v2`; the path is quoted already, the query is not."""
@@ -154,7 +226,9 @@ class Transport:
             UntrustedPollUrl: It leads elsewhere; following it would hand over the key.
         """
         try:
-            url = self._origin.join(URL(poll_url))
+            # As it came: quoting it anew would make another URL of `%2F` or `%7E`.
+            is_quoted = poll_url.isascii() and poll_url.isprintable() and " " not in poll_url
+            url = self._origin.join(URL(poll_url, encoded=is_quoted))
             if _origin_of(url) == _origin_of(self._origin) and not (url.user or url.password):
                 return url
         except ValueError:
@@ -177,9 +251,26 @@ class Transport:
             NotSent: It never left this machine.
             NetworkError: It left, or may have, and no response came.
         """
-        session = self._opened()
+        error: Exception | None = _SharedConnection()
+        tries = 0
+        while isinstance(error, _SharedConnection) and tries <= CONNECTIONS:
+            error = await self._try(self._opened(exchange), method, url, exchange, body)
+            tries += 1
+        response = exchange.response
+        if response is None:
+            error = error or NetworkError("the session gave no response")
+            raise self._failure(error, exchange) from self._bare(error)
+        if error is not None:
+            why = clean(self._key.redact(repr(error)))
+            _LOGGER.warning("A hook of the lent session failed after the response: %s", why)
+        return response._replace(body=self._key.redact_bytes(response.body))
+
+    async def _try(
+        self, session: Session, method: str, url: URL, exchange: Exchange, body: bytes | None
+    ) -> Exception | None:
+        """Send on a session; the response is in the exchange, although an error may follow it."""
         try:
-            response = await session.request(
+            async with session.request(
                 method,
                 url,
                 data=body,
@@ -187,25 +278,26 @@ class Transport:
                 skip_auto_headers=_SKIPPED,
                 allow_redirects=False,
                 raise_for_status=False,
+                auto_decompress=True,
                 timeout=self._timeout,
                 trace_request_ctx=exchange,
                 middlewares=(),  # a lent session's own could send an action twice
-            )
+            ) as response:
+                await exchange.read(response)
         except Exception as error:  # noqa: BLE001 - a lent session's hooks may raise anything
-            raise self._failure(error, exchange) from self._bare(error)
-        async with response:
-            status, headers, body, flaw = await _read(response)
-        return Response(status, headers, self._key.redact_bytes(body), flaw)
+            return error
+        return None
 
-    def _opened(self) -> Session:
-        if self._session is None or self._session.closed:
+    def _opened(self, exchange: Exchange) -> Session:
+        session = self._fresh if exchange.own_connection else self._sharing
+        if session is None or session.closed:
             msg = "The client is not open: use it inside the block of its `with` (or `async with`)."
         elif self._closing:
             msg = "The client is closing, so this was not sent: make another client for it."
         elif self._loop is not asyncio.get_running_loop():
             msg = "The client was opened on another event loop: make one client for each loop."
         else:
-            return self._session
+            return session
         raise ClientClosed(msg)
 
     def _failure(self, error: Exception, exchange: Exchange) -> HostUpError:
@@ -213,7 +305,7 @@ class Transport:
         why = ": ".join(filter(None, (type(error).__name__, detail)))
         if exchange.sends:
             return NetworkError(f"{self.base} gave no response that could be read ({why}).")
-        if not isinstance(error, (aiohttp.ClientError, TimeoutError, OSError)):
+        if not isinstance(error, (aiohttp.ClientError, TimeoutError, OSError, _SharedConnection)):
             return ConfigurationError(f"The session that was lent could not send ({why}).")
         return NotSent(
             f"{self.base} could not be reached ({why}). Nothing was sent: check the "
@@ -228,18 +320,30 @@ class Transport:
         return error.with_traceback(None)
 
 
-_JSON: Final = {"Content-Type": "application/json"}
-_SKIPPED: Final = ("Content-Type",)
-
-
-def _make_session() -> Session:
+def _make_session(*, force_close: bool = False) -> Session:
+    keepalive = None if force_close else KEEPALIVE
     return aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(limit=CONNECTIONS, keepalive_timeout=KEEPALIVE),
+        connector=aiohttp.TCPConnector(
+            limit=CONNECTIONS, force_close=force_close, keepalive_timeout=keepalive
+        ),
         cookie_jar=aiohttp.DummyCookieJar(),
+        response_class=_Response,
+        trace_configs=[_TRACE],
     )
 
 
-def _check_loop(session: Session) -> None:
+def _checked_session(given: Session | Callable[[], Session]) -> Session:
+    session: object = given if isinstance(given, Session) else given()
+    if not isinstance(session, Session):
+        msg = (
+            "The session function returned "
+            f"{type(session).__name__}: it must be a plain function that returns an "
+            "aiohttp.ClientSession, such as Client(session=lambda: aiohttp.ClientSession(...))."
+        )
+        raise ConfigurationError(msg)
+    if session.closed:
+        msg = "The session that was lent is closed: lend an open one."
+        raise ConfigurationError(msg)
     loop = getattr(session, "_loop", None)  # the public attribute warns that it will go
     if loop is not None and loop is not asyncio.get_running_loop():
         msg = (
@@ -247,6 +351,7 @@ def _check_loop(session: Session) -> None:
             "function that makes it, such as Client(session=lambda: aiohttp.ClientSession(...))."
         )
         raise ConfigurationError(msg)
+    return session
 
 
 def _origin_of(url: URL) -> tuple[str, str | None, int | None]:

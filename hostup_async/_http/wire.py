@@ -224,15 +224,19 @@ def read_page(body: object) -> tuple[list[Vps], str | None]:
     """One page of the list, and the cursor of the next one, None on the last.
 
     Raises:
-        UnreadableReply: `data` is not a list.
+        UnreadableReply: The page is not whole: `data` is not a list of objects, or there is more
+            and no cursor to it.
     """
     envelope = body if is_object(body) else {"data": body}
-    rows, cursor = envelope.get("data"), envelope.get("nextCursor")
-    if not is_list(rows):
-        msg = "The API answered the list of VPSes without a list in `data`."
+    rows, next_cursor = envelope.get("data"), envelope.get("nextCursor")
+    cursor = text_or_none(next_cursor) or None
+    if not is_list(rows) or not all(map(is_object, rows)):
+        msg = "The API answered the list of VPSes without a list of objects in `data`."
         raise UnreadableReply(msg)
-    page = [_converter().structure(row, Vps) for row in rows if is_object(row)]
-    return page, (cursor if isinstance(cursor, str) and cursor else None)
+    if cursor is None and (next_cursor or envelope.get("hasMore") is True):
+        msg = "The API's list of VPSes has more pages, and no `nextCursor` that can be followed."
+        raise UnreadableReply(msg)
+    return [_converter().structure(row, Vps) for row in rows], cursor
 
 
 def short_text(value: object) -> str | None:

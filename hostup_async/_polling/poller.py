@@ -23,6 +23,8 @@ _REQUESTS_PER_ACTION: Final = 2
 # The greatest age of a job when it is first watched, in seconds. Its age is told by a wall clock;
 # one that was set meanwhile must not teach that jobs take years.
 _OLDEST: Final = 3600.0
+# Nothing goes out in this many rounds, of `LAST_POLL` seconds together: a last poll is given up.
+_IDLE_ROUNDS: Final = 2
 
 
 class Sender(ABC):
@@ -72,7 +74,7 @@ class Poller:
         self._polls: set[asyncio.Task[None]] = set()
         self._requests_begun = 0
         self._task: asyncio.Task[None] | None = None
-        self._wake: asyncio.Event = asyncio.Event()
+        self._wake = asyncio.Event()  # the task's: both belong to one loop, and are made anew
 
     def durations(self, action: Action | None) -> DurationModel:
         """What is known of how long the jobs of an action take; it goes on learning."""
@@ -133,20 +135,23 @@ class Poller:
         """Wait until its turn has come, and an answer; give up where nothing at all goes out.
 
         A process that slept beyond many deadlines has many last polls to make, at the pace of the
-        rate limit.
+        rate limit. It is watched in two rounds, since one may end because the process sleeps.
         """
-        while not watch.end.done():
-            begun = self._requests_begun
-            await asyncio.wait([watch.end], timeout=LAST_POLL)
-            if begun == self._requests_begun and not watch.is_being_polled:
-                watch.resolve(TimeoutError("No last poll of the job could be made."))
+        idle_rounds = 0
+        while idle_rounds < _IDLE_ROUNDS and not watch.end.done():
+            begun, is_polled = self._requests_begun, watch.is_being_polled
+            await asyncio.wait([watch.end], timeout=LAST_POLL / _IDLE_ROUNDS)
+            is_idle = begun == self._requests_begun and not is_polled
+            idle_rounds = idle_rounds + 1 if is_idle else 0
+        watch.resolve(TimeoutError("No last poll of the job could be made."))
 
     def forget(self, watch: Watch) -> None:
         """Watch a job no longer."""
         watch.cancel()
-        self._watches.discard(watch)
-        self._scheduler.forget(watch)
-        self.wake()
+        if watch in self._watches:
+            self._watches.remove(watch)
+            self._scheduler.forget(watch)
+            self.wake()
 
     def add(self, sender: Sender) -> None:
         """Tell a sender when to send, from now on."""
@@ -165,19 +170,24 @@ class Poller:
         self.wake()
 
     def wake(self) -> None:
-        """Something changed: decide anew."""
-        self._wake.set()
-        if self._task is None or self._task.done():
+        """Something changed: decide anew, on the running loop."""
+        if self._task is not None and not self._task.done():
+            self._wake.set()
+        elif self._watches or self._senders:
+            self._wake = asyncio.Event()
             self._task = asyncio.create_task(self._run(), name="hostup poller")
 
     async def aclose(self) -> None:
-        """Stop; what still waits for a job fails."""
+        """Stop; what still waits for a job fails. Another loop may use it afterwards."""
         self._resolve_all(ClientClosed("The client was closed while its jobs were followed."))
         for watch in self._watches:
             watch.abort()
+            self._scheduler.forget(watch)
+        self._watches.clear()
+        tasks = set(self._polls)  # those that have not begun must begin, see `Watch.abort`
         if self._task is not None:
             self._task.cancel()
-        tasks = [*self._polls, *filter(None, [self._task])]
+            tasks.add(self._task)
         await asyncio.gather(*tasks, return_exceptions=True)
 
     def _resolve_all(self, end: Exception) -> None:

@@ -13,31 +13,15 @@ Rejected: polls at fixed or growing intervals, which spend most requests on jobs
 over yet; and a fixed number of workers, which cannot follow Little's law (see `benchmarks/`).
 """
 
-from math import ceil, exp, inf
+from math import ceil, inf
 from typing import Final, Generic
 
 from attrs import frozen
 
 from hostup_async._polling.durations import DurationModel
+from hostup_async._polling.price import LONGEST_STEP, Price, UsualMean
 from hostup_async._polling.queue import K, PolledJob, PollQueue
 
-# The bounds of the price, in seconds of expected detection delay. The lowest one stands for
-# requests that cost nothing: polling more often finds ends sooner by less than a request takes.
-# At the highest one users begin to wonder.
-LOWEST_PRICE: Final = 0.22
-HIGHEST_PRICE: Final = 30.0
-# Upper bound of the price, in mean job durations. Above it almost every poll finds the job over,
-# so polling less saves nothing.
-_MAX_PRICE: Final = 0.9
-# While the window is full, a poll is worth this share of the price: ends are what opens it.
-_WINDOW_FULL_FACTOR: Final = 0.25
-# The price changes e-fold in this many seconds: slow against the bursts of a rate limit, fast
-# against a job.
-_PRICE_E_FOLD: Final = 2.0
-
-# Nothing rests for longer than this, in seconds, while the price could still fall; and a pause
-# between two decisions counts for no more.
-_LONGEST_STEP: Final = 1.0
 # The rest between two steps of re-keying, in seconds: others on the event loop get their turn.
 _SHORTEST_REST: Final = 0.005
 
@@ -46,13 +30,6 @@ _LITTLE_MARGIN: Final = 1.25
 _REQUESTS_PER_JOB: Final = 2  # at the best: its action, and one poll that finds it over
 # The window where no rate limit is known. Not what is possible bounds it, but what is at stake.
 DEFAULT_WINDOW: Final = 1000
-
-# Where the mean duration grows by more than this factor, our own rate may be the cause.
-_SLOWED_FACTOR: Final = 1.5
-# The window then shrinks, to no less than this share of what the usual mean allows.
-_LEAST_SHARE: Final = 0.5
-# What is usual grows by this factor with each end, at most: e-fold in 300 ends.
-_USUAL_GROWTH: Final = 1 + 1 / 300
 
 
 @frozen
@@ -94,64 +71,6 @@ class ConcurrencyLimit:
 
 
 _SEND: Final = Send()
-
-
-class Price:
-    """What a poll costs at present, and how that changes with the demand for requests.
-
-    Attributes:
-        value: The price, in seconds of expected detection delay.
-        trend: Where the last decision left it: 1 rising, -1 falling, 0 as it is.
-    """
-
-    __slots__ = ("trend", "value")
-
-    def __init__(self) -> None:
-        self.value = LOWEST_PRICE
-        self.trend = 0
-
-    @property
-    def is_lowest(self) -> bool:
-        """Whether it can fall no further."""
-        return self.value <= LOWEST_PRICE
-
-    @property
-    def window_full(self) -> float:
-        """What a poll costs while only an end lets another action go."""
-        return max(LOWEST_PRICE, _WINDOW_FULL_FACTOR * self.value)
-
-    def adapt(self, passed: float, ceiling: float) -> None:
-        """Follow the trend for the time that has passed.
-
-        Args:
-            passed: Seconds since the last decision.
-            ceiling: A bound below `HIGHEST_PRICE`, where there is one.
-        """
-        if self.trend:
-            moved = self.value * exp(self.trend * min(passed, _LONGEST_STEP) / _PRICE_E_FOLD)
-            self.value = max(min(moved, HIGHEST_PRICE, ceiling), LOWEST_PRICE)
-
-
-class UsualMean:
-    """The mean duration that the window counts on.
-
-    If jobs take longer because we send faster, a window that follows the mean grows without end.
-    So what is usual grows slowly, and a mean far above it shrinks the window.
-    """
-
-    __slots__ = ("_usual",)
-
-    def __init__(self, durations: DurationModel) -> None:
-        self._usual = durations.mean()
-
-    def bearable(self, mean: float) -> float:
-        """The mean duration, or less where it grew until our own rate may be the cause."""
-        most = _SLOWED_FACTOR * self._usual
-        return mean if mean <= most else most * max(_LEAST_SHARE, most / mean)
-
-    def observe(self, mean: float) -> None:
-        """A job has ended; the mean is now this."""
-        self._usual = min(mean, _USUAL_GROWTH * self._usual)
 
 
 class PollScheduler(Generic[K]):
@@ -247,7 +166,7 @@ class PollScheduler(Generic[K]):
         """A poll of a job is answered; one that has ended is watched no longer.
 
         Args:
-            key: The job; one that was forgotten meanwhile is no matter.
+            key: The job; one that was forgotten meanwhile is ignored.
             now: The moment of the answer.
             ended: Whether the job has ended; None where the poll found no answer.
             exact_duration: How long it took, where the answer says so.
@@ -316,7 +235,7 @@ class PollScheduler(Generic[K]):
             self._sending += 1
             return _SEND
         if tokens_idle < 0:
-            return Rest(min(due, now + _LONGEST_STEP) if job else due)
+            return Rest(min(due, now + LONGEST_STEP) if job else due)
         return self._spare_request(now, window, sends_waiting)
 
     def concurrency_limit(self, rate: float | None) -> ConcurrencyLimit:
@@ -338,7 +257,7 @@ class PollScheduler(Generic[K]):
     @staticmethod
     def _is_scarce(tokens_idle: float, *, admitted: bool, overdue: float) -> bool:
         """No request is idle, and more could be used: one more would be worth the price or more."""
-        return tokens_idle < 1 and (admitted or overdue > _LONGEST_STEP or tokens_idle < 0)
+        return tokens_idle < 1 and (admitted or overdue > LONGEST_STEP or tokens_idle < 0)
 
     @staticmethod
     def _is_hurried(tokens_idle: float, sends_waiting: int, room: int) -> bool:
@@ -366,7 +285,7 @@ class PollScheduler(Generic[K]):
         if self._queue.is_rekeying:
             due = now + _SHORTEST_REST
         elif job and not self._price.is_lowest:
-            due = min(due, now + _LONGEST_STEP)
+            due = min(due, now + LONGEST_STEP)
         return Rest(due, self._at_max_in_flight)
 
     def _pass_time(self, now: float) -> None:
@@ -376,8 +295,7 @@ class PollScheduler(Generic[K]):
             self.held_back += passed
         self._at_max_in_flight = False
         mean = self._usual_mean.bearable(self.durations.mean())
-        # Low while there is much to learn.
-        self._price.adapt(passed, ceiling=_MAX_PRICE * mean * self.durations.confidence())
+        self._price.adapt(passed, mean=mean, confidence=self.durations.confidence())
 
     def _learn(self, job: PolledJob[K], age: float, *, ended: bool, exact: float | None) -> None:
         durations, running_age = job.durations, job.running_age

@@ -33,11 +33,9 @@ class Watch:
 
     __slots__ = ("_poll", "deadline", "end", "task")
 
-    deadline: Final[float]
-
     def __init__(self, poll: PollJob, deadline: float) -> None:
         self._poll = poll
-        self.deadline = deadline
+        self.deadline: Final = deadline
         self.task: asyncio.Task[None] | None = None
         self.end: asyncio.Future[Job] = asyncio.get_running_loop().create_future()
 
@@ -50,7 +48,7 @@ class Watch:
         max_wait = self.patience(began)
         answer = None
         try:
-            async with asyncio.timeout_at(began + max_wait):
+            async with asyncio.timeout(max_wait):
                 answer = await self._poll(permit, max_wait)
         except (TimeoutError, NetworkError, ServerError, UnreadableReply):
             pass
@@ -70,8 +68,7 @@ class Watch:
     def cancel(self) -> None:
         """End the waiting; a poll under way is cut off."""
         self.abort()
-        if not self.end.cancel() and not self.end.cancelled():
-            self.end.exception()  # retrieved, so that asyncio does not report it as lost
+        self.end.cancel()
 
     def abort(self) -> None:
         """Cut a poll off; one that has not begun must begin, to give its permit back."""
@@ -84,5 +81,6 @@ class Watch:
             return
         if isinstance(end, Exception):
             self.end.set_exception(end)
+            self.end.exception()  # retrieved: where nothing follows the job, it is not lost
         else:
             self.end.set_result(end)

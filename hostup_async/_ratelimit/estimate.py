@@ -66,7 +66,7 @@ _GROWTH_DELAY: Final = 30.0
 """Seconds without a 429 before we ask for more: each try may cost a window's tail of 429s."""
 
 _GROWTH_DELAY_WINDOWS: Final = 4
-"""The same in windows, whichever is longer: with long windows 30 s prove nothing."""
+"""Also this number of windows, if that is longer: with long windows 30 s prove nothing."""
 
 _LONGEST_GROWTH_DELAY: Final = 3600.0
 """Seconds. The delay doubles with each try that failed, up to this."""

@@ -13,7 +13,7 @@ class NamedLimits:
     - one right after the other, with nothing accepted in between, or
     - alternately: one side names again what it named before the other side named another one.
 
-    A single pair further apart is no proof: one limit for both may have been changed meanwhile.
+    A single pair further apart proves nothing: one limit for both may have been changed meanwhile.
     Then the old one is never named again.
     """
 

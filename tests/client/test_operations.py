@@ -19,6 +19,7 @@ from hostup_async import (
     JobStatus,
     Operation,
     OutcomeUnknown,
+    UnreadableReply,
     UntrustedPollUrl,
     WaitTimeout,
 )
@@ -319,14 +320,23 @@ async def test_a_wait_is_cancelled_at_once(start_sandbox: StartSandbox, connect:
     assert client.budget.snapshot().in_flight == 0
 
 
-async def test_an_error_that_is_final_ends_a_wait(
+async def test_an_error_that_is_final_ends_a_wait() -> None:
+    denied = http(b'{"code": "forbidden", "detail": "No scope."}', "403 Forbidden")
+    async with RawServer(denied) as server, client_of(server.url) as client:
+        with pytest.raises(Forbidden, match="No scope"):
+            await client.operation("/api/jobs/j1").wait(timeout=10)
+
+
+async def test_a_filter_before_the_api_costs_polls_and_the_timeout_names_it(
     start_sandbox: StartSandbox, connect: Connect
 ) -> None:
     sandbox = await start_sandbox(Fault.HTML_403, on="poll", jobs=LONG)
     client = await connect(sandbox)
     operation = await client.vps.reset(sandbox.vps_ids[0])
-    with pytest.raises(Forbidden):
-        await operation.wait(timeout=10)
+    with pytest.raises(UnreadableReply, match="filter in front"):
+        await operation.poll()
+    with pytest.raises(WaitTimeout, match=r"the last poll failed.*filter in front"):
+        await operation.wait(timeout=0.5)
 
 
 async def test_the_cooldown_of_the_api_is_a_conflict_with_its_own_advice(

@@ -87,7 +87,7 @@ async def test_a_limit_that_shuts_for_days_stops_the_run_at_once(
     sandbox = await start_sandbox(vps=20, jobs=SOON, limit=Limit(requests=6, seconds=1_000_000))
     client = await connect(sandbox)
     report = await reset_all(client, quick(max_in_flight=10), ids=sandbox.vps_ids)
-    assert report.seconds < 5
+    assert report.seconds < 30
     assert "The rate limit allows no request for" in (report.stopped or "")
     assert report.stop_cause is StopCause.RATE_LIMIT
     assert set(counts(report)) <= {"completed", "timed_out", "not_sent"}
@@ -204,8 +204,8 @@ async def test_an_action_limit_of_its_own_does_not_keep_polls_waiting(
     client = await connect(sandbox, budget=Budget(read_limit=RateLimit.UNLIMITED))
     report = await reset_all(client, quick(max_in_flight=8))
     assert statuses(report.outcomes) == ["completed"] * 8
-    first = sorted((one.finished_at or 0) - (one.accepted_at or 0) for one in report.outcomes)[:4]
-    assert max(first) < 1.5
+    *first, fifth = sorted(report.outcomes, key=lambda one: one.accepted_at or 0)[:5]
+    assert all((one.finished_at or 0) < (fifth.accepted_at or 0) for one in first)
     assert sent(await sandbox.books()) >= 8
 
 

@@ -1,3 +1,4 @@
+import inspect
 import json
 from datetime import timedelta
 from math import inf, nan
@@ -94,5 +95,5 @@ def test_what_is_no_policy_is_refused(text: str) -> None:
 
 
 def test_every_setting_is_described() -> None:
-    text = FleetPolicy.__doc__ or ""
-    assert all(f"        {one.name}: " in text for one in fields(FleetPolicy))
+    text = inspect.getdoc(FleetPolicy) or ""  # of the same indentation on each Python
+    assert all(f"\n    {one.name}: " in text for one in fields(FleetPolicy))

@@ -5,7 +5,6 @@ import json
 import re
 import signal
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,6 @@ from fleet_tools import (
     check_truth,
     counts,
     quick,
-    reset_all,
     seen,
     sent,
     statuses,
@@ -104,7 +102,7 @@ async def test_a_deadline_ends_the_sending_and_the_watching(
     assert counts(report) == {"timed_out": 3, "not_sent": 6}
     assert report.stopped == "the run's deadline has passed"
     assert report.stop_cause is StopCause.DEADLINE
-    assert report.seconds < 2
+    assert report.seconds < 30  # the jobs take an hour
 
 
 async def test_a_pause_sends_nothing_and_follows_what_was_sent(
@@ -181,25 +179,27 @@ async def test_a_cancellation_leaks_nothing_and_is_told_what_was_begun(
 
 
 async def test_cancellations_at_any_moment(start_sandbox: StartSandbox, connect: Connect) -> None:
-    sandbox = await start_sandbox(vps=600, jobs=SOON)
-    await sandbox.add_fault(FaultRule(Fault.LOST_REPLY, rate=0.1))
+    sandbox = await start_sandbox(vps=620, jobs=SOON)
     client = await connect(sandbox)
-    began = time.monotonic()
-    await reset_all(client, quick(max_in_flight=7), ids=sandbox.vps_ids[:20])
-    whole = time.monotonic() - began  # how long a run takes that is left alone, on this machine
-    for n in range(1, 30):
+    began = asyncio.get_running_loop().time()
+    async with await a_run(client, sandbox.vps_ids[:20], max_in_flight=7) as whole:
+        await whole.wait()
+    # It is in the first eighth of a run that most is sent, however busy the machine.
+    eighth = (asyncio.get_running_loop().time() - began) / 8
+    await sandbox.add_fault(FaultRule(Fault.LOST_REPLY, rate=0.1))
+    for n in range(1, 31):
         store = KnowingStore(0.05)
         ids = sandbox.vps_ids[20 * n : 20 * n + 20]
         plan = await client.fleet.plan(ids=ids, preflight=["none", "gates"][n % 2])
         run = client.fleet.run(plan, quick(max_in_flight=7), store=store)
         with pytest.raises(TimeoutError):
-            async with asyncio.timeout(whole * n / 30), run:
+            async with asyncio.timeout(eighth * (n - 1) / 30), run:
                 await asyncio.Event().wait()
         await check_clean(client)
         async with store:
             stored = [entry async for entry in store.entries(run.id)]
         check_truth((entry.outcome() for entry in stored), await sandbox.books())
-    assert sent(await sandbox.books()) > 100
+    assert sent(await sandbox.books()) > 120
 
 
 async def test_a_second_cancellation_waits_for_the_end_too(

@@ -185,12 +185,31 @@ async def test_a_lent_session_cannot_send_an_action_twice() -> None:
         assert len(server.requests) == 1
 
 
-async def test_a_hook_of_a_lent_session_that_raises_after_the_send_leaves_a_doubt() -> None:
+async def test_a_hook_of_a_lent_session_that_raises_after_the_response_changes_no_outcome(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     async def fail(_: object, __: SimpleNamespace, ___: object) -> None:
         raise RuntimeError("hook")  # noqa: EM101 - a user's mistake
 
     trace = aiohttp.TraceConfig()
     trace.on_request_end.append(fail)
+    trace.on_response_chunk_received.append(fail)
+    async with (
+        RawServer(http(ACCEPTED, "202 A")) as server,
+        aiohttp.ClientSession(trace_configs=[trace]) as session,
+        client_of(server.url, session=session) as client,
+    ):
+        assert (await client.vps.reset("vps_1")).job_id == "j1"
+        assert len(server.requests) == 1
+    assert "RuntimeError('hook')" in caplog.text
+
+
+async def test_a_hook_of_a_lent_session_that_raises_before_the_response_leaves_a_doubt() -> None:
+    async def fail(_: object, __: SimpleNamespace, ___: object) -> None:
+        raise RuntimeError("hook")  # noqa: EM101 - a user's mistake
+
+    trace = aiohttp.TraceConfig()
+    trace.on_request_headers_sent.append(fail)
     async with (
         RawServer(http(ACCEPTED, "202 A")) as server,
         aiohttp.ClientSession(trace_configs=[trace]) as session,
@@ -285,7 +304,7 @@ async def test_gates_are_looked_for_on_the_next_route() -> None:
     gates = {"canReset": {"allowed": True}}
     answers = [
         said({"actions": {}}, "200 OK"),
-        said({}, "404 Not Found"),
+        said({"code": "not_found"}, "404 Not Found"),
         said({"actions": gates}, "200 OK"),
     ]
     async with RawServer(*answers) as server, client_of(server.url) as client:
@@ -295,7 +314,7 @@ async def test_gates_are_looked_for_on_the_next_route() -> None:
 
 
 async def test_gates_of_a_vps_that_is_nowhere_are_an_error() -> None:
-    answers = [said({}, "404 Not Found")] * 3
+    answers = [said({"code": "not_found"}, "404 Not Found")] * 3
     async with RawServer(*answers) as server, client_of(server.url) as client:
         with pytest.raises(NotFound):
             await client.vps.gates("vps_1")
@@ -355,7 +374,7 @@ async def test_a_send_that_is_itself_cut_off_leaves_a_doubt(
     await requests_seen(sandbox, "reset", 1)
     with caplog.at_level(logging.WARNING, "hostup"):
         for task in asyncio.all_tasks() - {asyncio.current_task(), reset}:
-            if "Requester._send" in repr(task):
+            if "Requester._send_action" in repr(task):
                 task.cancel()
         with pytest.raises(asyncio.CancelledError) as caught:
             await reset

@@ -77,23 +77,59 @@ def test_a_success_has_its_value(status: int) -> None:
     assert reply.result.id == "j"
 
 
+REFUSALS = {400, 401, 403, 404}
+TIMEOUTS = {408, 421, 425, 499}
+
+
 @pytest.mark.parametrize("body", [None, {}, b"<html>", {"detail": "x"}], ids=str)
 @pytest.mark.parametrize(
     ("statuses", "outcome"),
     [
         (range(100, 200), RequestOutcome.IN_DOUBT),
-        (range(300, 400), RequestOutcome.REDIRECTED),
-        ({*range(400, 500)} - {408, 429}, RequestOutcome.REFUSED),
-        ({408}, RequestOutcome.IN_DOUBT),
+        (range(300, 400), RequestOutcome.UNEXPECTED),
+        ({*range(400, 500)} - REFUSALS - TIMEOUTS - {429}, RequestOutcome.UNEXPECTED),
+        (TIMEOUTS, RequestOutcome.IN_DOUBT),
         ({429}, RequestOutcome.LIMITED),
         (range(500, 600), RequestOutcome.IN_DOUBT),
     ],
-    ids=["1xx", "3xx", "4xx", "408", "429", "5xx"],
+    ids=["1xx", "3xx", "4xx", "timeouts", "429", "5xx"],
 )
 def test_each_class_of_statuses_is_told_apart(
     statuses: set[int], outcome: RequestOutcome, body: object
 ) -> None:
     assert {reply_to(status, body).outcome for status in statuses} == {outcome}
+
+
+@pytest.mark.parametrize(
+    ("body", "outcome"),
+    [
+        (None, RequestOutcome.FILTERED),
+        (b"<html>", RequestOutcome.FILTERED),
+        ({"detail": "x"}, RequestOutcome.REFUSED),
+        ({"code": "not_found"}, RequestOutcome.REFUSED),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("status", sorted(REFUSALS))
+def test_a_refusal_in_the_apis_form_is_told_from_a_gateways(
+    status: int, body: object, outcome: RequestOutcome
+) -> None:
+    assert reply_to(status, body).outcome is outcome
+
+
+@pytest.mark.parametrize(
+    ("body", "outcome"),
+    [
+        ({"code": "vps_not_ready"}, RequestOutcome.REFUSED),
+        ({"error": "No.", "code": "COOLDOWN_ACTIVE"}, RequestOutcome.REFUSED),
+        ({"code": "upstream_failed"}, RequestOutcome.IN_DOUBT),
+        ({"detail": "Conflict"}, RequestOutcome.UNEXPECTED),
+        (b"<html>", RequestOutcome.UNEXPECTED),
+    ],
+    ids=str,
+)
+def test_a_409_refuses_only_with_a_code_that_says_so(body: object, outcome: RequestOutcome) -> None:
+    assert reply_to(409, body).outcome is outcome
 
 
 @pytest.mark.parametrize("body", [b"", b"<html>", b"{", {}, [], None, {"id": "x"}], ids=str)
@@ -111,7 +147,7 @@ def test_a_2xx_with_a_flaw_leaves_the_matter_in_doubt_though_it_reads() -> None:
 
 @pytest.mark.parametrize(
     ("status", "outcome"),
-    [(403, RequestOutcome.REFUSED), (429, RequestOutcome.LIMITED), (502, RequestOutcome.IN_DOUBT)],
+    [(403, RequestOutcome.FILTERED), (429, RequestOutcome.LIMITED), (502, RequestOutcome.IN_DOUBT)],
 )
 @pytest.mark.parametrize("body", [b"", b'{"code": "forb'])
 def test_a_status_that_came_counts_even_if_its_body_did_not(

@@ -44,7 +44,9 @@ def _longest_delays(monkeypatch: pytest.MonkeyPatch) -> None:
         (RequestOutcome.LIMITED, Decision.PAUSE, Decision.PAUSE),
         (RequestOutcome.TAKEN_BACK, Decision.RAISE, Decision.PAUSE),
         (RequestOutcome.IN_DOUBT, Decision.OUTCOME_UNKNOWN, Decision.RETRY),
-        (RequestOutcome.REDIRECTED, Decision.OUTCOME_UNKNOWN, Decision.RAISE),
+        (RequestOutcome.UNEXPECTED, Decision.OUTCOME_UNKNOWN, Decision.RETRY_BRIEFLY),
+        (RequestOutcome.FILTERED, Decision.RAISE, Decision.RETRY_BRIEFLY),
+        (RequestOutcome.UNPROVED, Decision.OUTCOME_UNKNOWN, Decision.REPEAT),
         (RequestOutcome.REFUSED, Decision.RAISE, Decision.RAISE),
     ],
 )
@@ -68,12 +70,12 @@ def test_an_action_is_repeated_only_where_nothing_took_place() -> None:
         (429, Decision.PAUSE, Decision.PAUSE),
         *(
             (status, Decision.OUTCOME_UNKNOWN, Decision.RETRY)
-            for status in (408, 500, 502, 503, 504)
+            for status in (408, 421, 425, 499, 500, 502, 503, 504)
         ),
-        *((status, Decision.RAISE, Decision.RAISE) for status in (400, 401, 403, 404, 409, 418)),
+        *((status, Decision.RAISE, Decision.RETRY_BRIEFLY) for status in (400, 401, 403, 404)),
         *(
-            (status, Decision.OUTCOME_UNKNOWN, Decision.RAISE)
-            for status in (301, 302, 303, 307, 308)
+            (status, Decision.OUTCOME_UNKNOWN, Decision.RETRY_BRIEFLY)
+            for status in (301, 302, 303, 307, 308, 405, 409, 410, 418, 422)
         ),
         (200, Decision.RAISE, Decision.RAISE),
     ],
@@ -83,6 +85,12 @@ def test_what_each_status_leads_to(status: int, action: Decision, read: Decision
     assert (decide(outcome, acts=True), decide(outcome, acts=False)) == (action, read)
 
 
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 409])
+def test_what_the_api_itself_refuses_is_final(status: int) -> None:
+    outcome = classify(Problem(status=status, code="any", raw={"code": "any"}))
+    assert outcome is RequestOutcome.REFUSED
+
+
 @pytest.mark.parametrize(
     ("status", "code", "outcome"),
     [
@@ -90,12 +98,22 @@ def test_what_each_status_leads_to(status: int, action: Decision, read: Decision
         (200, "rate_limit_exceeded", RequestOutcome.TAKEN_BACK),
         (503, "rate_limit_exceeded", RequestOutcome.IN_DOUBT),
         (200, "upstream_failed", RequestOutcome.IN_DOUBT),
-        (409, "upstream_failed", RequestOutcome.REFUSED),
+        *((status, "upstream_failed", RequestOutcome.IN_DOUBT) for status in (400, 404, 409, 502)),
+        (409, "upstream_unavailable", RequestOutcome.IN_DOUBT),
         (200, "vps_not_ready", RequestOutcome.REFUSED),
+        (409, "some_other_code", RequestOutcome.REFUSED),
     ],
 )
 def test_a_code_goes_before_the_status(status: int, code: str, outcome: RequestOutcome) -> None:
     assert classify(Problem(status=status, code=code)) is outcome
+
+
+@pytest.mark.usefixtures("clock", "_longest_delays")
+def test_a_brief_retry_gives_up_after_a_few_times() -> None:
+    retries = Retries(RetryQuota(), patience=1000)
+    given = [retries.next_delay(None, is_brief=True) for _ in range(5)]
+    assert given == [0.5, 1.0, 2.0, 4.0, None]
+    assert retries.next_delay(None) is not None
 
 
 @pytest.mark.parametrize("_", range(20))

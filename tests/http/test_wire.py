@@ -120,6 +120,7 @@ DETAILS = VpsDetails(
     gates=GATES,
 )
 STATUS_JSON = {
+    "id": "vps_1",
     "powerState": "stopped",
     "uptimeSeconds": 4711,
     "cpuUsagePercent": 12.5,
@@ -130,6 +131,7 @@ STATUS_JSON = {
     "actions": GATES_JSON,
 }
 STATUS = VpsStatus(
+    id="vps_1",
     power_state=PowerState.STOPPED,
     uptime_seconds=4711.0,
     cpu_usage_percent=12.5,
@@ -336,16 +338,24 @@ def test_a_page_is_read_in_each_shape(body: object, cursor: str | None) -> None:
     assert following == cursor
 
 
-@pytest.mark.parametrize(
-    ("cursor", "read"), [("x", "x"), ("", None), (None, None), (7, None), ({}, None)]
-)
-def test_only_a_filled_string_is_a_cursor(cursor: object, read: str | None) -> None:
+@pytest.mark.parametrize(("cursor", "read"), [("x", "x"), ("", None), (None, None), (7, "7")])
+def test_a_text_or_a_number_is_a_cursor(cursor: object, read: str | None) -> None:
     assert read_page({"data": [], "nextCursor": cursor}) == ([], read)
 
 
-def test_rows_that_are_no_objects_are_left_out() -> None:
-    rows, _ = read_page({"data": [None, 1, "x", [], {"id": "a"}]})
-    assert [row.id for row in rows] == ["a"]
+@pytest.mark.parametrize(
+    ("body", "says"),
+    [
+        ({"data": [None, {"id": "a"}]}, "list of objects"),
+        ({"data": ["x"]}, "list of objects"),
+        ({"data": [], "nextCursor": {"at": 1}}, "nextCursor"),
+        ({"data": [], "nextCursor": ["x"]}, "nextCursor"),
+        ({"data": [{"id": "a"}], "hasMore": True}, "nextCursor"),
+    ],
+)
+def test_a_page_that_is_not_whole_is_not_taken_for_the_whole(body: object, says: str) -> None:
+    with pytest.raises(UnreadableReply, match=says):
+        read_page(body)
 
 
 @pytest.mark.parametrize("body", [{}, {"data": None}, {"data": {}}, "x", None, 3])

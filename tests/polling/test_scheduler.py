@@ -15,15 +15,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hostup_async._polling.durations import DurationModel
-from hostup_async._polling.scheduler import (
-    DEFAULT_WINDOW,
-    HIGHEST_PRICE,
-    LOWEST_PRICE,
-    Poll,
-    PollScheduler,
-    Rest,
-    Send,
-)
+from hostup_async._polling.price import HIGHEST_PRICE, LOWEST_PRICE
+from hostup_async._polling.scheduler import DEFAULT_WINDOW, Poll, PollScheduler, Rest, Send
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 MOMENT = datetime(2026, 11, 23, 9, 0, 0, tzinfo=UTC)
 EPOCH = MOMENT.timestamp()
+LINEAR = 2.0  # CPU seconds: far above what a busy machine takes, far below quadratic time
 DATE = ("Date", format_datetime(MOMENT, usegmt=True))
 TWO_HOURS = 7200.0
 CLOCKS = pytest.mark.parametrize("now", [EPOCH - TWO_HOURS, EPOCH, EPOCH + TWO_HOURS])
@@ -382,10 +383,10 @@ def test_a_megabyte_takes_linear_time(name: str, unit: str) -> None:
     text = unit * (1_000_000 // len(unit))
     started = process_time()
     read([(name, text)])
-    assert process_time() - started < 0.5
+    assert process_time() - started < LINEAR
 
 
 def test_ten_thousand_repeated_headers_take_linear_time() -> None:
     started = process_time()
     assert read([(name, "5") for name in NAMES] * 10_000)
-    assert process_time() - started < 2
+    assert process_time() - started < LINEAR

@@ -266,4 +266,4 @@ def test_a_megabyte_costs_next_to_nothing(unit: str) -> None:
     text = unit * (1_000_000 // len(unit))
     started = process_time()
     parse_seconds_until(text, reference=EPOCH)
-    assert process_time() - started < 0.2
+    assert process_time() - started < 2  # CPU seconds: far above what a busy machine takes

@@ -24,9 +24,9 @@ SERVERS: dict[str, dict[str, Any]] = {
     "long": {"jobs": LONG},
     "stall reset": {"faults": [FaultRule(Fault.STALL, on="reset")]},
 }
-HARD_TIMEOUT = 20.0
+HARD_TIMEOUT = 60.0
 # An exit takes 2 s at most; the rest is what starting Python takes on a busy machine.
-LONGEST = 15.0
+LONGEST = 40.0
 WARNING = re.compile(r".*ResourceWarning: ((?:Unclosed|unclosed) .*)\n(  .*\n)?")
 
 

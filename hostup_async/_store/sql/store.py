@@ -221,7 +221,7 @@ class SqlStore(Store):
         return None if state.is_open else self._clock()
 
     async def _renew_lease(self, connection: AsyncConnection, run_id: str) -> None:
-        """Renew our lease; until the transaction ends, nobody else can take the run."""
+        """Renew our lease; until the transaction ends, no other process can take the run."""
         if not await queries.renew(connection, run_id, self._owner, self._lease_end()):
             raise run_not_held(run_id)
 

@@ -35,8 +35,8 @@ def loop_threads() -> int:
 
 
 def patience() -> float:
-    """Seconds for what shall be quick, on a busy machine too."""
-    return float(os.environ.get("HAZARD_PATIENCE", "0.5"))
+    """Seconds for what shall be quick, on a busy machine too; the opposite takes 60."""
+    return float(os.environ.get("HAZARD_PATIENCE", "5"))
 
 
 class Stopwatch:

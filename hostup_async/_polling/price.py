@@ -1,0 +1,95 @@
+"""The price of a poll, and the mean duration that the number of jobs in flight follows.
+
+Both are controllers: the price follows the demand for requests, the mean follows what is learnt,
+but slowly where our own rate may be what makes jobs slower.
+"""
+
+from math import exp
+from typing import Final
+
+from hostup_async._polling.durations import DurationModel
+
+# The bounds of the price, in seconds of expected detection delay. The lowest one stands for
+# requests that cost nothing: polling more often finds ends sooner by less than a request takes.
+# At the highest one users begin to wonder.
+LOWEST_PRICE: Final = 0.22
+HIGHEST_PRICE: Final = 30.0
+# Upper bound of the price, in mean job durations. Above it almost every poll finds the job over,
+# so polling less saves nothing. It is lower while there is much to learn.
+_MAX_PRICE: Final = 0.9
+# While the window is full, a poll is worth this share of the price: ends are what opens it.
+_WINDOW_FULL_FACTOR: Final = 0.25
+# The price changes e-fold in this many seconds: slow against the bursts of a rate limit, fast
+# against a job.
+_PRICE_E_FOLD: Final = 2.0
+
+# Nothing rests for longer than this, in seconds, while the price could still fall; and a pause
+# between two decisions counts for no more.
+LONGEST_STEP: Final = 1.0
+
+# Where the mean duration grows by more than this factor, our own rate may be the cause.
+_SLOWED_FACTOR: Final = 1.5
+# The window then shrinks, to no less than this share of what the usual mean allows.
+_LEAST_SHARE: Final = 0.5
+# What is usual grows by this factor with each end, at most: e-fold in 300 ends.
+_USUAL_GROWTH: Final = 1 + 1 / 300
+
+
+class Price:
+    """What a poll costs at present, and how that changes with the demand for requests.
+
+    Attributes:
+        value: The price, in seconds of expected detection delay.
+        trend: Where the last decision left it: 1 rising, -1 falling, 0 as it is.
+    """
+
+    __slots__ = ("trend", "value")
+
+    def __init__(self) -> None:
+        self.value = LOWEST_PRICE
+        self.trend = 0
+
+    @property
+    def is_lowest(self) -> bool:
+        """Whether it can fall no further."""
+        return self.value <= LOWEST_PRICE
+
+    @property
+    def window_full(self) -> float:
+        """What a poll costs while only an end lets another action go."""
+        return max(LOWEST_PRICE, _WINDOW_FULL_FACTOR * self.value)
+
+    def adapt(self, passed: float, *, mean: float, confidence: float) -> None:
+        """Follow the trend for the time that has passed.
+
+        Args:
+            passed: Seconds since the last decision.
+            mean: The mean duration of a job, in seconds.
+            confidence: How much is known of durations, see `DurationModel.confidence`.
+        """
+        if self.trend:
+            ceiling = _MAX_PRICE * mean * confidence
+            moved = self.value * exp(self.trend * min(passed, LONGEST_STEP) / _PRICE_E_FOLD)
+            self.value = max(min(moved, HIGHEST_PRICE, ceiling), LOWEST_PRICE)
+
+
+class UsualMean:
+    """The mean duration that the window counts on.
+
+    If jobs take longer because we send faster, a window that follows the mean grows without end.
+    So what is usual grows slowly, and a mean far above it shrinks the window.
+    """
+
+    __slots__ = ("_usual",)
+
+    def __init__(self, durations: DurationModel) -> None:
+        self._usual = durations.mean()
+
+    def bearable(self, mean: float) -> float:
+        """The mean duration, or less where it grew until our own rate may be the cause."""
+        most = _SLOWED_FACTOR * self._usual
+        return mean if mean <= most else most * max(_LEAST_SHARE, most / mean)
+
+    def observe(self, mean: float) -> None:
+        """A job has ended; the mean is now this."""
+        self._usual = min(mean, _USUAL_GROWTH * self._usual)
