@@ -44,6 +44,7 @@ def types(session: nox.Session) -> None:
     session.run("pyright", "--pythonpath", str(Path(session.bin) / "python"))
     for package in ("hostup_async", "hostup_sync"):
         session.run("pyright", "--ignoreexternal", "--verifytypes", package)
+    session.run("pytest", "-q", "tests/promises/test_public_types.py")
 
 
 @nox.session(default=False)

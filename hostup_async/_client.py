@@ -1,10 +1,21 @@
 """The client: where key, transport, budget and resources come together."""
 
 from collections.abc import AsyncIterator, Callable, Iterable
+from inspect import iscoroutinefunction
 from types import TracebackType
-from typing import Final, Self
+from typing import Final, Self, cast
 
-from hostup_async._config import Config, Seconds, Timeouts, find_base, find_key, hide, seconds
+from hostup_async._config import (
+    Config,
+    Seconds,
+    Timeouts,
+    find_base,
+    find_key,
+    hide,
+    instance,
+    seconds,
+    switch,
+)
 from hostup_async._errors import ConfigurationError, HostUpError
 from hostup_async._events import OnEvent
 from hostup_async._fleet.context import ClientParts
@@ -58,9 +69,12 @@ class Client:
         allow_http: bool = False,
     ) -> None:
         api_key = hide(api_key)  # no traceback that passes through here shows it
-        base = find_base(base_url, allow_http=allow_http)
-        config = Config(find_key(api_key), base, timeouts or Timeouts())
-        self.budget: Final[Budget] = _checked(budget) or Budget.shared(base, config.key.fingerprint)
+        base = find_base(base_url, allow_http=switch(allow_http, name="allow_http"))
+        config = Config(find_key(api_key), base, _checked_timeouts(timeouts))
+        self.budget: Final[Budget] = _checked_budget(budget) or Budget.shared(
+            base, config.key.fingerprint
+        )
+        _check_callables(session, on_event)
         self._config: Final = config
         limiter = limiter_of(self.budget)
         self._requester: Final = Requester(
@@ -131,11 +145,37 @@ class Client:
             ...     async for operation, result in client.wait_all(operations):
             ...         print(operation.vps_id, result)
         """
-        return as_they_end(operations, seconds(timeout, name="timeout"))
+        return as_they_end(_checked_operations(operations), seconds(timeout, name="timeout"))
 
 
-def _checked(budget: object) -> Budget | None:
-    if budget is None or isinstance(budget, Budget):
-        return budget
-    msg = f"budget must be a hostup_async.Budget, not {type(budget).__name__}."
+def _checked_budget(budget: object) -> Budget | None:
+    if budget is None:
+        return None
+    return instance(budget, Budget, name="budget", example="Budget(RateLimit(600, 60))")
+
+
+def _checked_timeouts(timeouts: object) -> Timeouts:
+    if timeouts is None:
+        return Timeouts()
+    return instance(timeouts, Timeouts, name="timeouts", example="Timeouts(read=30)")
+
+
+def _check_callables(session: object, on_event: object) -> None:
+    if not (session is None or isinstance(session, Session) or callable(session)):
+        msg = (
+            "session must be an aiohttp.ClientSession, or a function that makes one, not "
+            f"{type(session).__name__}."
+        )
+        raise ConfigurationError(msg)
+    if on_event is not None and (not callable(on_event) or iscoroutinefunction(on_event)):
+        msg = f"on_event must be a plain function of one event, such as print, not {on_event!r}."
+        raise ConfigurationError(msg)
+
+
+def _checked_operations(operations: object) -> list[Operation]:
+    if isinstance(operations, Iterable):
+        example = "await client.vps.reset(vps_id)"
+        each = cast("Iterable[object]", operations)
+        return [instance(one, Operation, name="an operation", example=example) for one in each]
+    msg = f"operations must be a list of operations, not one {type(operations).__name__}."
     raise ConfigurationError(msg)

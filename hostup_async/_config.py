@@ -6,7 +6,7 @@ import math
 import os
 import re
 from datetime import timedelta
-from typing import Final, SupportsIndex
+from typing import Final, SupportsIndex, TypeVar
 from urllib.parse import SplitResult, urlsplit
 
 from attrs import field, frozen
@@ -14,6 +14,7 @@ from attrs import field, frozen
 from hostup_async._errors import ConfigurationError
 
 Seconds = float | timedelta
+T = TypeVar("T")
 
 DEFAULT_BASE: Final = "https://cloud.hostup.se"
 _DEFAULT_PORTS: Final = {"https": 443, "http": 80}
@@ -36,6 +37,18 @@ def seconds(value: object, *, name: str = "a duration") -> float:
         msg = f"{name} must be a positive number of seconds, at most {_LONGEST:.0f}."
         raise ConfigurationError(msg)
     return float(value)
+
+
+def instance(value: object, cls: type[T], *, name: str, example: str) -> T:
+    """An argument as it is; one of another class is refused, and told what to pass.
+
+    Raises:
+        ConfigurationError: It is not of that class.
+    """
+    if isinstance(value, cls):
+        return value
+    msg = f"{name} must be a {cls.__name__}, such as {example}, not {type(value).__name__}."
+    raise ConfigurationError(msg)
 
 
 def switch(value: object, *, name: str) -> bool:
@@ -73,11 +86,12 @@ _SHORTEST_SECRET: Final = 8  # characters; a shorter text may stand in a respons
 class ApiKey:
     """An API key that never shows itself: its repr is a fingerprint."""
 
-    __slots__ = ("_bytes", "_is_telling", "_text", "fingerprint")
+    __slots__ = ("_bytes", "_escaped", "_is_telling", "_text", "fingerprint")
 
     def __init__(self, text: str) -> None:
         self._text = SecretText(text)
         self._bytes = SecretBytes(text.encode())
+        self._escaped: re.Pattern[bytes] | None = None
         self._is_telling = len(text) >= _SHORTEST_SECRET
         self.fingerprint: Final = hashlib.sha256(text.encode()).hexdigest()[:12]
 
@@ -93,8 +107,19 @@ class ApiKey:
         return text.replace(self._text, repr(self)) if self._is_telling else text
 
     def redact_bytes(self, body: bytes) -> bytes:
-        """The body without the key, before it is decoded."""
-        return body.replace(self._bytes, b"<ApiKey>") if self._is_telling else body
+        """A JSON body without the key, also where its characters are escaped."""
+        if not self._is_telling:
+            return body
+        if b"\\" in body:
+            if self._escaped is None:
+                self._escaped = re.compile(b"".join(map(_escaped_or_not, self._bytes)))
+            body = self._escaped.sub(b"<ApiKey>", body)
+        return body.replace(self._bytes, b"<ApiKey>")
+
+
+def _escaped_or_not(code: int) -> bytes:
+    r"""A pattern for a character of a JSON text: as it is, as `\u0041`, or after a backslash."""
+    return rb"\\?(?:%s|u00(?i:%02x))" % (re.escape(bytes([code])), code)
 
 
 class TypeName(SecretText):
@@ -134,7 +159,9 @@ def find_base(base_url: str | None, *, allow_http: bool = False) -> str:
 
     A trailing `/`, `/api` or `/api/v2` is dropped: public clients differ in what they expect.
     """
-    if base_url is None:
+    if base_url is not None:
+        base_url = instance(base_url, str, name="base_url", example=repr(DEFAULT_BASE))
+    else:
         base_url = os.environ.get(BASE_VARIABLE) or DEFAULT_BASE
     parts = _split(base_url.strip())
     if parts.path.rstrip("/") not in {"", "/api", "/api/v2"} or parts.query or parts.fragment:

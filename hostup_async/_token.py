@@ -1,7 +1,7 @@
 """Tokens: all that is needed to go on watching a job elsewhere, as one short string."""
 
 import json
-from base64 import urlsafe_b64decode, urlsafe_b64encode
+from base64 import b64decode, urlsafe_b64encode
 from typing import Any, Final
 
 from attrs import astuple, frozen
@@ -51,7 +51,8 @@ def read_token(text: object, base: str) -> OperationRef:
 
 
 def _of_poll_url(text: str, base: str) -> OperationRef:
-    if text.startswith(("/", "http://", "https://")):
+    is_text = all(not "\ud800" <= one <= "\udfff" for one in text)  # no bytes beside UTF-8
+    if is_text and text.startswith(("/", "http://", "https://")):
         return OperationRef(base, poll_url=text)
     msg = f"Neither a token nor a poll URL: {text[:80]!r}. Take it from operation.token()."
     raise ConfigurationError(msg)
@@ -59,7 +60,8 @@ def _of_poll_url(text: str, base: str) -> OperationRef:
 
 def _decode(text: str) -> OperationRef:
     try:
-        fields = json.loads(urlsafe_b64decode(text + "=" * (-len(text) % 4)))
+        padded = text + "=" * (-len(text) % 4)
+        fields = json.loads(b64decode(padded, altchars=b"-_", validate=True))
         base, vps_id, action, job_id, poll_url, *moments = fields
         sent_at, accepted_at = map(_moment, moments)
         return OperationRef(

@@ -989,7 +989,7 @@ class Client(Handle[hostup_async.Client]):
             self._home,
             lambda it: (Operation._of(it[0], self), it[1]),
             self._async.wait_all,
-            [one._async for one in operations],
+            Handle._each(operations),
             timeout=timeout,
         )
 

@@ -1,5 +1,6 @@
 """The base of each facade: an object of `hostup_async`, and the scope of its client."""
 
+from collections.abc import Iterable
 from typing import Any, Generic, Self, TypeVar, cast
 
 from hostup_async import ClientClosed
@@ -21,7 +22,7 @@ class ClientScope:
     __slots__ = ("_loops", "owner", "works")
 
     def __init__(self, owner: object = None) -> None:
-        self._loops = Loops.current
+        self._loops: Loops | None = None
         self.owner = owner
         self.works = RunningTasks()
 
@@ -32,8 +33,8 @@ class ClientScope:
 
     @property
     def is_ours(self) -> bool:
-        """Whether it was made by this process, and not by one that forked it."""
-        return self._loops is Loops.current
+        """Whether this process used it first, or none did; a forked child's parent may have."""
+        return self._loops is None or self._loops is Loops.current
 
     def check(self) -> None:
         """Refuse to block where the loop could never wake the caller.
@@ -44,10 +45,11 @@ class ClientScope:
         """
         if not self.is_ours:
             msg = (
-                "This client was made before os.fork(): its loop and its connections are the "
+                "This client was used before os.fork(): its loop and its connections are the "
                 "parent's. Nothing was sent: make a new client in the child."
             )
             raise ClientClosed(msg)
+        self._loops = Loops.current
         if self._loops.runs_here():
             msg = (
                 "A blocking call on the loop's own thread, for instance in an on_event callback, "
@@ -58,7 +60,7 @@ class ClientScope:
 
     def is_elsewhere(self) -> bool:
         """Whether a loop runs, and the caller is not on its thread."""
-        return self._loops.runs_elsewhere()
+        return Loops.current.runs_elsewhere()
 
 
 class Handle(Generic[A]):
@@ -77,6 +79,14 @@ class Handle(Generic[A]):
         self._async = handle
         self._home = ClientScope(handle) if parent is None else parent._home  # noqa: SLF001 - one of us
         return self
+
+    @staticmethod
+    def _each(handles: object) -> list[Any]:
+        """What the handles stand for; anything else goes on as it is, and is refused there."""
+        if not isinstance(handles, Iterable):
+            return cast("list[Any]", handles)
+        each = cast("Iterable[object]", handles)
+        return [getattr(one, "_async", one) for one in each]
 
     def _shown(self) -> str:
         """The repr of what it stands for; its own where `__init__` was refused."""

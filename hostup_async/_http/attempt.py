@@ -1,6 +1,6 @@
 """One try of one request: sent, and its response understood. No retry, no rate limit."""
 
-from typing import Generic, NamedTuple, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 from attrs import frozen
 
@@ -102,6 +102,6 @@ async def send(
         return in_doubt(request, exchange, unreadable)
 
 
-def in_doubt(request: Request, exchange: Exchange, error: HostUpError) -> Sent[T]:
+def in_doubt(request: Request, exchange: Exchange, error: HostUpError) -> Sent[Any]:
     """A request that went out, and has no response that could be understood."""
     return Sent(request, RequestOutcome.IN_DOUBT, error, exchange.sent_at)

@@ -11,7 +11,7 @@ import logging
 import platform
 from collections.abc import Callable, Mapping
 from types import SimpleNamespace
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, cast
 
 import aiohttp
 from aiohttp.connector import Connection
@@ -71,8 +71,8 @@ class Exchange:
     __slots__ = ("_connection", "is_shared", "own_connection", "response", "sends", "sent_at")
 
     def __init__(self, *, own_connection: bool = False) -> None:
-        self.own_connection = own_connection
-        self.is_shared = False
+        self.own_connection: bool = own_connection
+        self.is_shared: bool = False
         self.sends: int = 0
         self.sent_at: float = 0.0
         self.response: Response | None = None
@@ -333,7 +333,7 @@ def _make_session(*, force_close: bool = False) -> Session:
 
 
 def _checked_session(given: Session | Callable[[], Session]) -> Session:
-    session: object = given if isinstance(given, Session) else given()
+    session = cast("object", given if isinstance(given, Session) else given())
     if not isinstance(session, Session):
         msg = (
             "The session function returned "

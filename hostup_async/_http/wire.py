@@ -4,7 +4,9 @@ Reading is lenient where the API is only partly documented, and raises `Unreadab
 nothing else, where a response makes no sense.
 """
 
+import json
 import math
+import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -32,13 +34,11 @@ from hostup_async._models import (
 from hostup_async._text import clean
 
 try:
-    from orjson import loads
+    from orjson import loads as _loads
 except ImportError:  # the extra hostup[speed] is not installed
-    import json
 
-    def loads(body: bytes, /) -> Any:  # type: ignore[misc]  # noqa: ANN401 - JSON is anything
-        """What orjson reads: UTF-8 alone, and no NaN."""
-        return json.loads(body.decode(), parse_constant=_refuse_constant)
+    def _loads(body: bytes, /) -> Any:  # type: ignore[misc]  # noqa: ANN401 - JSON is anything
+        return _loads_escaped(body)
 
 
 if TYPE_CHECKING:
@@ -48,6 +48,7 @@ T = TypeVar("T")
 
 SUCCESSES: Final = range(200, 300)
 
+_SURROGATE_ESCAPE: Final = re.compile(rb"\\u[dD][89a-fA-F]")
 _BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
 _RENAMED: Final = {"gates": "actions"}
 _MILLISECONDS_FROM: Final = 1e11  # as seconds this would be the year 5138
@@ -78,11 +79,33 @@ def read_json(body: bytes) -> Any:  # noqa: ANN401 - JSON is anything
         msg = "The API answered with an empty body where JSON was expected."
         raise UnreadableReply(msg)
     try:
-        return loads(body.removeprefix(_BYTE_ORDER_MARK))
+        whole = body.removeprefix(_BYTE_ORDER_MARK)
+        return _loads_escaped(whole) if _SURROGATE_ESCAPE.search(whole) else _loads(whole)
     except (ValueError, RecursionError):
         kind = "HTML" if looks_like_html(body) else "something that is not JSON"
         msg = f"The API answered with {kind}, {len(body)} bytes, beginning {body[:60]!r}."
         raise UnreadableReply(msg) from None
+
+
+def _loads_escaped(body: bytes) -> Any:  # noqa: ANN401 - JSON is anything
+    """What orjson reads (UTF-8 alone, and no NaN), and half a surrogate pair as U+FFFD.
+
+    JavaScript escapes half a pair where it cuts a text inside an emoji; orjson refuses it.
+    """
+    text = body.decode()
+    return _replace_surrogates(json.loads(text, parse_constant=_refuse_constant))
+
+
+def _replace_surrogates(value: Any) -> Any:  # noqa: ANN401 - JSON is anything
+    if isinstance(value, str):
+        return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    if is_list(value):
+        return [_replace_surrogates(item) for item in value]
+    if is_object(value):
+        return {
+            _replace_surrogates(name): _replace_surrogates(item) for name, item in value.items()
+        }
+    return value
 
 
 def _refuse_constant(name: str) -> None:

@@ -114,6 +114,9 @@ class LimitEstimate:
         confirmed: Whether a window went by as estimated; until then little is risked.
     """
 
+    cap: float
+    confirmed: bool
+
     def __init__(self, given: RateLimit | None = None) -> None:
         self.given: Final = given is not None
         self.limit: float = given.requests if given else inf

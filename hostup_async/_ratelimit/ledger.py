@@ -75,6 +75,11 @@ class Ledger:
         paused_until: Until when nothing is sent, because the API answered 429.
     """
 
+    in_flight: int
+    throttled_count: int
+    accepted_since_429: int
+    paused_until: float
+
     def __init__(self, given: RateLimit | None = None, *, paused_until: float = -inf) -> None:
         self.estimate: Final = LimitEstimate(given)
         self.in_flight = 0

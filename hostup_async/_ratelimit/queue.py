@@ -67,6 +67,12 @@ class Waiter:
         "permit",
     )
 
+    kind: RequestClass
+    expires_at: float
+    loop: asyncio.AbstractEventLoop
+    is_queued: bool
+    is_claimed: bool
+
     def __init__(self, kind: RequestClass, since: float, expires_at: float) -> None:
         self.kind = kind
         self.expires_at = expires_at
@@ -118,6 +124,10 @@ class Permit:
     """
 
     __slots__ = ("_is_out", "granted_at", "kind", "queue")
+
+    queue: "WaitQueue"
+    granted_at: float
+    kind: RequestClass
 
     def __init__(self, queue: "WaitQueue", granted_at: float, kind: RequestClass) -> None:
         self.queue = queue
@@ -185,6 +195,9 @@ class WaitQueue:
         "owner",
         "waiting",
     )
+
+    is_timed: bool
+    waiting: int
 
     def __init__(self, ledger: Ledger, owner: PermitOwner, clock: Callable[[], float]) -> None:
         self.owner: Final = owner

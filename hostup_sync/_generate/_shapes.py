@@ -54,7 +54,7 @@ class Shapes:
                 return f"{name}._async"
             case ast.Subscript(value=ast.Name(id=outer), slice=inner) if outer in _MANY:
                 if isinstance(unquoted(inner), ast.Name):
-                    return f"[one._async for one in {name}]"
+                    return f"Handle._each({name})"
                 raise self._refusal(module, inner, "an argument")
             case ast.BinOp(op=ast.BitOr()):
                 return self._one_of(module, node, name)

@@ -174,8 +174,8 @@ def test_the_shapes_of_results(tmp_path: Path, annotation: str, shape: str) -> N
         ('"Thing"', "it._async"),
         ('"Thing | None"', "it._async if isinstance(it, Thing) else it"),
         ('"str | Thing | int"', "it._async if isinstance(it, Thing) else it"),
-        ('Iterable["Thing"]', "[one._async for one in it]"),
-        ('list["Thing"]', "[one._async for one in it]"),
+        ('Iterable["Thing"]', "Handle._each(it)"),
+        ('list["Thing"]', "Handle._each(it)"),
     ],
 )
 def test_the_shapes_of_arguments(tmp_path: Path, annotation: str, passed: str) -> None:

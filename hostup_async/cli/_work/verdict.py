@@ -47,8 +47,8 @@ def exit_code(ended: FinishedRun, *, was_forbidden: bool, left_out: bool) -> Exi
     if cause is StopCause.CANARY and OutcomeStatus.NOT_SENT not in counts:
         cause = None  # the canaries were the whole fleet, so it stopped nothing
     codes = {ExitCode.COMPLETED, *(_OF_STATUS[status] for status in counts)}
-    if cause in _OF_CAUSE:
-        codes.add(_OF_CAUSE[cause])
+    if cause is not None and (code := _OF_CAUSE.get(cause)):
+        codes.add(code)
     if ended.interrupted:
         codes.add(ExitCode.INTERRUPTED)
     if was_forbidden and OutcomeStatus.COMPLETED not in counts:

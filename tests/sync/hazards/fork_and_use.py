@@ -5,7 +5,7 @@ Warnings:
     Unclosed client session <that the child got from its parent>
     Unclosed connector <likewise>
 Lines:
-    ClientClosed: This client was made before os.fork(): its lo
+    ClientClosed: This client was used before os.fork(): its lo
     0
     child leaves the block
     0

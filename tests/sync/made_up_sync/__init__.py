@@ -35,13 +35,15 @@ _OURS = frozenset(
 )
 
 
-def __getattr__(name: str) -> Any:  # noqa: ANN401 - whatever was asked for
-    if name not in __all__:
-        msg = f"module {__name__!r} has no attribute {name!r}"
-        raise AttributeError(msg)
-    home = f"{__name__}._generated" if name in _OURS else "made_up_async"
-    value = globals()[name] = getattr(import_module(home), name)
-    return value
+if not TYPE_CHECKING:  # or else every misspelt name would pass for one of `Any`
+
+    def __getattr__(name: str) -> Any:  # noqa: ANN401 - whatever was asked for
+        if name not in __all__:
+            msg = f"module {__name__!r} has no attribute {name!r}"
+            raise AttributeError(msg)
+        home = f"{__name__}._generated" if name in _OURS else "made_up_async"
+        value = globals()[name] = getattr(import_module(home), name)
+        return value
 
 
 def __dir__() -> list[str]:

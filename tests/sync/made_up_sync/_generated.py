@@ -172,7 +172,7 @@ class FleetResource(Handle[made_up_async.FleetResource]):
             self._home,
             lambda it: (FleetRun._of(it[0], self), it[1]),
             self._async.watch,
-            [one._async for one in runs],
+            Handle._each(runs),
         )
 
 
