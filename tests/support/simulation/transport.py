@@ -1,0 +1,194 @@
+"""The network: what the client's transport is replaced by.
+
+Connections are kept alive and reused, except where the client asks for one of its own. A response
+that is repeated late on a connection answers whatever request is under way there.
+"""
+
+import asyncio
+from contextvars import Context
+from typing import Any, Final, cast
+from urllib.parse import unquote
+
+from attrs import define, field
+from multidict import CIMultiDict
+from simulation.api import Answer, Call, SimulatedApi
+from simulation.chance import Chance
+from simulation.loop import PROCESS, Process, SimulatedLoop
+from simulation.setup import Setup
+
+from hostup_async import ClientClosed, NetworkError
+from hostup_async._config import Config
+from hostup_async._errors import NotSent
+from hostup_async._http.transport import Exchange, Response, Transport, Url
+
+# Seconds of silence after which the client gives up: `Timeouts.read`.
+_SILENCE: Final = 30.0
+
+
+@define(eq=False)
+class Connection:
+    """One connection; `waiter` is the request that is under way on it."""
+
+    carried: int = 0
+    is_closed: bool = False
+    waiter: "asyncio.Future[Answer] | None" = None
+
+    def close(self) -> None:
+        self.is_closed = True
+
+    def deliver(self, answer: Answer) -> None:
+        """A response arrives: it is the answer to whatever waits, or closes an idle connection."""
+        self.carried += 1
+        if self.waiter is None or self.waiter.done():
+            self.is_closed = True
+        else:
+            self.waiter.set_result(answer)
+
+
+@define(eq=False)
+class World:
+    """What the transports of one history share."""
+
+    loop: SimulatedLoop
+    chance: Chance
+    setup: Setup
+    api: SimulatedApi
+    on_send: Any
+    trace: list[str] = field(factory=list[str])
+    open_connections: int = 0
+    limits: dict[str, Any] = field(factory=dict[str, Any])
+
+
+class SimulatedTransport(Transport):
+    """A client's transport, without a network."""
+
+    def __init__(self, config: Config, world: World) -> None:
+        super().__init__(config)
+        self._world: Final = world
+        self._process: Final = cast(Process, PROCESS.get())
+        self._idle: Final = list[Connection]()
+        self._is_open = False
+
+    async def open(self) -> None:
+        self._is_open, self._closing = True, False
+
+    async def close(self) -> None:
+        self._is_open = False
+        self._idle.clear()
+
+    async def send(
+        self, method: str, url: Url, exchange: Exchange, *, body: bytes | None = None
+    ) -> Response:
+        if not self._is_open or self._closing or self._process.is_dead:
+            msg = "not open"
+            raise ClientClosed(msg)
+        world, call = self._world, _read_call(method, url, self._process.run_id)
+        world.on_send(self._process, call)
+        if self._fires("refused_connection", call):
+            await asyncio.sleep(world.chance.between("connect", 0.0, 3.0))
+            msg = "connection refused"
+            raise NotSent(msg)
+        connection = self._connect(exchange)
+        exchange.sends += 1
+        exchange.sent_at = self._process.wall(world.loop.now)
+        answer = await self._exchange(connection, call, exchange)
+        self._note(call, answer)
+        if answer.how == "lost":
+            msg = "disconnected"
+            raise NetworkError(msg)
+        if not exchange.own_connection and not connection.is_closed:
+            self._idle.append(connection)
+        flaw = "it broke off" if answer.how == "cut" else None
+        response = Response(answer.status, CIMultiDict(answer.headers), answer.body, flaw)
+        exchange.response = response
+        return response
+
+    def _connect(self, exchange: Exchange) -> Connection:
+        connection = Connection()
+        while not exchange.own_connection and self._idle:
+            candidate = self._idle.pop()
+            if not candidate.is_closed:
+                connection = candidate
+                break
+        exchange.is_shared = connection.carried > 0
+        exchange._connection = cast(Any, connection)
+        return connection
+
+    async def _exchange(self, connection: Connection, call: Call, exchange: Exchange) -> Answer:
+        world = self._world
+        waiter = connection.waiter = world.loop.create_future()
+        self._travel(connection, call)
+        if call.method == "GET" and self._fires("sent_again", call):
+            exchange.sends += 1
+            self._travel(Connection(), call)
+        try:
+            async with asyncio.timeout(_SILENCE):
+                return await waiter
+        except TimeoutError:
+            connection.close()
+            msg = "no response came"
+            raise NetworkError(msg) from None
+        except asyncio.CancelledError:
+            connection.close()
+            raise
+        finally:
+            connection.waiter = None
+
+    def _travel(self, connection: Connection, call: Call) -> None:
+        """Have it arrive after a while, whatever becomes of who sent it."""
+        delay = self._latency(call)
+        PROCESS_FREE.run(self._world.loop.call_later, delay, self._arrive, connection, call)
+
+    def _arrive(self, connection: Connection, call: Call) -> None:
+        world = self._world
+        answer = world.api.answer(call)
+        world.trace.append(
+            f"{world.loop.now:.6f} {self._process.name} {call.kind} {call.vps_id}{call.job_id}"
+            f" {answer.status} {answer.fault}"
+        )
+        if answer.how == "never":
+            return
+        delay = self._latency(call)
+        if self._fires("slow_answer", call):
+            delay += world.chance.between("slow", 1.0, 25.0)
+        world.loop.call_later(delay, connection.deliver, answer)
+        if self._fires("repeated", call):
+            again = delay + world.chance.between("again", 0.0, 0.05)
+            world.loop.call_later(again, connection.deliver, answer)
+
+    def _latency(self, call: Call) -> float:
+        return self._world.setup.latency * self._world.chance.between("latency", 0.5, 1.5)
+
+    def _fires(self, kind: str, call: Call) -> bool:
+        rate = self._world.setup.rates.get(kind, 0.0)
+        return self._world.chance.fires(kind, rate, f"{call.kind} {call.vps_id or call.job_id}")
+
+    def _note(self, call: Call, answer: Answer) -> None:
+        """Remember for how long a 429 that arrived here forbids to send."""
+        if answer.status == 429:
+            wait = answer.headers.get("Retry-After")
+            if wait is not None and float(wait) > 1:
+                until = self._world.loop.now + float(wait) - 1  # whole seconds, rounded up
+                self._process.paused_until = max(self._process.paused_until, until)
+
+
+def _read_call(method: str, url: Url, run_id: str) -> Call:
+    parts = [unquote(part) for part in url.path.strip("/").split("/")]
+    match parts:
+        case ["api", "v2", "vps", vps_id, "actions", _]:
+            return Call(method, "reset", vps_id, "", run_id)
+        case ["api", "v2", "vps", vps_id, "status"]:
+            return Call(method, "status", vps_id, "", run_id)
+        case ["api", "v2", "vps", vps_id, "details"]:
+            return Call(method, "details", vps_id, "", run_id)
+        case ["api", "v2", "vps", vps_id]:
+            return Call(method, "get", vps_id, "", run_id)
+        case ["api", "v2", "vps"]:
+            return Call(method, "list", "", "", run_id, int(url.query.get("cursor", "0")))
+        case ["api", "jobs", job_id]:
+            return Call(method, "poll", "", job_id, run_id)
+    msg = f"no such route: {url}"
+    raise AssertionError(msg)
+
+
+PROCESS_FREE: Final = Context()  # the network belongs to no process
