@@ -16,6 +16,13 @@ wall: Callable[[], float] = time.time
 monotonic: Callable[[], float] = time.monotonic
 """Seconds that only grow, and mean nothing elsewhere; an event loop's `time` is the same clock."""
 
+def _since_boot() -> float:
+    return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
+
+
+boot: Callable[[], float] = _since_boot
+"""Seconds since this machine booted, including those in which it slept."""
+
 sleep: Callable[[float], None] = time.sleep
 """Block this thread for this many seconds."""
 

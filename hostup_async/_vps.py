@@ -10,7 +10,7 @@ from attrs import evolve
 
 from hostup_async._config import switch
 from hostup_async._errors import ConfigurationError, NotFound, UnreadableReply
-from hostup_async._http.attempt import PowerAction
+from hostup_async._http.attempt import PowerAction, SendRight
 from hostup_async._http.filters import Filters
 from hostup_async._http.identity import Subject
 from hostup_async._http.requester import Requester
@@ -178,6 +178,7 @@ async def act_to_the_end(
     *,
     force: bool = False,
     permit: Permit | None = None,
+    right: SendRight | None = None,
 ) -> Operation:
     """Send an action for a caller that needs the response even if it is cancelled meanwhile.
 
@@ -185,7 +186,9 @@ async def act_to_the_end(
     """
     with permit or nullcontext():
         url, body = _action_route(requester, power_action, force=force)
-        ref, job = await requester.send_action_to_the_end(power_action, url, body, permit=permit)
+        ref, job = await requester.send_action_to_the_end(
+            power_action, url, body, permit=permit, right=right
+        )
     return Operation(requester, poller, ref, job)
 
 

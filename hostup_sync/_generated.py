@@ -339,6 +339,15 @@ class Store(Handle[hostup_async.Store]):
         """Whether the store is open."""
         return self._async.is_open
 
+    @property
+    def send_window(self) -> float:
+        """For how many seconds an action may be sent, from the beginning of its `save`.
+
+        Until then no other store can have taken the run. Infinite where none can take it from a
+        process that lives.
+        """
+        return self._async.send_window
+
     def open(self) -> None:
         """Open the store; does nothing if it is open."""
         call(
@@ -594,6 +603,9 @@ class Store(Handle[hostup_async.Store]):
 class FleetRun(Handle[hostup_async.FleetRun]):
     """A run of a fleet. It begins where its `with` does, and has ended where that ends.
 
+    At its end the `with` waits for the run's end. If the loop over `outcomes()` was left
+    before, by `break` for example, it stops the sending first, as `stop` does.
+
     Leaving the `with` early, by an error or a cancellation, stops the sending at once and
     follows nothing more; an action that is being sent is let end, and everything is recorded. A
     `KeyboardInterrupt` stops the run as `stop` does; a second one leaves at once.
@@ -636,6 +648,9 @@ class FleetRun(Handle[hostup_async.FleetRun]):
 
     def outcomes(self) -> Iterator[Outcome]:
         """Each VPS's outcome as it becomes known, once; ends with the run.
+
+        A `break` stops nothing by itself. When the block of the run is left after it, nothing
+        more is sent, and what is in flight is followed.
 
         Example:
             >>> def show(client, plan):
@@ -779,7 +794,7 @@ class FleetResource(Handle[hostup_async.FleetResource]):
                 `Store`; or None for memory.
 
         Raises:
-            ConfigurationError: The plan is for another API.
+            ConfigurationError: The plan is for another API, or is not a `Plan`.
             StoreError: Raised by the `with`: the store cannot be used; nothing was sent.
 
         Example:
@@ -832,19 +847,23 @@ class FleetResource(Handle[hostup_async.FleetResource]):
         run_id: str,
         *,
         store: str | os.PathLike[str] | Store | None,
+        other_key: bool = False,
     ) -> FleetRun:
         """A run that was cut off or stopped; it goes on in its `with`.
 
         An action that was accepted is followed, one that was being sent is settled by evidence,
         and one that was never sent is sent; nothing is sent twice. After a stop the failure budgets
-        start from zero; after a crash they go on where they were.
+        and the canaries start anew; after a crash they go on where they were.
 
         Args:
             run_id: The run's id.
             store: Where it was recorded.
+            other_key: Go on with another key than the run was begun with, for instance because
+                that one was replaced. The key of another account does not have its VPSes.
 
         Raises:
-            ConfigurationError: There is no such run, it has ended, or it is for another API.
+            ConfigurationError: There is no such run, it has ended, it is for another API, or it
+                was begun with another key.
             RunHeld: Raised by the `with`: another process is at work on it.
 
         Example:
@@ -858,6 +877,7 @@ class FleetResource(Handle[hostup_async.FleetResource]):
             self._async.resume,
             run_id,
             store=store._async if isinstance(store, Store) else store,
+            other_key=other_key,
         )
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import deque
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Final
 
@@ -15,7 +16,9 @@ from hostup_async._polling.poller import Sender
 from hostup_async._ratelimit.queue import Permit
 from hostup_async._store.records import Entry, EntryState
 
-_FROM_BEFORE: Final = -1  # the step, in the rollout, of what another process sent
+# Seconds. When the time of the whole run is up, each job is polled once more, all together for no
+# longer than this: at 600 requests a minute that is enough for 100.
+_LAST_POLLS: Final = 10.0
 
 
 class Engine(Sender):
@@ -23,14 +26,16 @@ class Engine(Sender):
 
     Args:
         context: What its targets need.
+        steps: The step, in the rollout, of each position that another process left in flight.
 
     Attributes:
         internal_error: A bug in this package that ended a target, if there was one.
     """
 
-    def __init__(self, context: RunContext) -> None:
+    def __init__(self, context: RunContext, steps: Mapping[int, int]) -> None:
         self.internal_error: BaseException | None = None
         self._context: Final = context
+        self._steps: Final = steps
         self._limiter: Final = context.requester.limiter
         self._queue: Final = deque(context.journal.positions(EntryState.PLANNED))
         self._targets: Final[dict[asyncio.Task[None], Target]] = {}
@@ -86,9 +91,12 @@ class Engine(Sender):
         """Send and follow everything; after a stop, follow what was sent."""
         journal, deadline = self._context.journal, self._context.policy.deadline
         for position in list(journal.positions(EntryState.INTENT, EntryState.ACCEPTED)):
-            self._start(position, Turn(self._limiter), _FROM_BEFORE)
+            self._start(position, Turn(self._limiter), self._steps[position])
         if deadline is not None:
-            self._leave_after(deadline, StopCause.DEADLINE, "the run's deadline has passed")
+            reason = "the run's deadline has passed"
+            self._after(deadline, partial(self._end_soon, StopCause.DEADLINE, reason))
+        if self._context.rollout.is_stopped:  # by what another process recorded
+            self._drain()
         self._context.poller.add(self)
         try:
             self._check()
@@ -153,11 +161,19 @@ class Engine(Sender):
         """Take back what is about to be sent, and follow the rest for a time."""
         drain = self._context.policy.drain_timeout
         # The cause that stopped the run stays: this one only ends the following.
-        self._leave_after(drain, StopCause.STOPPED, f"not ended {drain:g} s after the stop")
+        reason = f"not ended {drain:g} s after the stop"
+        self._after(drain, partial(self._end_soon, StopCause.STOPPED, reason))
         for target in self._targets.values():
             target.stop()
         self._check()
 
-    def _leave_after(self, delay: float, cause: StopCause, reason: str) -> None:
-        loop = asyncio.get_running_loop()
-        self._timers.append(loop.call_later(delay, self.leave, cause, reason))
+    def _end_soon(self, cause: StopCause, reason: str) -> None:
+        """Send nothing more, and leave once each accepted job was polled a last time."""
+        self._context.rollout.stop(cause, reason)
+        for target in self._targets.values():
+            target.end_soon()
+        self._after(_LAST_POLLS, partial(self.leave, cause, reason))
+        self._check()
+
+    def _after(self, delay: float, act: Callable[[], None]) -> None:
+        self._timers.append(asyncio.get_running_loop().call_later(delay, act))

@@ -47,6 +47,11 @@ class Journal:
         """The positions of the entries in these states."""
         return (entry.position for entry in self._entries if entry.state in states)
 
+    @property
+    def send_window(self) -> float:
+        """For how many seconds a saved intent entitles to its send; see `Store.send_window`."""
+        return self._store.send_window
+
     async def put(self, entry: Entry) -> None:
         """Record what an entry has become.
 

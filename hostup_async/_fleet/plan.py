@@ -9,6 +9,7 @@ from typing import Any, Self
 from attrs import evolve, field, frozen
 
 from hostup_async import _clock
+from hostup_async._config import switch
 from hostup_async._errors import ConfigurationError, HostUpError
 from hostup_async._models import Action, Gate
 from hostup_async._vps import VpsResource, check_id
@@ -37,6 +38,10 @@ def distinct(ids: Iterable[object]) -> tuple[str, ...]:
         msg = f"`ids` must be a list of ids: pass [{ids!r}] if that is one id."
         raise ConfigurationError(msg)
     return tuple(dict.fromkeys(map(check_id, ids)))
+
+
+def _force(value: object) -> bool:
+    return switch(value, name="force")
 
 
 @frozen
@@ -80,7 +85,7 @@ class Plan:
     ids: tuple[str, ...] = field(converter=distinct)
     excluded: tuple[Exclusion, ...] = ()
     preflight: Preflight = field(default=Preflight.LIST, converter=Preflight)
-    force: bool = False
+    force: bool = field(default=False, converter=_force)
     names: Mapping[str, str] = field(factory=dict[str, str], hash=False, repr=False)
     id: str = field(factory=lambda: "plan_" + _clock.token(4).hex())
 
@@ -134,7 +139,7 @@ class Plan:
                 action=members["action"],
                 origin=str(members["origin"]),
                 preflight=members["preflight"],
-                force=bool(members["force"]),
+                force=members["force"],
                 ids=[str(one) for one in members["ids"]],
                 excluded=tuple(Exclusion(str(one), str(why)) for one, why in members["excluded"]),
                 names={str(one): str(name) for one, name in members.get("names", {}).items()},

@@ -7,8 +7,12 @@ from typing import Any, Final, Self
 
 from attrs import asdict, field, fields, frozen
 
-from hostup_async._config import Seconds, seconds
+from hostup_async._config import Seconds, seconds, switch
 from hostup_async._errors import ConfigurationError
+
+AMBIGUOUS_IN_A_ROW: Final = 10
+"""After this many ambiguous outcomes in a row nothing more is sent, unless `max_ambiguous` says
+otherwise: more than chance takes where answers get lost now and then."""
 
 
 class OnAmbiguous(StrEnum):
@@ -65,6 +69,10 @@ def _deadline(value: Seconds | None) -> float | None:
     return None if value is None else seconds(value, name="deadline")
 
 
+def _verify(value: object) -> bool:
+    return switch(value, name="verify")
+
+
 def _text(value: object) -> str | None:
     if value is None or isinstance(value, str):
         return value
@@ -98,7 +106,8 @@ class FleetPolicy:
         max_failures: Send nothing more once this many VPSes failed, were refused or timed out: a
             count, or a share of the plan as a `float` below 1. None for no bound.
         max_ambiguous: Send nothing more once the outcome of this many VPSes is unknown for good
-            (`ambiguous`): a count, or a share of the plan as a `float` below 1. None for no bound.
+            (`ambiguous`): a count, or a share of the plan as a `float` below 1. None for ten in a
+            row; while ten are in doubt in a row, nothing more is sent until one is settled.
         cooldown: Skip a VPS that a run in this store acted on within this time. 0 for no cooldown.
         job_timeout: Stop following a job this long after it was accepted, as `timed_out`.
         deadline: Stop sending, and stop following, this long after the run began. None for no
@@ -128,7 +137,7 @@ class FleetPolicy:
     job_timeout: float = field(default=900.0, converter=_job_timeout)
     deadline: float | None = field(default=None, converter=_deadline)
     drain_timeout: float = field(default=900.0, converter=_drain_timeout)
-    verify: bool = field(default=False, converter=bool)
+    verify: bool = field(default=False, converter=_verify)
     on_ambiguous: OnAmbiguous = field(default=OnAmbiguous.REPORT, converter=_on_ambiguous)
     evidence_interval: float = field(default=10.0, converter=_evidence_interval)
     reason: str | None = field(default=None, converter=_text)
@@ -142,7 +151,7 @@ class FleetPolicy:
         return _count(self.max_failures, of)
 
     def ambiguous_allowed(self, *, of: int) -> int | None:
-        """After how many `ambiguous` outcomes nothing more is sent; None for no bound.
+        """After how many `ambiguous` outcomes nothing more is sent; None for ten in a row.
 
         Args:
             of: How many VPSes the plan has.

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from enum import StrEnum
 from typing import Final, TypeVar
 
+from hostup_async._config import instance, switch
 from hostup_async._errors import ConfigurationError, NotFound
 from hostup_async._fleet.context import ClientParts
 from hostup_async._fleet.plan import Plan, Preflight, denial, distinct
@@ -63,7 +64,8 @@ class FleetResource:
             ...     print(len(plan), plan.excluded)
         """
         action, preflight = _known(Action, action), _known(Preflight, preflight)
-        if (ids is not None) + bool(all) + (name is not None) != 1:
+        everything, force = switch(all, name="all"), switch(force, name="force")
+        if (ids is not None) + everything + (name is not None) != 1:
             msg = "Select the VPSes in exactly one way: ids=[...], all=True or name=..."
             raise ConfigurationError(msg)
         rows: list[Vps] | None
@@ -99,7 +101,7 @@ class FleetResource:
                 `Store`; or None for memory.
 
         Raises:
-            ConfigurationError: The plan is for another API.
+            ConfigurationError: The plan is for another API, or is not a `Plan`.
             StoreError: Raised by the `async with`: the store cannot be used; nothing was sent.
 
         Example:
@@ -110,10 +112,13 @@ class FleetResource:
             ...         report = await run.wait()
             ...     report.raise_for_failures()
         """
+        plan = instance(plan, Plan, name="plan", example="await client.fleet.plan(all=True)")
+        policy = FleetPolicy() if policy is None else policy
+        policy = instance(policy, FleetPolicy, name="policy", example="FleetPolicy(canary=1)")
         if plan.origin != self._origin:
             msg = f"Plan {plan.id} is for {plan.origin}, and this client talks to {self._origin}."
             raise ConfigurationError(msg)
-        return FleetRun(self._parts, plan, policy or FleetPolicy(), store, None)
+        return FleetRun(self._parts, plan, policy, store, None)
 
     async def reset(
         self,
@@ -139,20 +144,27 @@ class FleetResource:
             return await run.wait()
 
     async def resume(
-        self, run_id: str, *, store: str | os.PathLike[str] | Store | None
+        self,
+        run_id: str,
+        *,
+        store: str | os.PathLike[str] | Store | None,
+        other_key: bool = False,
     ) -> FleetRun:
         """A run that was cut off or stopped; it goes on in its `async with`.
 
         An action that was accepted is followed, one that was being sent is settled by evidence,
         and one that was never sent is sent; nothing is sent twice. After a stop the failure budgets
-        start from zero; after a crash they go on where they were.
+        and the canaries start anew; after a crash they go on where they were.
 
         Args:
             run_id: The run's id.
             store: Where it was recorded.
+            other_key: Go on with another key than the run was begun with, for instance because
+                that one was replaced. The key of another account does not have its VPSes.
 
         Raises:
-            ConfigurationError: There is no such run, it has ended, or it is for another API.
+            ConfigurationError: There is no such run, it has ended, it is for another API, or it
+                was begun with another key.
             RunHeld: Raised by the `async with`: another process is at work on it.
 
         Example:
@@ -160,6 +172,8 @@ class FleetResource:
             ...     async with await client.fleet.resume(run_id, store="fleet.db") as run:
             ...         return await run.wait()
         """
+        run_id = instance(run_id, str, name="run_id", example="run.id")
+        other_key = switch(other_key, name="other_key")
         async with open_store(store) as opened:
             record = await opened.run(run_id)
         if not record.state.is_open:
@@ -168,6 +182,13 @@ class FleetResource:
         plan = Plan.from_json(record.plan)
         if plan.origin != self._origin:
             msg = f"Run {run_id} is for {plan.origin}, and this client talks to {self._origin}."
+            raise ConfigurationError(msg)
+        if record.fingerprint != self._parts.fingerprint and not other_key:
+            msg = (
+                f"Run {run_id} was begun with another key, {record.fingerprint}, and this client's "
+                f"is {self._parts.fingerprint}. Use that key, or, if this one is of the same "
+                "account, pass other_key=True (on the command line: --other-key)."
+            )
             raise ConfigurationError(msg)
         return FleetRun(self._parts, plan, FleetPolicy.from_json(record.policy), store, run_id)
 

@@ -49,6 +49,9 @@ class _Parts(NamedTuple):
 class FleetRun:
     """A run of a fleet. It begins where its `async with` does, and has ended where that ends.
 
+    At its end the `async with` waits for the run's end. If the loop over `outcomes()` was left
+    before, by `break` for example, it stops the sending first, as `stop` does.
+
     Leaving the `async with` early, by an error or a cancellation, stops the sending at once and
     follows nothing more; an action that is being sent is let end, and everything is recorded. A
     `KeyboardInterrupt` stops the run as `stop` does; a second one leaves at once.
@@ -77,6 +80,7 @@ class FleetRun:
         self._stack = AsyncExitStack()
         self._parts: _Parts | None = None
         self._task: asyncio.Task[None] | None = None
+        self._reader_left = self._block_left = False
 
     def __repr__(self) -> str:
         return f"<FleetRun {self.id}: {self.plan.action} of {len(self.plan)} VPSes>"
@@ -88,9 +92,9 @@ class FleetRun:
         async with AsyncExitStack() as stack:
             store = await stack.enter_async_context(open_store(self._where))
             await self._relearn(store)
-            entries = await self._record(store)
+            entries, steps = await self._record(store)
             self._stack = stack.pop_all()
-        self._begin(store, entries)
+        self._begin(store, entries, steps)
         return self
 
     async def __aexit__(
@@ -101,6 +105,8 @@ class FleetRun:
     ) -> None:
         try:
             if exc is None:
+                self._block_left = True
+                self._stop_if_unread()
                 await self._end_or_leave()
             else:
                 await self._leave(exc)
@@ -110,14 +116,22 @@ class FleetRun:
     async def outcomes(self) -> AsyncIterator[Outcome]:
         """Each VPS's outcome as it becomes known, once; ends with the run.
 
+        A `break` stops nothing by itself. When the block of the run is left after it, nothing
+        more is sent, and what is in flight is followed.
+
         Example:
             >>> async def show(client, plan):
             ...     async with client.fleet.run(plan) as run:
             ...         async for outcome in run.outcomes():
             ...             print(outcome.vps_id, outcome.status, outcome.reason or "")
         """
-        async for outcome in self._begun().journal.outcomes():
-            yield outcome
+        try:
+            async for outcome in self._begun().journal.outcomes():
+                yield outcome
+        except GeneratorExit:  # a `break`, perhaps noticed only after the block was left
+            self._reader_left = True
+            self._stop_if_unread()
+            raise
 
     async def wait(self) -> FleetReport:
         """Wait for the run's end; partial success raises nothing (see `raise_for_failures`).
@@ -174,14 +188,15 @@ class FleetRun:
             budget=self._client_parts.budget.snapshot(),
         )
 
-    async def _record(self, store: Store) -> list[Entry]:
-        """The run's entries, new or as they were left; from now on this process holds the run."""
+    def _stop_if_unread(self) -> None:
+        is_over = self._task is None or self._task.done()
+        if self._reader_left and self._block_left and not is_over:
+            self.stop("the loop over its outcomes was left")
+
+    async def _record(self, store: Store) -> tuple[list[Entry], dict[int, int]]:
+        """Hold the run; its entries, and the rollout's steps of those in flight."""
         if self._resumes:
-            before = await store.acquire(self.id, who=whoami())
-            entries = [entry async for entry in store.entries(self.id)]
-            if before.state is RunState.RUNNING:
-                self._rollout.restore(entries)
-            return entries
+            return await self._take_up(store)
         run = RunRecord(
             id=self.id,
             action=self.plan.action,
@@ -194,7 +209,20 @@ class FleetRun:
             reason=self.policy.reason,
         )
         entries = [Entry(vps_id, position) for position, vps_id in enumerate(self.plan.ids)]
-        return await store.create(run, entries, cooldown=self.policy.cooldown)
+        return await store.create(run, entries, cooldown=self.policy.cooldown), {}
+
+    async def _take_up(self, store: Store) -> tuple[list[Entry], dict[int, int]]:
+        """The entries and steps of a run that was cut off or stopped.
+
+        After a stop, the budgets start anew with what is in flight. After a crash they go on.
+        """
+        before = await store.acquire(self.id, who=whoami())
+        entries = [entry async for entry in store.entries(self.id)]
+        for entry in entries:  # so that a job which the API names for another VPS is disputed
+            self._client_parts.requester.jobs.claim(entry.vps_id, entry.job_id, entry.poll_url)
+        is_crashed = before.state is RunState.RUNNING
+        counted = (one for one in entries if is_crashed or not one.state.is_terminal)
+        return entries, self._rollout.restore(counted)
 
     async def _relearn(self, store: Store) -> None:
         text = await store.load_durations(self.plan.origin, self.plan.action)
@@ -203,7 +231,7 @@ class FleetRun:
                 self.plan.action, DurationModel.from_json(text)
             )
 
-    def _begin(self, store: Store, entries: list[Entry]) -> None:
+    def _begin(self, store: Store, entries: list[Entry], steps: dict[int, int]) -> None:
         parts, plan, policy = self._client_parts, self.plan, self.policy
         journal = Journal(store, self.id, entries, parts.requester.on_event)
         evidence = Evidence(plan.action, parts.vps, parts.poller, policy.evidence_interval)
@@ -218,7 +246,7 @@ class FleetRun:
             evidence,
         )
         trail = AuditTrail(store, self.id)
-        self._parts = _Parts(store, journal, Engine(context), Meters(parts), trail)
+        self._parts = _Parts(store, journal, Engine(context, steps), Meters(parts), trail)
         self._task = asyncio.create_task(self._work(self._parts), name=f"hostup run {self.id}")
 
     def _begun(self) -> _Parts:

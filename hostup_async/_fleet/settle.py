@@ -10,10 +10,12 @@ from attrs import evolve
 from hostup_async import _clock
 from hostup_async._errors import (
     ApiError,
+    Forbidden,
     HostUpError,
     NetworkError,
     OutcomeUnknown,
     RateLimited,
+    RunHeld,
     StoreError,
     Unauthorized,
     UntrustedPollUrl,
@@ -38,10 +40,14 @@ def ended(
 def stop_for(context: RunContext, error: HostUpError) -> None:
     """Stop the sending because of an error that all further actions would meet too."""
     match error:
+        case RunHeld():
+            context.rollout.stop(StopCause.STORE_LOST, f"the run is lost: {error}")
         case StoreError():
             context.rollout.stop(StopCause.STORE_LOST, f"the store is lost: {error}")
         case Unauthorized():
             context.rollout.stop(StopCause.KEY_REFUSED, f"the key is refused: {error}")
+        case Forbidden():
+            context.rollout.stop(StopCause.KEY_REFUSED, f"the key may not do this: {error}")
         case RateLimited():
             context.rollout.stop(StopCause.RATE_LIMIT, str(error))
         case NetworkError():
@@ -53,20 +59,28 @@ def stop_for(context: RunContext, error: HostUpError) -> None:
 def not_accepted(context: RunContext, entry: Entry, error: HostUpError) -> Entry:
     """What an entry becomes whose action was not accepted.
 
-    In doubt it stays an intent; refused it has ended; and where the error proves that nothing was
-    sent, the sending stops and the entry is planned as before.
+    In doubt it stays an intent. Where the API refuses this VPS, it has ended. Where it refuses
+    the key, or nothing was sent at all, the sending stops and the entry is planned as before: a
+    later process, with another key perhaps, sends it.
     """
     if error.request_id:
         entry = evolve(entry, request_ids=(*entry.request_ids, error.request_id))
     if isinstance(error, OutcomeUnknown):
+        context.rollout.in_doubt(entry.vps_id)
         # It may have been sent later than the intent was recorded, after a wait for the limit.
         return evolve(entry, reason=str(error), sent_at=error.sent_at or entry.sent_at)
-    if isinstance(error, ApiError) and not isinstance(error, RateLimited):
-        if isinstance(error, Unauthorized):  # a 403 may be about this VPS alone
-            stop_for(context, error)
+    if isinstance(error, ApiError) and not _concerns_all(error):
+        context.rollout.answered()
         return ended(entry, EntryState.REFUSED, str(error))
     stop_for(context, error)
     return entry.reverted(str(error)) if entry.state is EntryState.INTENT else entry
+
+
+def _concerns_all(error: ApiError) -> bool:
+    """Whether the API would answer every action of this key so; a filter's 403 may be chance."""
+    if isinstance(error, Forbidden):
+        return error.problem is not None and bool(error.problem.raw)
+    return isinstance(error, RateLimited | Unauthorized)
 
 
 async def not_followed(context: RunContext, entry: Entry, error: HostUpError) -> Entry:

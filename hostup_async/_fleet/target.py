@@ -18,20 +18,26 @@ from hostup_async._fleet.settle import (
     stop_for,
 )
 from hostup_async._fleet.turn import Turn
-from hostup_async._http.attempt import PowerAction
+from hostup_async._http.attempt import PowerAction, SendRight
+from hostup_async._http.transport import TooLate
 from hostup_async._models import Job
 from hostup_async._operation import Operation, watch
 from hostup_async._polling.watch import Watch
+from hostup_async._store.owner import boot_seconds as elapsed
 from hostup_async._store.records import Entry, EntryState
 from hostup_async._vps import act_to_the_end
 
 
-class Target:
+class Target(SendRight):
     """One VPS's way through a run: a loop over the state of its entry.
 
     A planned entry is sent, an intent is settled by evidence, an accepted one is followed. So an
     entry that another process left is taken up where it stands by the same loop, and what may have
     been sent is never sent again but by the evidence's proof that it did not take place.
+
+    It is also its action's right to send. Each try saves the intent, which only the holder of the
+    run can, and must be on the wire within the store's `send_window` from then. A process that
+    slept longer, while another may have taken the run, sends nothing before it has saved anew.
 
     Args:
         context: What all targets share.
@@ -42,9 +48,11 @@ class Target:
     __slots__ = (
         "_context",
         "_entry",
+        "_is_ending",
         "_is_unsent",
         "_left",
         "_operation",
+        "_send_by",
         "_task",
         "_turn",
         "_watched",
@@ -58,7 +66,9 @@ class Target:
         self._operation: Operation | None = None
         self._watched: Watch | None = None
         self._is_unsent = False
+        self._is_ending = False
         self._left = False
+        self._send_by = 0.0
 
     @property
     def entry(self) -> Entry:
@@ -75,6 +85,42 @@ class Target:
         self._left = True
         if self._task is not None:
             self._task.cancel()
+
+    def end_soon(self) -> None:
+        """Go no further than one last poll of its job; leave at once where there is no job."""
+        if self._watched is None or self._entry.state is not EntryState.ACCEPTED:
+            self.leave()
+        else:
+            self._is_ending = True
+            self._context.poller.hasten(self._watched)
+
+    async def renew(self) -> None:
+        """Have the store record, before each try, that the action is about to be sent.
+
+        Raises:
+            StoreError: It did not; the entry is as before, and nothing may be sent.
+        """
+        before, began = self._entry, elapsed()
+        if before.state is EntryState.INTENT:  # it was not sent, or was refused by the rate limit
+            self._entry = evolve(before, sent_at=_clock.wall())
+        else:
+            self._entry = evolve(before.intended(_clock.wall()), reason=None)
+        try:
+            await self._context.journal.put(self._entry)
+        except StoreError:
+            self._entry = before
+            raise
+        self._send_by = began + self._context.journal.send_window
+
+    def check(self) -> None:
+        """Keep the action back if its intent was saved too long ago.
+
+        Raises:
+            TooLate: It was.
+        """
+        if elapsed() >= self._send_by:
+            msg = "The action was not sent: this process slept, or waited, since it was recorded."
+            raise TooLate(msg)
 
     async def run(self) -> None:
         """Take the entry to its outcome, or as far as it may go."""
@@ -122,18 +168,19 @@ class Target:
                 if denial := await self._read_denial():
                     return ended(self._entry, EntryState.SKIPPED, denial)
                 with await self._turn.take() as permit:
-                    await self._intend()
                     operation = await act_to_the_end(
                         context.requester,
                         context.poller,
                         power_action,
                         force=context.plan.force,
                         permit=permit,
+                        right=self,
                     )
                 # Before the turn ends: the poller counts it as in flight without a gap.
                 self._operation, self._watched = operation, self._watch(operation)
         finally:
             self._is_unsent = False
+        context.rollout.answered()
         return _accepted(self._entry, operation)
 
     async def _read_denial(self) -> str | None:
@@ -144,38 +191,27 @@ class Target:
         self._turn.refund()
         return await read_denial(self._context.vps, self._entry.vps_id, plan.action)
 
-    async def _intend(self) -> None:
-        """Have the store record that the action is about to be sent.
-
-        Raises:
-            StoreError: It did not; the entry is as before, and nothing may be sent.
-        """
-        before = self._entry
-        self._entry = evolve(before.intended(_clock.wall()), reason=None)
-        try:
-            await self._context.journal.put(self._entry)
-        except StoreError:
-            self._entry = before
-            raise
-
     async def _settle(self) -> None:
         await self._become(await investigate(self._context, self._entry))
 
     async def _follow(self) -> None:
-        context, before = self._context, self._entry
+        before = self._entry
         try:
             job = await self._final_job()
-        except TimeoutError:
-            waited = f"{context.policy.job_timeout:g} s after its acceptance"
-            entry = ended(before, EntryState.TIMED_OUT, f"its job had not ended {waited}")
-        except HostUpError as error:
-            entry = await not_followed(context, before, error)
+        except (TimeoutError, HostUpError) as error:
+            entry = before if self._is_ending else await self._not_followed(error)
         else:
-            entry = await job_ended(context, before, job)
+            entry = await job_ended(self._context, before, job)
         if entry is before:  # it stays accepted, for a process that resumes the run
             self._left = True
         else:
             await self._become(entry)
+
+    async def _not_followed(self, error: Exception) -> Entry:
+        if isinstance(error, HostUpError):
+            return await not_followed(self._context, self._entry, error)
+        waited = f"{self._context.policy.job_timeout:g} s after its acceptance"
+        return ended(self._entry, EntryState.TIMED_OUT, f"its job had not ended {waited}")
 
     async def _final_job(self) -> Job:
         """The job at its end.
@@ -188,8 +224,8 @@ class Target:
         if operation.job.is_final:
             return operation.job
         patience = self._context.policy.job_timeout
-        watched = self._watched or watch(operation, patience=patience)
-        return await self._context.poller.follow(watched)
+        self._watched = self._watched or watch(operation, patience=patience)
+        return await self._context.poller.follow(self._watched)
 
     def _watch(self, operation: Operation) -> Watch | None:
         if operation.job.is_final or operation.poll_url is None:

@@ -1,5 +1,6 @@
 """One try of one request: sent, and its response understood. No retry, no rate limit."""
 
+from abc import ABC, abstractmethod
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from attrs import frozen
@@ -8,7 +9,7 @@ from hostup_async._errors import HostUpError, NetworkError, NotSent, UnreadableR
 from hostup_async._http.identity import Subject, is_proved, judge
 from hostup_async._http.responses import ParsedResponse, Read, parse_response
 from hostup_async._http.retry import Decision, RequestOutcome, decide
-from hostup_async._http.transport import Exchange, Transport, Url
+from hostup_async._http.transport import Exchange, TooLate, Transport, Url
 from hostup_async._models import Action
 from hostup_async._ratelimit.headers import EMPTY, RateLimitReading
 from hostup_async._ratelimit.limits import RequestClass
@@ -21,6 +22,24 @@ class PowerAction(NamedTuple):
 
     action: Action
     vps_id: str
+
+
+class SendRight(ABC):
+    """The right to send an action, which may have ended while it waited: it is asked twice."""
+
+    __slots__ = ()
+
+    @abstractmethod
+    async def renew(self) -> None:
+        """Before each try, when the rate limit has let it through: obtain the right, or raise."""
+
+    @abstractmethod
+    def check(self) -> None:
+        """When the connection is there, just before the headers go out.
+
+        Raises:
+            TooLate: The right has ended; nothing was sent, and the try is repeated.
+        """
 
 
 class Request(NamedTuple):
@@ -91,6 +110,8 @@ async def send(
         if not is_proved(request.subject, result):
             exchange.drop_connection()
         return Sent(request, outcome, result, exchange.sent_at, response.status, reading)
+    except TooLate as error:
+        return Sent(request, RequestOutcome.TOO_LATE, error)
     except NotSent as error:
         return Sent(request, RequestOutcome.NEVER_SENT, error)
     except NetworkError as error:

@@ -39,14 +39,15 @@ class Filters:
         return {key: value for key, value in given.items() if value is not None}
 
     def check(self, vps: Vps) -> None:
-        """Refuse a VPS that was not asked for.
+        """Refuse a VPS that was not asked for; a field that the API left out proves nothing.
 
         Raises:
             UnreadableReply: The VPS does not pass the filters.
         """
-        has_name = self.name is None or (vps.name or "").casefold() == self.name.casefold()
-        has_ip = self.primary_ip is None or _is_same_ip(vps.primary_ip, self.primary_ip)
-        if not (has_name and has_ip):
+        name, ip = self.name, self.primary_ip
+        other_name = name is not None and (vps.name or "").casefold() != name.casefold()
+        other_ip = ip is not None and not _is_same_ip(vps.primary_ip, ip)
+        if (other_name and "name" in vps.raw) or (other_ip and "primaryIp" in vps.raw):
             msg = (
                 f"The API was asked for {self.query()} and returned {vps.id[:80]!r} with the name "
                 f"{(vps.name or '')[:80]!r} and the address {vps.primary_ip}: it ignores this "

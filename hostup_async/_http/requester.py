@@ -30,7 +30,7 @@ from hostup_async._events import (
     tell,
 )
 from hostup_async._http.accepted import AcceptedJobs
-from hostup_async._http.attempt import PowerAction, Request, Sent, in_doubt
+from hostup_async._http.attempt import PowerAction, Request, SendRight, Sent, in_doubt
 from hostup_async._http.call import CallLoop, TryOnce
 from hostup_async._http.identity import Subject
 from hostup_async._http.jobs import read_accepted, read_job
@@ -198,15 +198,16 @@ class Requester:
         body: bytes | None = None,
         *,
         permit: Permit | None = None,
+        right: SendRight | None = None,
     ) -> tuple[OperationRef, Job]:
         """Send a power action, and return its job even if the caller is cancelled meanwhile.
 
         A cancellation while it is being sent is dropped, so the caller must learn in another way
-        that it is to stop. One that comes before is raised, and nothing is
-        sent. All else is as for `send_action`; `permit` is as for `get`.
+        that it is to stop. One that comes before is raised, and nothing is sent; neither is
+        anything where `right` raises. All else is as for `send_action`; `permit` is as for `get`.
         """
         request = Request("POST", url, body, power_action, RequestClass.ACTION)
-        try_once = partial(self._try_action, drops_cancellation=True)
+        try_once = partial(self._try_action, drops_cancellation=True, right=right)
         return await self._act(request, power_action, try_once, permit)
 
     async def _act(
@@ -230,12 +231,16 @@ class Requester:
         exchange: Exchange,
         *,
         drops_cancellation: bool = False,
+        right: SendRight | None = None,
     ) -> Sent[Job]:
         """Send in a task of its own, which runs to its end although this one is cancelled.
 
         Cutting the connection would not take the action back, only hide its outcome. What was
         not sent yet is cancelled at once.
         """
+        if right is not None:
+            await right.renew()
+            exchange.last_check = right.check
         task = asyncio.create_task(self._send_action(request, read, permit, exchange))
         self._actions_under_way.add(task)
         task.add_done_callback(self._actions_under_way.discard)

@@ -29,6 +29,8 @@ class RequestOutcome(Enum):
     """Its response was a success, and could be read."""
     NEVER_SENT = auto()
     """It never left this machine: DNS, refused, TLS, connect timeout, no pool slot."""
+    TOO_LATE = auto()
+    """It was kept back: this process slept, or waited for a connection, for too long."""
     LIMITED = auto()
     """The rate limit refused it: 429."""
     TAKEN_BACK = auto()
@@ -54,7 +56,7 @@ class Decision(Enum):
     RETRY_BRIEFLY = auto()
     """Retry a few times: it may be a stray response, or will not get better by waiting."""
     REPEAT = auto()
-    """Send it again at once, on a connection of its own."""
+    """Send it at once, with a new permit, on a connection of its own."""
     PAUSE = auto()
     """Pause the whole budget, then retry; uses up no attempt."""
     OUTCOME_UNKNOWN = auto()
@@ -65,6 +67,7 @@ class Decision(Enum):
 _TABLE: Final = {
     RequestOutcome.ANSWERED: (Decision.ACCEPT, Decision.ACCEPT),
     RequestOutcome.NEVER_SENT: (Decision.RETRY, Decision.RETRY),
+    RequestOutcome.TOO_LATE: (Decision.REPEAT, Decision.REPEAT),
     RequestOutcome.LIMITED: (Decision.PAUSE, Decision.PAUSE),
     RequestOutcome.TAKEN_BACK: (Decision.RAISE, Decision.PAUSE),
     RequestOutcome.IN_DOUBT: (Decision.OUTCOME_UNKNOWN, Decision.RETRY),

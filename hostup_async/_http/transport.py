@@ -60,6 +60,8 @@ class Exchange:
     """What is known of one request while it is under way.
 
     Attributes:
+        last_check: Called when the connection is there, just before the headers go out; what it
+            raises keeps them back.
         own_connection: Whether it must go out on a connection that carried no response before.
         is_shared: Whether its connection did carry one before.
         sends: How often its headers went out: 0 proves that it was never sent. aiohttp
@@ -68,9 +70,18 @@ class Exchange:
         response: The response, once it was read.
     """
 
-    __slots__ = ("_connection", "is_shared", "own_connection", "response", "sends", "sent_at")
+    __slots__ = (
+        "_connection",
+        "is_shared",
+        "last_check",
+        "own_connection",
+        "response",
+        "sends",
+        "sent_at",
+    )
 
     def __init__(self, *, own_connection: bool = False) -> None:
+        self.last_check: Callable[[], None] | None = None
         self.own_connection: bool = own_connection
         self.is_shared: bool = False
         self.sends: int = 0
@@ -101,6 +112,10 @@ class _Response(aiohttp.ClientResponse):
         return await super().start(connection)
 
 
+class TooLate(NotSent):
+    """The right to send had ended when the connection was there; it was not sent."""
+
+
 class _SharedConnection(Exception):
     """A request that must have a connection of its own got one that is not; it was not sent."""
 
@@ -120,6 +135,8 @@ async def _on_headers_sent(
 ) -> None:
     exchange = context.trace_request_ctx
     if isinstance(exchange, Exchange):
+        if exchange.last_check is not None:
+            exchange.last_check()  # aiohttp writes them only after this hook
         exchange.sends += 1
         exchange.sent_at = _clock.wall()
 
@@ -248,7 +265,7 @@ class Transport:
         Raises:
             ClientClosed: The client is not open here, or is closing; nothing was sent.
             ConfigurationError: The lent session could not send it; nothing was sent.
-            NotSent: It never left this machine.
+            NotSent: It never left this machine; `TooLate` where its last check kept it back.
             NetworkError: It left, or may have, and no response came.
         """
         error: Exception | None = _SharedConnection()
@@ -257,6 +274,8 @@ class Transport:
             error = await self._try(self._opened(exchange), method, url, exchange, body)
             tries += 1
         response = exchange.response
+        if isinstance(error, TooLate):
+            raise error
         if response is None:
             error = error or NetworkError("the session gave no response")
             raise self._failure(error, exchange) from self._bare(error)

@@ -146,6 +146,14 @@ class PollScheduler(Generic[K]):
         self._queue.jobs[key] = job
         self._queue.put(job)
 
+    def hasten(self, key: K, deadline: float) -> None:
+        """Have a poll due at this moment, which is earlier than was said before."""
+        job = self._queue.jobs.get(key)
+        if job is not None:
+            job.deadline = deadline
+            if job.version:  # else it is being polled, and put back after that
+                self._queue.put(job)
+
     def forget(self, key: K) -> None:
         """Watch a job no longer."""
         self._queue.drop(key)

@@ -4,7 +4,17 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Final
 
-from hostup_async._errors import NetworkError, ServerError, UnreadableReply
+from hostup_async._errors import (
+    ClientClosed,
+    ConfigurationError,
+    Forbidden,
+    HostUpError,
+    NotFound,
+    OutcomeUnknown,
+    RateLimited,
+    Unauthorized,
+    UntrustedPollUrl,
+)
 from hostup_async._models import Job
 from hostup_async._ratelimit.queue import Permit
 
@@ -15,6 +25,13 @@ Returns the job and the number of seconds before the next poll."""
 # How long the last poll of a job may take, in seconds from the deadline or from its own beginning:
 # enough for a request that is tried twice, and not long for whoever set the deadline.
 LAST_POLL: Final = 5.0
+# Errors of this process, not answers: the job cannot be polled.
+_OURS: Final = (RateLimited, ClientClosed, UntrustedPollUrl, ConfigurationError)
+# Answers that end the wait if two polls in a row get them, at least this many seconds apart: one
+# alone may come from a front end that restarts, or be another request's. Every other answer that
+# does not show the job costs its poll, and nothing more.
+_REFUSALS: Final = (Unauthorized, Forbidden, NotFound, OutcomeUnknown)
+_CONFIRMED_AFTER: Final = 1.0
 
 
 class Watch:
@@ -31,16 +48,17 @@ class Watch:
         end: The job as it ended, or what kept us from knowing.
     """
 
-    __slots__ = ("_poll", "deadline", "end", "task")
+    __slots__ = ("_poll", "_refusal", "deadline", "end", "task")
 
     def __init__(self, poll: PollJob, deadline: float) -> None:
         self._poll = poll
-        self.deadline: Final = deadline
+        self.deadline = deadline
+        self._refusal: tuple[type[HostUpError], float] | None = None
         self.task: asyncio.Task[None] | None = None
         self.end: asyncio.Future[Job] = asyncio.get_running_loop().create_future()
 
     async def poll(self, permit: Permit) -> tuple[Job, float] | None:
-        """Poll it; None where no answer came, which costs this poll and nothing more.
+        """Poll it; None where no answer showed the job, which costs this poll and nothing more.
 
         A poll that is not the last one is cut off in time for the last one to begin.
         """
@@ -50,11 +68,25 @@ class Watch:
         try:
             async with asyncio.timeout(max_wait):
                 answer = await self._poll(permit, max_wait)
-        except (TimeoutError, NetworkError, ServerError, UnreadableReply):
+                self._refusal = None
+        except _OURS:
+            raise
+        except HostUpError as error:
+            self._weigh(error, began)
+        except TimeoutError:
             pass
         if began >= self.deadline and (answer is None or not answer[0].is_final):
             self.resolve(TimeoutError("The last poll did not find the job over."))
         return answer
+
+    def _weigh(self, error: HostUpError, now: float) -> None:
+        """Believe a refusal if it is the second of its kind in a row."""
+        if not isinstance(error, _REFUSALS):
+            return
+        if self._refusal is None or self._refusal[0] is not type(error):
+            self._refusal = type(error), now
+        elif now - self._refusal[1] >= _CONFIRMED_AFTER:
+            raise error
 
     def patience(self, now: float) -> float:
         """How long a poll that begins now may take, in seconds."""

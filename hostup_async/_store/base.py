@@ -1,5 +1,6 @@
 """The protocol of a store: where a fleet records its runs, so that another process can resume."""
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Sequence
 from types import TracebackType
@@ -40,6 +41,15 @@ class Store(ABC):
     @abstractmethod
     def is_open(self) -> bool:
         """Whether the store is open."""
+
+    @property
+    def send_window(self) -> float:
+        """For how many seconds an action may be sent, from the beginning of its `save`.
+
+        Until then no other store can have taken the run. Infinite where none can take it from a
+        process that lives.
+        """
+        return math.inf
 
     @abstractmethod
     async def open(self) -> None:

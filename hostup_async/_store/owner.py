@@ -69,6 +69,15 @@ class Owner:
         return _started(self.pid) == self.started
 
 
+def boot_seconds() -> float:
+    """Seconds since this machine booted, including those in which it slept.
+
+    Leases are measured by it: setting the wall clock does not move it, and a laptop that was
+    shut for an hour sees that the hour has passed.
+    """
+    return _clock.boot()
+
+
 def _machine() -> str:
     """This boot of this machine, and this space of process ids."""
     try:

@@ -145,7 +145,7 @@ class PolicyOptions:
         typer.Option(
             metavar="COUNT|SHARE",
             help="Stop sending after this many VPSes whose outcome is unknown: 5, or 5% of the "
-            "plan.",
+            "plan. Default: after 10 in a row.",
         ),
     ] = None
     cooldown: Annotated[

@@ -1,4 +1,4 @@
-"""A HostUp API to try things on: a real HTTP server that records what it did.
+"""A HostUp API to try things on: a real HTTP server that keeps books of what it did.
 
 `Sandbox` serves from this process, `SandboxProcess` from one of its own, `ThreadedSandbox` from a
 thread, for code without `async`; all have the same methods. What is not known about the real API

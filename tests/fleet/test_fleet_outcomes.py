@@ -29,6 +29,7 @@ from hostup_async import (
     Outcome,
     OutcomeStatus,
     RateLimit,
+    StopCause,
 )
 from hostup_async._store.memory import MemoryStore
 from hostup_async.sandbox import Durations, Fault, FaultRule, Limit, Sandbox
@@ -82,12 +83,16 @@ async def test_refused(start_sandbox: StartSandbox, connect: Connect) -> None:
     assert sent(await sandbox.books()) == 4
 
 
-async def test_a_key_without_the_scope_is_refused_each_time(
+async def test_a_key_without_the_scope_stops_the_run_and_decides_about_no_vps(
     start_sandbox: StartSandbox, connect: Connect
 ) -> None:
-    sandbox = await start_sandbox(scopes=["read:vm"])
-    report = await reset_all(await connect(sandbox), quick(max_failures=1, max_in_flight=1))
-    assert statuses(report.outcomes) == ["refused", "not_sent", "not_sent"]
+    sandbox = await start_sandbox(vps=20, scopes=["read:vm"])
+    report = await reset_all(await connect(sandbox), quick(max_in_flight=3))
+    assert counts(report) == {"not_sent": 20}
+    assert report.stop_cause is StopCause.KEY_REFUSED
+    assert (report.stopped or "").startswith("the key may not do this: ")
+    assert {one.attempts for one in report.outcomes} == {0}
+    assert 1 <= sent(await sandbox.books()) <= 3
 
 
 async def test_skipped_for_a_gate_that_shut_since_the_plan(

@@ -11,7 +11,8 @@ from hostup_async import UnreadableReply
 ROWS = {
     "web": {"id": "vps_1", "name": "Web", "primaryIp": "192.0.2.7"},
     "db": {"id": "vps_2", "name": "db", "primaryIp": "2A0C:4D80::1"},
-    "nameless": {"id": "vps_3"},
+    "nameless": {"id": "vps_3", "name": None, "primaryIp": None},
+    "bare": {"id": "vps_4"},
 }
 
 
@@ -49,6 +50,7 @@ async def test_a_list_that_breaks_off_is_not_the_whole_list() -> None:
         ({"name": "WEB"}, "web", ["vps_1"]),
         ({"primary_ip": "192.0.2.7"}, "web", ["vps_1"]),
         ({"primary_ip": "2a0c:4d80:0::1"}, "db", ["vps_2"]),
+        ({"name": "web", "primary_ip": "192.0.2.7"}, "bare", ["vps_4"]),
     ],
 )
 async def test_what_a_filter_selects_is_listed(

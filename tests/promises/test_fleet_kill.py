@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from fleet_tools import check_truth, quick
-from tools import child_environment
+from tools import child_environment, unmeasured
 
 from hostup_async import Entry, OnAmbiguous, RunState
 from hostup_async._store.sql import SqliteFile, SqlStore
@@ -29,7 +29,7 @@ async def killed_and_resumed(**told: Any) -> int:
         SCRIPT,
         json.dumps(told),
         stdout=asyncio.subprocess.PIPE,
-        env=child_environment(),
+        env=unmeasured(child_environment()),
     )
     try:
         output, _ = await process.communicate()

@@ -70,6 +70,10 @@ class SqlStore(Store):
     def is_open(self) -> bool:
         return self._database.is_open
 
+    @property
+    def send_window(self) -> float:
+        return self._lease / _BEATS
+
     async def open(self) -> None:
         if self.is_open:
             return

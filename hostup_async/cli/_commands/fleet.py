@@ -65,7 +65,21 @@ def plan(
 @fleet.command()
 @report_errors
 @expand_option_groups
-def resume(*, run_id: Run, store: StoreOptions, output: Output, account: AccountOptions) -> None:
+def resume(
+    *,
+    run_id: Run,
+    other_key: Annotated[
+        bool,
+        typer.Option(
+            "--other-key",
+            help="Resume although the run was begun with another key. This one must be of the same "
+            "account, or its VPSes are not found.",
+        ),
+    ] = False,
+    store: StoreOptions,
+    output: Output,
+    account: AccountOptions,
+) -> None:
     """Resume a run that was interrupted, killed or stopped.
 
     Follows the jobs that were accepted, finds out by the VPS's own uptime what became of
@@ -74,7 +88,7 @@ def resume(*, run_id: Run, store: StoreOptions, output: Output, account: Account
     """
     from hostup_async.cli._work.history import resume_run  # noqa: PLC0415 - --help need not wait
 
-    resume_run(run_id, store, account, output)
+    resume_run(run_id, store, account, output, other_key=other_key)
 
 
 @fleet.command()

@@ -7,7 +7,16 @@ import typer
 from attrs import frozen
 from rich.console import Console
 
-from hostup_async import Client, FleetPolicy, FleetRun, Plan, RunRecord, StoreError, open_store
+from hostup_async import (
+    Client,
+    Event,
+    FleetPolicy,
+    FleetRun,
+    Plan,
+    RunRecord,
+    StoreError,
+    open_store,
+)
 from hostup_async.cli._exits import CommandFailed, ExitCode
 from hostup_async.cli._inputs.account import (
     READING,
@@ -31,7 +40,7 @@ from hostup_async.cli._output.screen import emit, screen
 from hostup_async.cli._output.views import make_view
 from hostup_async.cli._signals import run as run_loop
 from hostup_async.cli._work.plan import confirm, show_plan
-from hostup_async.cli._work.run import FinishedRun, ForbiddenWatch, execute
+from hostup_async.cli._work.run import FinishedRun, execute
 from hostup_async.cli._work.verdict import exit_code, show_report
 
 NO_STORE: Final = "none"
@@ -129,10 +138,10 @@ def work_on(
         flags: Options that lead another command to this store.
         left_out: Whether a VPS that was named by its id is not in the plan.
     """
-    watch, console = ForbiddenWatch(), screen()
+    console = screen()
 
     async def work() -> tuple[FleetRun, FinishedRun, bool]:
-        async with account.client(watch) as client:
+        async with account.client(_show_nothing) as client:
             run = await begin(client)
             view = make_view(console, output, run.id)
             place = "not recorded" if store == NO_STORE else f"recorded in {store}"
@@ -140,10 +149,14 @@ def work_on(
         return run, finished, await is_open(store, run.id)
 
     run, finished, can_resume = run_loop(work)
-    code = exit_code(finished, was_forbidden=watch.was_forbidden, left_out=left_out)
+    code = exit_code(finished, left_out=left_out)
     resume = command_line("fleet", "resume", run.id, *flags, *account.flags)
     _sum_up(console, output, finished, resume if can_resume else None, code)
     return code
+
+
+def _show_nothing(_: Event) -> None:
+    """The view shows the run, and not its requests."""
 
 
 async def is_open(store: str, run_id: str) -> bool:

@@ -86,7 +86,12 @@ def _show_entries(console: Console, entries: Sequence[Entry], *, verbose: bool) 
 
 
 def resume_run(
-    run_id: str, store_options: StoreOptions, account_options: AccountOptions, output: Output
+    run_id: str,
+    store_options: StoreOptions,
+    account_options: AccountOptions,
+    output: Output,
+    *,
+    other_key: bool,
 ) -> None:
     """Resume a run, and exit with the code for its outcome."""
     account = find_account(account_options)
@@ -94,7 +99,7 @@ def resume_run(
     found = _find(run_id, store)
 
     async def begin(client: Client) -> FleetRun:
-        return await client.fleet.resume(found, store=store)
+        return await client.fleet.resume(found, store=store, other_key=other_key)
 
     flags = store_flags(store_options)
     raise typer.Exit(work_on(begin, account, output, store, flags=flags))

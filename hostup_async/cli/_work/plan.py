@@ -7,6 +7,7 @@ from typing import Final
 from rich.console import Console
 
 from hostup_async import FleetPolicy, OnAmbiguous, Plan
+from hostup_async._fleet.policy import AMBIGUOUS_IN_A_ROW
 from hostup_async._text import printable
 from hostup_async.cli._exits import CommandFailed, ExitCode, usage
 from hostup_async.cli._options import Confirmation
@@ -42,6 +43,10 @@ def _limits_in_words(plan: Plan, policy: FleetPolicy) -> Iterator[str]:
         canaries = "1 VPS goes" if policy.canary == 1 else f"{policy.canary} VPSes go"
         yield f"{canaries} first, as canary. Nothing more is sent unless all of them complete."
     yield _at_most(len(plan), policy)
+    if len(plan) > 1:
+        allowed = policy.ambiguous_allowed(of=len(plan))
+        doubts = f"{AMBIGUOUS_IN_A_ROW} in a row" if allowed is None else str(allowed)
+        yield f"Nothing more is sent after {doubts} whose outcome is unknown."
     if policy.on_ambiguous is OnAmbiguous.RESEND:
         yield "An action that provably did not take place is sent once more."
 

@@ -1,31 +1,14 @@
 """Executes a run: shows it as it goes, and lets signals stop it."""
 
 from collections.abc import Callable
-from http import HTTPStatus
 
 import anyio
 from attrs import define, field, frozen
 
-from hostup_async import Event, FleetReport, FleetRun, RequestDone, StopCause
+from hostup_async import FleetReport, FleetRun, StopCause
 from hostup_async.cli._exits import CommandFailed, ExitCode
 from hostup_async.cli._output.views import View, showing
 from hostup_async.cli._signals import on_signals
-
-
-@define
-class ForbiddenWatch:
-    """Notes whether the API answered 403: the client's `on_event`.
-
-    Attributes:
-        was_forbidden: Whether it did.
-    """
-
-    was_forbidden: bool = False
-
-    def __call__(self, event: Event) -> None:
-        """Note one event."""
-        if isinstance(event, RequestDone) and event.status == HTTPStatus.FORBIDDEN:
-            self.was_forbidden = True
 
 
 @frozen

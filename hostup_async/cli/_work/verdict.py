@@ -34,13 +34,11 @@ _OF_STATUS: Final = {
 }
 
 
-def exit_code(ended: FinishedRun, *, was_forbidden: bool, left_out: bool) -> ExitCode:
+def exit_code(ended: FinishedRun, *, left_out: bool) -> ExitCode:
     """The exit code that a run ends with: of all that apply, the first of `RANKED`.
 
     Args:
         ended: The run.
-        was_forbidden: Whether the API answered 403. It may be about one VPS, so the run goes on;
-            where nothing completed, it is about the key.
         left_out: Whether a VPS that was asked for by its id is not in the plan.
     """
     counts, cause = ended.report.counts, ended.report.stop_cause
@@ -51,8 +49,6 @@ def exit_code(ended: FinishedRun, *, was_forbidden: bool, left_out: bool) -> Exi
         codes.add(code)
     if ended.interrupted:
         codes.add(ExitCode.INTERRUPTED)
-    if was_forbidden and OutcomeStatus.COMPLETED not in counts:
-        codes.add(ExitCode.AUTHENTICATION)
     if left_out:
         codes.add(ExitCode.FAILED)
     return next(code for code in RANKED if code in codes)

@@ -13,11 +13,11 @@ from email.utils import formatdate
 from typing import Any, Final, NamedTuple
 
 from attrs import define, field, frozen
+
+from hostup_async.sandbox._limiters import LimitCheck, Limiter, limiter
 from simulation.chance import Chance
 from simulation.loop import EPOCH, SimulatedLoop
 from simulation.setup import FAULTS, Setup
-
-from hostup_async.sandbox._limiters import LimitCheck, Limiter, limiter
 
 ORIGIN: Final = "https://simulated.test"
 _REFUSALS: Final = {

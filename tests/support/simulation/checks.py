@@ -3,16 +3,15 @@
 from collections import Counter
 from typing import Any, Final
 
+from hostup_async import Client, FleetReport, Outcome
+from hostup_async._ratelimit.budget import limiter_of
+from hostup_async._ratelimit.limits import RateLimit
+from hostup_async.sandbox import Limit
+from hostup_async.sandbox._limiters import FixedWindow
 from simulation.api import Call, Machine, SimulatedApi
 from simulation.loop import Process, SimulatedLoop
 from simulation.setup import RESEND, Setup
 from simulation.store import Disk
-
-from hostup_async import Client, FleetReport, Outcome
-from hostup_async._ratelimit.budget import limiter_of
-from hostup_async._ratelimit.limits import RateLimit
-from hostup_async.sandbox._limiters import FixedWindow
-from hostup_async.sandbox import Limit
 
 # An operator who has a lost action sent again accepts a risk: that a job waits longer than this
 # in a queue. Until then, evidence has to wait.
@@ -56,6 +55,9 @@ class Checks:
             self.fail("sent in a pause", f"{call.kind} by {process.name}, {left:.3f} s too early")
         if self._setup.given_limit is not None:
             self._check_limit(process, self._setup.given_limit, call)
+
+    def on_wire(self, process: Process, call: Call) -> None:
+        """The first byte of a request is about to leave."""
         if call.kind == "reset" and self._is_fleet:
             self._check_intent(process, call)
 
@@ -93,7 +95,7 @@ class Checks:
         times = ", ".join(f"{moment:.3f}" for moment in machine.posts)
         self.fail("reset twice", f"{machine.id} at {times}")
 
-    def report(self, report: FleetReport, began: float, process: Process) -> None:
+    def report(self, report: FleetReport, began: float) -> None:
         """A run has ended and told its outcomes."""
         ids = Counter(outcome.vps_id for outcome in report.outcomes)
         assert self.api is not None

@@ -11,6 +11,8 @@ from typing import Any, Final, TypeVar
 from unittest import mock
 
 from attrs import field, frozen
+
+from hostup_async import Budget, Client, FleetReport, FleetRun, HostUpError, _clock
 from simulation.api import ORIGIN, SimulatedApi
 from simulation.chance import Chance
 from simulation.checks import Broken, Checks
@@ -18,8 +20,6 @@ from simulation.loop import EPOCH, PROCESS, NeverEnds, Process, SimulatedLoop
 from simulation.setup import Setup, make_setup
 from simulation.store import LEASE, Disk, SimulatedStore
 from simulation.transport import SimulatedTransport, World
-
-from hostup_async import Budget, Client, FleetReport, FleetRun, HostUpError, _clock
 
 # A history that takes longer, in virtual hours or in steps, is one that never ends.
 _HOURS: Final = 6.0
@@ -63,7 +63,7 @@ class _History:
         self.api.on_accept = self.checks.after_accept
         self.checks.api = self.api
         self.world: Final = World(
-            self.loop, self.chance, self.setup, self.api, self.checks.on_send
+            self.loop, self.chance, self.setup, self.api, self.checks.on_send, self.checks.on_wire
         )
         self.processes: Final = list[Process]()
         self.run_id = ""
@@ -82,7 +82,7 @@ class _History:
                 pass  # it is in `found`
             except NeverEnds as error:
                 self.checks.fail("never ends", str(error))
-            except Exception as error:  # noqa: BLE001 - whatever it is, the client let it out
+            except Exception as error:
                 self.checks.fail("unexpected error", f"{error!r}")
                 if os.environ.get("SIMULATION_TRACEBACK"):
                     raise
@@ -119,6 +119,7 @@ class _History:
                 _clock,
                 wall=wall,
                 monotonic=loop.time,
+                boot=loop.time,
                 token=token,
                 chance=lambda: chance.draw("jitter"),
             ),
@@ -223,7 +224,7 @@ class _History:
         first = self._start()
         await asyncio.sleep(self.chance.between("rival", 0.0, 5.0))
         second = self._start(tells=False)
-        await self._finish(second, is_rival=True)
+        await self._finish(second)
         await self._finish(first)
 
     async def _stop(self) -> None:
@@ -373,7 +374,6 @@ class _History:
         started: "_Started",
         *,
         is_beaten: bool = False,
-        is_rival: bool = False,
         is_cancelled: bool = False,
     ) -> None:
         process, task = started
@@ -393,7 +393,7 @@ class _History:
         for outcome in report.outcomes:
             self.chance.reached(f"outcome: {outcome.status}")
         if not is_beaten:
-            self.checks.report(report, self._began, process)
+            self.checks.report(report, self._began)
 
     def _can_resume(self) -> bool:
         run = self.disk.runs._runs.get(self.run_id)

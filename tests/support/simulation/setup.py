@@ -3,10 +3,10 @@
 from typing import Final
 
 from attrs import evolve, frozen
-from simulation.chance import Chance
 
 from hostup_async import FleetPolicy, RateLimit
 from hostup_async.sandbox import Limit
+from simulation.chance import Chance
 
 # What can go wrong with one request, and where: everywhere unless it is said.
 FAULTS: Final = {
@@ -155,9 +155,7 @@ def _policy(chance: Chance) -> FleetPolicy:
         deadline=chance.pick("deadline", (None, None, None, 40.0)),
         drain_timeout=chance.pick("drain", (900.0, 900.0, 5.0)),
         verify=chance.draw("verify") < 0.2,
-        on_ambiguous=chance.pick(
-            "on_ambiguous", ("report", "report", "report", RESEND)
-        ),
+        on_ambiguous=chance.pick("on_ambiguous", ("report", "report", "report", RESEND)),
         evidence_interval=chance.pick("evidence", (10.0, 3.0)),
     )
 

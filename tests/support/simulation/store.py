@@ -9,14 +9,13 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from typing import Any, Final, TypeVar
 
-from simulation.chance import Chance
-from simulation.loop import Process, SimulatedLoop
-
 from hostup_async import Entry, RunRecord, Store
 from hostup_async._models import Action
-from hostup_async._store.memory import MemoryStore
 from hostup_async._store.base import run_held_by, run_not_held
+from hostup_async._store.memory import MemoryStore
 from hostup_async._store.records import AuditEvent, AuditRecord, RunState
+from simulation.chance import Chance
+from simulation.loop import Process, SimulatedLoop
 
 LEASE: Final = 30.0
 HEARTBEAT: Final = 10.0
@@ -38,7 +37,8 @@ class Disk:
 
     def entry_of(self, run_id: str, vps_id: str) -> Entry | None:
         run = self.runs._runs.get(run_id)
-        return next((one for one in run.entries.values() if one.vps_id == vps_id), None) if run else None
+        entries = run.entries.values() if run is not None else ()
+        return next((one for one in entries if one.vps_id == vps_id), None)
 
     def run_ids(self) -> list[str]:
         return list(self.runs._runs)
@@ -58,6 +58,10 @@ class SimulatedStore(Store):
     @property
     def is_open(self) -> bool:
         return self._is_open
+
+    @property
+    def send_window(self) -> float:
+        return LEASE
 
     async def open(self) -> None:
         await self._disk.runs.open()
@@ -93,9 +97,7 @@ class SimulatedStore(Store):
         return record
 
     async def release(self, run_id: str, state: RunState, *, detail: str = "{}") -> None:
-        await self._commit(
-            run_id, lambda: self._disk.runs.release(run_id, state, detail=detail)
-        )
+        await self._commit(run_id, lambda: self._disk.runs.release(run_id, state, detail=detail))
         self._held.discard(run_id)
         self._disk.holders.pop(run_id, None)
 

@@ -5,21 +5,22 @@ that is repeated late on a connection answers whatever request is under way ther
 """
 
 import asyncio
+from collections.abc import Callable
 from contextvars import Context
 from typing import Any, Final, cast
 from urllib.parse import unquote
 
 from attrs import define, field
 from multidict import CIMultiDict
-from simulation.api import Answer, Call, SimulatedApi
-from simulation.chance import Chance
-from simulation.loop import PROCESS, Process, SimulatedLoop
-from simulation.setup import Setup
 
 from hostup_async import ClientClosed, NetworkError
 from hostup_async._config import Config
 from hostup_async._errors import NotSent
 from hostup_async._http.transport import Exchange, Response, Transport, Url
+from simulation.api import Answer, Call, SimulatedApi
+from simulation.chance import Chance
+from simulation.loop import PROCESS, Process, SimulatedLoop
+from simulation.setup import Setup
 
 # Seconds of silence after which the client gives up: `Timeouts.read`.
 _SILENCE: Final = 30.0
@@ -53,7 +54,8 @@ class World:
     chance: Chance
     setup: Setup
     api: SimulatedApi
-    on_send: Any
+    on_send: Callable[[Process, Call], None]
+    on_wire: Callable[[Process, Call], None]
     trace: list[str] = field(factory=list[str])
     open_connections: int = 0
     limits: dict[str, Any] = field(factory=dict[str, Any])
@@ -65,7 +67,7 @@ class SimulatedTransport(Transport):
     def __init__(self, config: Config, world: World) -> None:
         super().__init__(config)
         self._world: Final = world
-        self._process: Final = cast(Process, PROCESS.get())
+        self._process: Final = cast("Process", PROCESS.get())
         self._idle: Final = list[Connection]()
         self._is_open = False
 
@@ -79,6 +81,7 @@ class SimulatedTransport(Transport):
     async def send(
         self, method: str, url: Url, exchange: Exchange, *, body: bytes | None = None
     ) -> Response:
+        del body  # no action has one
         if not self._is_open or self._closing or self._process.is_dead:
             msg = "not open"
             raise ClientClosed(msg)
@@ -89,10 +92,16 @@ class SimulatedTransport(Transport):
             msg = "connection refused"
             raise NotSent(msg)
         connection = self._connect(exchange)
+        if exchange.own_connection:
+            await asyncio.sleep(self._latency())
+        last_check = getattr(exchange, "last_check", None)
+        if last_check is not None:
+            last_check()
+        world.on_wire(self._process, call)
         exchange.sends += 1
         exchange.sent_at = self._process.wall(world.loop.now)
         answer = await self._exchange(connection, call, exchange)
-        self._note(call, answer)
+        self._note(answer)
         if answer.how == "lost":
             msg = "disconnected"
             raise NetworkError(msg)
@@ -111,7 +120,7 @@ class SimulatedTransport(Transport):
                 connection = candidate
                 break
         exchange.is_shared = connection.carried > 0
-        exchange._connection = cast(Any, connection)
+        exchange._connection = cast("Any", connection)
         return connection
 
     async def _exchange(self, connection: Connection, call: Call, exchange: Exchange) -> Answer:
@@ -136,7 +145,7 @@ class SimulatedTransport(Transport):
 
     def _travel(self, connection: Connection, call: Call) -> None:
         """Have it arrive after a while, whatever becomes of who sent it."""
-        delay = self._latency(call)
+        delay = self._latency()
         PROCESS_FREE.run(self._world.loop.call_later, delay, self._arrive, connection, call)
 
     def _arrive(self, connection: Connection, call: Call) -> None:
@@ -148,7 +157,7 @@ class SimulatedTransport(Transport):
         )
         if answer.how == "never":
             return
-        delay = self._latency(call)
+        delay = self._latency()
         if self._fires("slow_answer", call):
             delay += world.chance.between("slow", 1.0, 25.0)
         world.loop.call_later(delay, connection.deliver, answer)
@@ -156,14 +165,14 @@ class SimulatedTransport(Transport):
             again = delay + world.chance.between("again", 0.0, 0.05)
             world.loop.call_later(again, connection.deliver, answer)
 
-    def _latency(self, call: Call) -> float:
+    def _latency(self) -> float:
         return self._world.setup.latency * self._world.chance.between("latency", 0.5, 1.5)
 
     def _fires(self, kind: str, call: Call) -> bool:
         rate = self._world.setup.rates.get(kind, 0.0)
         return self._world.chance.fires(kind, rate, f"{call.kind} {call.vps_id or call.job_id}")
 
-    def _note(self, call: Call, answer: Answer) -> None:
+    def _note(self, answer: Answer) -> None:
         """Remember for how long a 429 that arrived here forbids to send."""
         if answer.status == 429:
             wait = answer.headers.get("Retry-After")

@@ -10,18 +10,18 @@ Lines:
 """
 
 import threading
-import time
 
-from hazard_tools import loop_threads, say
+from hazard_tools import Cue, loop_threads, say
 from made_up_sync import Client
 
 from hostup_sync import ClientClosed
 
-client = Client(say=say).__enter__()
+working = Cue("working")
+client = Client(say=working).__enter__()
 
 
 def close() -> None:
-    time.sleep(0.2)
+    working.wait()
     client.close()
 
 

@@ -8,11 +8,11 @@ Lines:
 """
 
 import threading
-import time
 
-from hazard_tools import say
+from hazard_tools import Cue
 from made_up_sync import Client
 
-client = Client(say=say).__enter__()
+working = Cue("working")
+client = Client(say=working).__enter__()
 threading.Thread(target=client.stick, daemon=True).start()
-time.sleep(0.2)
+working.wait()

@@ -11,13 +11,13 @@ Lines:
 """
 
 import threading
-import time
 
-from hazard_tools import say
+from hazard_tools import Cue, say
 from made_up_sync import Client
 
-client = Client(say=say).__enter__()
+working = Cue("working")
+client = Client(say=working).__enter__()
 threading.Thread(target=client.work, args=(60,), daemon=True).start()
-time.sleep(0.2)
+working.wait()
 half_read = iter(client.count(1000))
 say(str(next(half_read)))

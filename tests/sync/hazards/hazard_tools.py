@@ -30,6 +30,24 @@ def saying(*cues: str, after: float = 0.02) -> Callable[[str], None]:
     return speak
 
 
+class Cue:
+    """A `say` that others can wait for, however busy the machine is."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+        self._said = threading.Event()
+
+    def __call__(self, text: str) -> None:
+        say(text)
+        if text == self._text:
+            self._said.set()
+
+    def wait(self) -> None:
+        """Until it is said, and a moment longer, in which its speaker comes to rest."""
+        self._said.wait()
+        time.sleep(0.1)
+
+
 def loop_threads() -> int:
     return sum("hostup" in thread.name for thread in threading.enumerate())
 
