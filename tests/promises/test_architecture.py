@@ -219,7 +219,16 @@ def test_each_library_has_its_sole_importers(source: Source) -> None:
 
 # Where time and chance come from; hostup_async asks `_clock` alone, so that they can be simulated.
 TIME_AND_CHANCE = {
-    "time": {"time", "time_ns", "monotonic", "monotonic_ns", "perf_counter", "sleep", "localtime", "clock_gettime"},
+    "time": {
+        "time",
+        "time_ns",
+        "monotonic",
+        "monotonic_ns",
+        "perf_counter",
+        "sleep",
+        "localtime",
+        "clock_gettime",
+    },
     "datetime": {"now", "utcnow", "today"},
     "date": {"today"},
     "os": {"urandom"},

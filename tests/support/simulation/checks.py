@@ -27,8 +27,11 @@ class Broken(Exception):
     """
 
     def __init__(self, invariant: str, what: str) -> None:
-        super().__init__(f"{invariant}: {what}")
+        super().__init__(invariant, what)
         self.invariant: Final = invariant
+
+    def __str__(self) -> str:
+        return ": ".join(self.args)
 
 
 class Checks:
@@ -53,11 +56,11 @@ class Checks:
         if now < process.paused_until - 1e-3:
             left = process.paused_until - now
             self.fail("sent in a pause", f"{call.kind} by {process.name}, {left:.3f} s too early")
-        if self._setup.given_limit is not None:
-            self._check_limit(process, self._setup.given_limit, call)
 
     def on_wire(self, process: Process, call: Call) -> None:
         """The first byte of a request is about to leave."""
+        if self._setup.given_limit is not None:
+            self._check_limit(process, self._setup.given_limit, call)
         if call.kind == "reset" and self._is_fleet:
             self._check_intent(process, call)
 
