@@ -183,7 +183,7 @@ class _History:
     async def _crash_times(self, times: int) -> None:
         process, task = self._start()
         for _ in range(times):
-            if await self._goes_on(task, self._moment()):
+            if await self._ends_within(task, self._moment()):
                 break
             self._kill(process)
             await asyncio.sleep(self.chance.between("after the crash", 0.0, 60.0))
@@ -195,7 +195,7 @@ class _History:
     async def _takeover(self) -> None:
         """It stands still beyond its lease, another takes the run, and then it goes on."""
         process, task = self._start()
-        if await self._goes_on(task, self._moment()):
+        if await self._ends_within(task, self._moment()):
             return await self._finish((process, task))
         self.chance.reached("suspended beyond the lease")
         self.loop.suspend(process)
@@ -213,7 +213,7 @@ class _History:
     async def _suspend(self) -> None:
         """It stands still for a while, and no one takes its run."""
         process, task = self._start()
-        if not await self._goes_on(task, self._moment()):
+        if not await self._ends_within(task, self._moment()):
             self.loop.suspend(process)
             await asyncio.sleep(self.chance.pick("stands", (1.0, 20.0, 100.0, 2000.0)))
             self.loop.resume(process)
@@ -230,17 +230,17 @@ class _History:
     async def _stop(self) -> None:
         """It is stopped, and resumed."""
         process, task = self._start()
-        if not await self._goes_on(task, self._moment()):
+        if not await self._ends_within(task, self._moment()):
             for run in self._runs(process):
                 process.context.run(run.stop)
         await self._finish((process, task))
         if self._can_resume():
-            await self._finish(self._resume())
+            await self._finish(self._resume(), counts_anew=True)
 
     async def _leave(self) -> None:
         """Its caller is cancelled, once or twice, and it is resumed."""
         process, task = self._start()
-        if not await self._goes_on(task, self._moment()):
+        if not await self._ends_within(task, self._moment()):
             task.cancel()
             if self.chance.draw("again") < 0.5:
                 await asyncio.sleep(self.chance.between("cancelled again", 0.0, 0.5))
@@ -248,26 +248,26 @@ class _History:
             await asyncio.wait([task])
         await self._finish((process, task), is_cancelled=True)
         if self._can_resume():
-            await self._finish(self._resume())
+            await self._finish(self._resume(), counts_anew=True)
 
     async def _pause(self) -> None:
         process, task = self._start()
-        if not await self._goes_on(task, self._moment()):
+        if not await self._ends_within(task, self._moment()):
             for run in self._runs(process):
                 process.context.run(run.pause)
-                await asyncio.sleep(self.chance.between("paused", 0.0, 30.0))
-                process.context.run(run.unpause)
+                if not await self._ends_within(task, self.chance.between("paused", 0.0, 30.0)):
+                    process.context.run(run.unpause)
         await self._finish((process, task))
 
     async def _client_clock(self) -> None:
         process, task = self._start()
-        if not await self._goes_on(task, self._moment()):
+        if not await self._ends_within(task, self._moment()):
             process.clock_off += self.chance.pick("step", STEPS)
         await self._finish((process, task))
 
     async def _server_clock(self) -> None:
         process, task = self._start()
-        if not await self._goes_on(task, self._moment()):
+        if not await self._ends_within(task, self._moment()):
             self.api.clock_off += self.chance.pick("step", STEPS)
         await self._finish((process, task))
 
@@ -350,8 +350,8 @@ class _History:
         run = self._handles.get(process)
         return [run] if run is not None and run._parts is not None else []
 
-    async def _goes_on(self, task: asyncio.Task[Any], seconds: float) -> bool:
-        """Let it work; whether it has ended by then."""
+    async def _ends_within(self, task: asyncio.Task[Any], seconds: float) -> bool:
+        """Let it work for a time; whether it has ended by then."""
         done, _ = await asyncio.wait([task], timeout=seconds)
         return bool(done)
 
@@ -375,6 +375,7 @@ class _History:
         *,
         is_beaten: bool = False,
         is_cancelled: bool = False,
+        counts_anew: bool = False,
     ) -> None:
         process, task = started
         await asyncio.wait([task])
@@ -393,7 +394,7 @@ class _History:
         for outcome in report.outcomes:
             self.chance.reached(f"outcome: {outcome.status}")
         if not is_beaten:
-            self.checks.report(report, self._began)
+            self.checks.report(report, self._began, counts_anew=counts_anew)
 
     def _can_resume(self) -> bool:
         run = self.disk.runs._runs.get(self.run_id)
