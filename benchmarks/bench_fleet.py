@@ -17,7 +17,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from bench_cpu import by_hand
+from bench_cpu import safe
 
 from hostup_async import Budget, Client, FleetPolicy
 from hostup_async.sandbox import Durations, SandboxConfig, SandboxProcess
@@ -41,7 +41,7 @@ async def fleet(sandbox: SandboxProcess, ids: list[str], store: Path | None) -> 
 async def one_round(sandbox: SandboxProcess, ids: list[str], folder: str | None) -> list[float]:
     with tempfile.TemporaryDirectory(dir=folder) as place:
         return [
-            await by_hand(sandbox, ids),
+            await safe(sandbox, ids),
             await fleet(sandbox, ids, None),
             await fleet(sandbox, ids, Path(place) / "fleet.db"),
         ]

@@ -43,7 +43,9 @@ class Client:
         session: An aiohttp session to send on, for instance one with a proxy: it is lent, and
             never closed here. Or a function that makes one: it is called when the client opens,
             on the loop that the client uses, and what it made is closed with the client. In
-            `hostup_sync`, whose loop is its own, only the function can be used.
+            `hostup_sync`, whose loop is its own, only the function can be used. On either, each
+            request asks the server to close its connection afterwards, and an action is not sent
+            on a connection that carried a response before.
         on_event: A function that is called with each event: requests, retries, pauses, acceptances.
         allow_http: Allow an `http://` base that is not this machine: the key goes unencrypted.
 

@@ -16,6 +16,7 @@ wall: Callable[[], float] = time.time
 monotonic: Callable[[], float] = time.monotonic
 """Seconds that only grow, and mean nothing elsewhere; an event loop's `time` is the same clock."""
 
+
 def _since_boot() -> float:
     return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
 

@@ -30,6 +30,7 @@ from hostup_async import (
     RunState,
     Seconds,
     StopCause,
+    StoreError,
     Timeouts,
     Vps,
     VpsDetails,
@@ -319,7 +320,7 @@ class Store(Handle[hostup_async.Store]):
     (in the memory store: until the process ends). Moments are seconds since the epoch.
 
     Every call raises `StoreError` where the store cannot be used, and `ConfigurationError` for a
-    run that the store does not have.
+    run that the store does not have. What is damaged raises `StoreError` too, and is named.
     """
 
     def __enter__(self) -> Self:
@@ -370,6 +371,7 @@ class Store(Handle[hostup_async.Store]):
         entries: Sequence[Entry],
         *,
         cooldown: float,
+        server_now: float | None = None,
     ) -> list[Entry]:
         """Record a new run with its entries, and hold it.
 
@@ -382,6 +384,9 @@ class Store(Handle[hostup_async.Store]):
             entries: One for each VPS.
             cooldown: Seconds for which a VPS is left alone after any run at this origin acted on
                 it; 0 turns that off. An action that the API refused does not count.
+            server_now: By the API server's clock, the earliest moment that now may be. The cooldown
+                is measured by it where an entry's `sent_server_high` is known, and by this
+                machine's clock otherwise.
 
         Returns:
             The entries as recorded: a planned VPS that another open run at this origin holds, or
@@ -397,6 +402,7 @@ class Store(Handle[hostup_async.Store]):
             run,
             entries,
             cooldown=cooldown,
+            server_now=server_now,
         )
 
     def save(
@@ -421,6 +427,59 @@ class Store(Handle[hostup_async.Store]):
             entries,
         )
 
+    def holds(
+        self,
+        run_id: str,
+    ) -> bool:
+        """Whether this store holds a run, as far as it knows without asking the database."""
+        return forward(
+            self._home,
+            identity,
+            self._async.holds,
+            run_id,
+        )
+
+    def check_held(
+        self,
+        run_id: str,
+    ) -> None:
+        """Make sure that this store holds a run: call it just before each send of an action.
+
+        It takes microseconds while the lease was renewed a short time ago. A process that slept
+        longer renews the lease in the database first, which shows whether another has taken the
+        run.
+
+        Raises:
+            RunHeld: This store does not hold the run, or no longer: do not send.
+            StoreError: The database cannot say, or its file is lost: do not send.
+        """
+        call(
+            self._home,
+            identity,
+            self._async.check_held,
+            run_id,
+        )
+
+    def wait_until_lost(
+        self,
+        run_id: str,
+    ) -> StoreError:
+        """Wait until this store can no longer record a run that it holds, and say why.
+
+        That is a `RunHeld` where another process has taken the run, and a `StoreError` where the
+        database is gone, for example because its file was deleted. It waits on when the run is
+        released: cancel it then.
+
+        Raises:
+            RunHeld: This store does not hold the run.
+        """
+        return call(
+            self._home,
+            identity,
+            self._async.wait_until_lost,
+            run_id,
+        )
+
     def acquire(
         self,
         run_id: str,
@@ -429,11 +488,17 @@ class Store(Handle[hostup_async.Store]):
     ) -> RunRecord:
         """Hold a run that was cut off or stopped, to resume it.
 
+        Where it cannot be known whether the run's holder still lives, this watches for the length
+        of its lease whether it gives a sign of life.
+
         Returns:
-            The run with the state that it had before; `entries` gives its entries.
+            The run with the state that it had before; `entries` gives its entries. If its `doubt`
+            is not None, `planned` does not mean that nothing was sent. Its `fingerprint` is that
+            of the key that it was begun with.
 
         Raises:
-            RunHeld: Its holder is alive, or may be.
+            RunHeld: Its holder is alive.
+            StoreError: The run or an entry is damaged; the error names it.
             ConfigurationError: The run is finished or abandoned.
         """
         return call(
@@ -483,7 +548,7 @@ class Store(Handle[hostup_async.Store]):
         becomes `timed_out`.
 
         Raises:
-            RunHeld: Its holder is alive, or may be.
+            RunHeld: Its holder is alive.
             ConfigurationError: The run is finished or abandoned already.
         """
         return call(
@@ -511,7 +576,7 @@ class Store(Handle[hostup_async.Store]):
         self,
         limit: int = 20,
     ) -> list[RunRecord]:
-        """The newest runs, newest first, without their plans and policies."""
+        """The newest runs, without their plans and policies, in the reverse order of `create`."""
         return call(
             self._home,
             identity,
@@ -894,7 +959,9 @@ class Client(Handle[hostup_async.Client]):
         session: An aiohttp session to send on, for instance one with a proxy: it is lent, and
             never closed here. Or a function that makes one: it is called when the client opens,
             on the loop that the client uses, and what it made is closed with the client. In
-            `hostup_sync`, whose loop is its own, only the function can be used.
+            `hostup_sync`, whose loop is its own, only the function can be used. On either, each
+            request asks the server to close its connection afterwards, and an action is not sent
+            on a connection that carried a response before.
         on_event: A function that is called with each event: requests, retries, pauses, acceptances.
         allow_http: Allow an `http://` base that is not this machine: the key goes unencrypted.
 

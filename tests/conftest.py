@@ -13,6 +13,7 @@ from tools import QUICK, Connect, StartSandbox
 from hostup_async import Action, Budget, Client
 from hostup_async._fleet import evidence
 from hostup_async._polling.durations import DurationModel
+from hostup_async._store.memory import MemoryStore
 from hostup_async.sandbox import Fault, FaultRule, Sandbox, SandboxConfig
 
 # The machine may be busy: no example fails for the time that it takes.
@@ -25,6 +26,12 @@ settings.load_profile("busy machine")
 @pytest.fixture
 def anyio_backend() -> str:
     return "asyncio"
+
+
+@pytest.fixture(autouse=True)
+def no_runs_of_other_tests() -> None:
+    """Sandboxes of several tests may get the same port: their runs must not see each other."""
+    MemoryStore._shared.clear()
 
 
 @pytest.fixture

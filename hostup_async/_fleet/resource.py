@@ -14,7 +14,7 @@ from hostup_async._fleet.report import FleetReport
 from hostup_async._fleet.run import FleetRun
 from hostup_async._models import Action, ServiceStatus, Vps
 from hostup_async._store.base import Store
-from hostup_async._store.open import open_store
+from hostup_async._store.open import open_store, store_for
 
 W = TypeVar("W", bound=StrEnum)
 # Up to this many VPSes are read one by one; for more, the whole list is read.
@@ -174,7 +174,8 @@ class FleetResource:
         """
         run_id = instance(run_id, str, name="run_id", example="run.id")
         other_key = switch(other_key, name="other_key")
-        async with open_store(store) as opened:
+        where = store_for(store, self._origin, self._parts.fingerprint)
+        async with open_store(where) as opened:
             record = await opened.run(run_id)
         if not record.state.is_open:
             msg = f"Run {run_id} is {record.state}: nothing of it is left to do."

@@ -28,7 +28,7 @@ from hostup_async._fleet.trail import AuditTrail
 from hostup_async._outcome import Outcome, StopCause
 from hostup_async._polling.durations import DurationModel
 from hostup_async._store.base import Store
-from hostup_async._store.open import open_store
+from hostup_async._store.open import open_store, store_for
 from hostup_async._store.owner import whoami
 from hostup_async._store.records import Entry, EntryState, RunRecord, RunState, new_run_id
 
@@ -90,7 +90,8 @@ class FleetRun:
             msg = f"Run {self.id} was begun before: make a new run of the plan, or resume this one."
             raise ConfigurationError(msg)
         async with AsyncExitStack() as stack:
-            store = await stack.enter_async_context(open_store(self._where))
+            where = store_for(self._where, self.plan.origin, self._client_parts.fingerprint)
+            store = await stack.enter_async_context(open_store(where))
             await self._relearn(store)
             entries, steps = await self._record(store)
             self._stack = stack.pop_all()

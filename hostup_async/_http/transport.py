@@ -310,7 +310,10 @@ class Transport:
     def _opened(self, exchange: Exchange) -> Session:
         session = self._fresh if exchange.own_connection else self._sharing
         if session is None or session.closed:
-            msg = "The client is not open: use it inside the block of its `with` (or `async with`)."
+            msg = (
+                "The client is not open yet, or was closed: use it inside the block of its `with` "
+                "(or `async with`)."
+            )
         elif self._closing:
             msg = "The client is closing, so this was not sent: make another client for it."
         elif self._loop is not asyncio.get_running_loop():

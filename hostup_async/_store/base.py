@@ -22,7 +22,7 @@ class Store(ABC):
     (in the memory store: until the process ends). Moments are seconds since the epoch.
 
     Every call raises `StoreError` where the store cannot be used, and `ConfigurationError` for a
-    run that the store does not have.
+    run that the store does not have. What is damaged raises `StoreError` too, and is named.
     """
 
     async def __aenter__(self) -> Self:
@@ -65,7 +65,12 @@ class Store(ABC):
 
     @abstractmethod
     async def create(
-        self, run: RunRecord, entries: Sequence[Entry], *, cooldown: float
+        self,
+        run: RunRecord,
+        entries: Sequence[Entry],
+        *,
+        cooldown: float,
+        server_now: float | None = None,
     ) -> list[Entry]:
         """Record a new run with its entries, and hold it.
 
@@ -78,6 +83,9 @@ class Store(ABC):
             entries: One for each VPS.
             cooldown: Seconds for which a VPS is left alone after any run at this origin acted on
                 it; 0 turns that off. An action that the API refused does not count.
+            server_now: By the API server's clock, the earliest moment that now may be. The cooldown
+                is measured by it where an entry's `sent_server_high` is known, and by this
+                machine's clock otherwise.
 
         Returns:
             The entries as recorded: a planned VPS that another open run at this origin holds, or
@@ -100,14 +108,49 @@ class Store(ABC):
         """
 
     @abstractmethod
+    def holds(self, run_id: str) -> bool:
+        """Whether this store holds a run, as far as it knows without asking the database."""
+
+    @abstractmethod
+    async def check_held(self, run_id: str) -> None:
+        """Make sure that this store holds a run: call it just before each send of an action.
+
+        It takes microseconds while the lease was renewed a short time ago. A process that slept
+        longer renews the lease in the database first, which shows whether another has taken the
+        run.
+
+        Raises:
+            RunHeld: This store does not hold the run, or no longer: do not send.
+            StoreError: The database cannot say, or its file is lost: do not send.
+        """
+
+    @abstractmethod
+    async def wait_until_lost(self, run_id: str) -> StoreError:
+        """Wait until this store can no longer record a run that it holds, and say why.
+
+        That is a `RunHeld` where another process has taken the run, and a `StoreError` where the
+        database is gone, for example because its file was deleted. It waits on when the run is
+        released: cancel it then.
+
+        Raises:
+            RunHeld: This store does not hold the run.
+        """
+
+    @abstractmethod
     async def acquire(self, run_id: str, *, who: str = "") -> RunRecord:
         """Hold a run that was cut off or stopped, to resume it.
 
+        Where it cannot be known whether the run's holder still lives, this watches for the length
+        of its lease whether it gives a sign of life.
+
         Returns:
-            The run with the state that it had before; `entries` gives its entries.
+            The run with the state that it had before; `entries` gives its entries. If its `doubt`
+            is not None, `planned` does not mean that nothing was sent. Its `fingerprint` is that
+            of the key that it was begun with.
 
         Raises:
-            RunHeld: Its holder is alive, or may be.
+            RunHeld: Its holder is alive.
+            StoreError: The run or an entry is damaged; the error names it.
             ConfigurationError: The run is finished or abandoned.
         """
 
@@ -132,7 +175,7 @@ class Store(ABC):
         becomes `timed_out`.
 
         Raises:
-            RunHeld: Its holder is alive, or may be.
+            RunHeld: Its holder is alive.
             ConfigurationError: The run is finished or abandoned already.
         """
 
@@ -142,7 +185,7 @@ class Store(ABC):
 
     @abstractmethod
     async def runs(self, limit: int = 20) -> list[RunRecord]:
-        """The newest runs, newest first, without their plans and policies."""
+        """The newest runs, without their plans and policies, in the reverse order of `create`."""
 
     @abstractmethod
     def entries(self, run_id: str) -> AsyncIterator[Entry]:
@@ -205,6 +248,15 @@ def run_held_by(run_id: str, holder: str) -> RunHeld:
     """The error for a run that another process or client holds."""
     return RunHeld(
         f"Run {run_id} is held by {holder}. Wait until it ends, or stop it, then try again."
+    )
+
+
+def damaged(run_id: object, what: str) -> StoreError:
+    """The error for a part of a run that is not as it was recorded."""
+    return StoreError(
+        f"The store is damaged at {what} of run {run_id}, which is not as it was recorded. Keep a "
+        "copy of the store, and restore a backup or use another one. Before you reset a VPS of "
+        "this run again, see by its uptime whether it was reset."
     )
 
 

@@ -41,6 +41,17 @@ async def open_store(store: str | os.PathLike[str] | Store | None) -> AsyncGener
         yield found
 
 
+def store_for(
+    store: str | os.PathLike[str] | Store | None, origin: str, fingerprint: str
+) -> str | os.PathLike[str] | Store:
+    """What a run opens: None stands for the process's one memory store for an API and a key.
+
+    So that two runs of one process see each other: what one holds, or acted on just now, the other
+    leaves alone.
+    """
+    return MemoryStore.shared(origin, fingerprint) if store is None else store
+
+
 def find_store(store: str | os.PathLike[str] | Store | None) -> Store:
     """The store that `open_store` would open."""
     if store is None:

@@ -1,12 +1,14 @@
 """Who holds a run (one store, opened in one process), and whether that process still lives."""
 
+import asyncio
 import getpass
 import json
 import os
 import platform
 import uuid
 from pathlib import Path
-from typing import Final, Self
+from typing import ClassVar, Final, Self
+from weakref import WeakValueDictionary
 
 from attrs import astuple, frozen
 
@@ -22,28 +24,39 @@ class Owner:
 
     Attributes:
         host: The machine's name, to show.
-        machine: Identifies the machine, its boot, and the process id namespace.
+        boot: Identifies the machine and its boot, and so what `boot_seconds` counts from; empty
+            where that is not known.
+        processes: Identifies the space of process ids on the machine.
         pid: The process.
         started: When the process started, by the kernel; empty where that is not known.
         nonce: Tells the stores of one process apart.
     """
 
     host: str
-    machine: str
+    boot: str
+    processes: str
     pid: int
     started: str
     nonce: str
+
+    # The event loops of this process's open stores, by nonce.
+    _loops: ClassVar[WeakValueDictionary[str, asyncio.AbstractEventLoop]] = WeakValueDictionary()
 
     @classmethod
     def here(cls) -> Self:
         """A new owner, in this process."""
         pid = os.getpid()
-        return cls(platform.node(), _machine(), pid, _started(pid) or "", _clock.token(4).hex())
+        started = _started(pid) or ""
+        return cls(platform.node(), _boot(), _processes(), pid, started, _clock.token(4).hex())
 
     @classmethod
     def read(cls, text: str) -> Self:
-        """The owner that `text` was made of."""
-        return cls(*json.loads(text))
+        """The owner that `text` was made of; raises ValueError or TypeError for another text."""
+        owner = cls(*json.loads(text))
+        if [type(value) for value in astuple(owner)] != [str, str, str, int, str, str]:
+            msg = f"not an owner: {text!r}"
+            raise ValueError(msg)
+        return owner
 
     @property
     def text(self) -> str:
@@ -53,20 +66,34 @@ class Owner:
     def __str__(self) -> str:
         return f"process {self.pid} on {self.host}"
 
-    def is_alive(self) -> bool | None:
-        """Whether the process lives; None where that cannot be known from here.
+    def opened(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Note that this owner's store is open on an event loop of this process."""
+        self._loops[self.nonce] = loop
 
-        Process ids are reused, and each container has its own: only machine, namespace and
-        starting time together identify a process.
+    def closed(self) -> None:
+        """Note that this owner's store is closed."""
+        self._loops.pop(self.nonce, None)
+
+    def is_alive(self) -> bool | None:
+        """Whether the owner still works; None where that cannot be known from here.
+
+        Process ids are reused, and each container has its own: only boot, space of process ids
+        and starting time together identify a process. Of this very process's stores those live
+        that are open on a loop that is not closed.
         """
         here = Owner.here()
-        if here.machine != self.machine:
+        if (here.boot, here.processes) != (self.boot, self.processes):
             return None
         if here.pid == self.pid and here.started == self.started:
-            return None  # another store of this process: its heartbeat tells
+            loop = self._loops.get(self.nonce)
+            return loop is not None and not loop.is_closed()
         if not self.started:
             return None if _exists(self.pid) else False
         return _started(self.pid) == self.started
+
+    def shares_clock(self) -> bool:
+        """Whether the owner's `boot_seconds` can be compared with those of this process."""
+        return bool(self.boot) and self.boot == _boot()
 
 
 def boot_seconds() -> float:
@@ -78,11 +105,18 @@ def boot_seconds() -> float:
     return _clock.boot()
 
 
-def _machine() -> str:
-    """This boot of this machine, and this space of process ids."""
+def _boot() -> str:
     try:
         boot = (_PROC / "sys/kernel/random/boot_id").read_text().strip()
-        return f"{boot} {(_PROC / 'self/ns/pid').readlink()}"
+        clock = _PROC / "self/ns/time"  # a namespace may shift the clock
+        return f"{boot} {clock.readlink()}" if clock.is_symlink() else boot
+    except OSError:  # not Linux
+        return ""
+
+
+def _processes() -> str:
+    try:
+        return str((_PROC / "self/ns/pid").readlink())
     except OSError:  # not Linux
         return f"{platform.node()} {uuid.getnode():x}"
 

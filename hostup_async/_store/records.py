@@ -73,6 +73,8 @@ class Entry:
         position: Its place in the plan, from 0.
         state: How far the run has come with it.
         sent_at: When it was last sent; set it with the intent, since the cooldown reads it.
+        sent_server_low: The same moment by the server's clock: not before this; None if unknown.
+        sent_server_high: And not after this.
     """
 
     vps_id: str
@@ -87,23 +89,37 @@ class Entry:
     accepted_at: float | None = None
     finished_at: float | None = None
     evidence: str | None = None
+    sent_server_low: float | None = None
+    sent_server_high: float | None = None
 
     def skipped(self, reason: str) -> "Entry":
         """The entry if it is not sent, and why."""
         return evolve(self, state=EntryState.SKIPPED, reason=reason)
 
-    def intended(self, at: float) -> "Entry":
-        """The entry before it is sent, perhaps once more."""
-        attempts = self.attempts + 1
-        return evolve(self, state=EntryState.INTENT, attempts=attempts, sent_at=at)
+    def intended(self, at: float, server: tuple[float, float] | None = None) -> "Entry":
+        """The entry before it is sent, perhaps once more.
+
+        Args:
+            at: Now, by this machine's clock.
+            server: Now, by the server's clock: the earliest and the latest that it may be.
+        """
+        low, high = server or (None, None)
+        return evolve(
+            self,
+            state=EntryState.INTENT,
+            attempts=self.attempts + 1,
+            sent_at=at,
+            sent_server_low=low,
+            sent_server_high=high,
+        )
 
     def reverted(self, reason: str) -> "Entry":
         """The entry as before its intent, once it is proved that nothing was sent."""
         attempts = self.attempts - 1
-        sent_at = self.sent_at if attempts else None
-        return evolve(
-            self, state=EntryState.PLANNED, attempts=attempts, sent_at=sent_at, reason=reason
-        )
+        before = evolve(self, state=EntryState.PLANNED, attempts=attempts, reason=reason)
+        if attempts:
+            return before
+        return evolve(before, sent_at=None, sent_server_low=None, sent_server_high=None)
 
     def abandoned(self, reason: str, at: float) -> "Entry":
         """The entry as it ends if its run is abandoned; itself where it is terminal."""
@@ -117,7 +133,7 @@ class Entry:
         return Outcome(status=OutcomeStatus(self.state.if_abandoned.value), **values)
 
 
-_SHARED: Final = [one.name for one in fields(Entry) if one.name not in {"position", "state"}]
+_SHARED: Final = [one.name for one in fields(Outcome) if one.name != "status"]
 
 
 class RunState(StrEnum):
@@ -157,8 +173,14 @@ class RunRecord:
         reason: Why, in the words of who began it.
         created_at: When it was begun.
         finished_at: When it ended; None while it is open.
+        created_server_low: When it was begun, by the server's clock: not before this moment; None
+            if unknown.
         state: Its state; kept by the store.
         counts: How many entries are in which state; kept by the store.
+        doubt: Why the store may have lost what this run did, such as "its file is a copy, or was
+            moved"; None where it has all. Kept by the store. While it stands, `planned` does not
+            mean that nothing was sent: send such a VPS its action only when its uptime shows that
+            it has not booted since the run was begun.
     """
 
     id: str
@@ -171,9 +193,11 @@ class RunRecord:
     who: str = ""
     reason: str | None = None
     created_at: float = field(factory=lambda: _clock.wall())  # noqa: PLW0108 - bound late
+    created_server_low: float | None = None
     finished_at: float | None = None
     state: RunState = RunState.RUNNING
     counts: Mapping[EntryState, int] = field(factory=dict[EntryState, int])
+    doubt: str | None = None
 
 
 class AuditEvent(StrEnum):

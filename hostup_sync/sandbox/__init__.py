@@ -5,7 +5,7 @@ thread, for code without `async`; all have the same methods. What is not known a
 is a setting of `SandboxConfig`; what can go wrong is a `Fault`. `Books` say what the server really
 did.
 
-It serves this machine alone, without TLS, and its control routes need no key: keep it off networks.
+It serves this machine alone, without TLS: keep it off networks.
 
 Example:
     >>> def main() -> None:

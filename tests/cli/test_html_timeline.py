@@ -121,7 +121,7 @@ def test_a_line_without_an_end_is_no_pause(until: object) -> None:
 
 def test_a_pause_of_the_rate_limit_lasts_until_its_end() -> None:
     audit = (line(10, "rate_limited", until=BEGUN + 40, why="the API asked for it"),)
-    expected = [(10, 40, "rate limited: the API asked for it")]
+    expected = [(10, 40, "rate limited (429): the API asked for it")]
     assert pauses(timeline(sent(1), sent(60), audit=audit)) == expected
 
 

@@ -281,21 +281,3 @@ async def test_one_stray_response_costs_one_poll(status: int) -> None:
     async with Repeating(routes) as server, client_of(server.url, timeouts=QUICK) as client:
         operation = await client.vps.reset("vps_1")
         assert (await operation.wait(timeout=10)).succeeded
-
-
-@pytest.mark.parametrize(
-    "answer",
-    [
-        body({"code": "upstream_failed"}, "409 Conflict"),
-        body({"code": "upstream_failed"}, "502 Bad Gateway"),
-        body({"title": "Conflict"}, "409 Conflict"),
-        *(http(b"", f"{status} X") for status in (302, 405, 408, 410, 421, 422, 425, 499)),
-    ],
-    ids=lambda answer: answer[9:12].decode() + str(len(answer)),
-)
-async def test_a_status_that_does_not_say_not_done_leaves_a_doubt(answer: bytes) -> None:
-    async with Repeating({"POST": [answer, accepted("j1")]}) as server:
-        async with client_of(server.url, timeouts=QUICK) as client:
-            with pytest.raises(OutcomeUnknown):
-                await client.vps.reset("vps_1")
-        assert server.sent("POST") == 1

@@ -17,6 +17,7 @@ from tools import (
 )
 
 from hostup_async import (
+    ApiError,
     Budget,
     Conflict,
     Event,
@@ -94,6 +95,39 @@ async def test_a_refusal_is_final_and_nothing_was_done(
     books = await sandbox.books()
     assert not isinstance(caught.value, OutcomeUnknown)
     assert (books.requests["reset"], accepted(books)) == (1, {})
+
+
+UPSTREAM_FAILED = b'{"code": "upstream_failed"}'
+
+
+@pytest.mark.parametrize(
+    "response",
+    [
+        *(http(UPSTREAM_FAILED, f"{status} X") for status in (400, 404, 409, 502, 503)),
+        http(b'{"title": "Conflict"}', "409 Conflict"),
+        http(b"<html>Conflict</html>", "409 Conflict"),
+        *(http(b"", f"{status} X") for status in (302, 405, 408, 410, 418, 421, 422, 425, 499)),
+    ],
+    ids=lambda response: response[9:12].decode() + f"-{len(response)}",
+)
+async def test_a_status_that_does_not_say_not_done_leaves_a_doubt(response: bytes) -> None:
+    async with RawServer(response, response) as server, client_of(server.url) as client:
+        with pytest.raises(OutcomeUnknown):
+            await client.vps.reset("vps_1")
+        assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 404])
+@pytest.mark.parametrize("body", [b"", b"<html>no</html>", b'{"code": "no"}'])
+async def test_a_status_that_says_not_done_is_a_refusal_whoever_sent_it(
+    status: int, body: bytes
+) -> None:
+    response = http(body, f"{status} X")
+    async with RawServer(response, response) as server, client_of(server.url) as client:
+        with pytest.raises(ApiError) as caught:
+            await client.vps.reset("vps_1")
+        assert not isinstance(caught.value, OutcomeUnknown)
+        assert len(server.requests) == 1
 
 
 async def test_too_many_requests_is_waited_out_and_then_sent_once(
@@ -184,7 +218,7 @@ async def test_what_was_never_sent_is_sent_once_the_server_is_there() -> None:
             assert accepted(await sandbox.books()) == {config.vps_ids[0]: 1}
 
 
-async def test_an_action_on_a_dead_kept_alive_connection_is_in_doubt_and_not_repeated() -> None:
+async def test_an_action_whose_connection_dies_is_in_doubt_and_not_repeated() -> None:
     async with RawServer(http(b"{}"), None, None) as server, client_of(server.url) as client:
         await client.vps.status("vps_1")
         with pytest.raises(OutcomeUnknown):

@@ -1,3 +1,4 @@
+import asyncio
 import os
 import subprocess
 import sys
@@ -7,7 +8,7 @@ import attrs
 import pytest
 
 from hostup_async._store import owner
-from hostup_async._store.owner import Owner
+from hostup_async._store.owner import Owner, boot_seconds
 
 
 def test_an_owner_survives_its_text() -> None:
@@ -18,13 +19,40 @@ def test_an_owner_survives_its_text() -> None:
     assert Owner.here() != owner  # another store of this process is another owner
 
 
-def test_this_very_process_is_left_to_its_heartbeat() -> None:
-    assert Owner.here().is_alive() is None
+async def test_a_store_of_this_process_lives_while_it_is_open_and_its_loop_is() -> None:
+    owner = Owner.here()
+    assert owner.is_alive() is False
+    owner.opened(asyncio.get_running_loop())
+    assert owner.is_alive() is True
+    assert Owner.read(owner.text).is_alive() is True
+    owner.closed()
+    assert owner.is_alive() is False
+    loop = asyncio.new_event_loop()
+    owner.opened(loop)
+    assert owner.is_alive() is True
+    loop.close()
+    assert owner.is_alive() is False
+
+
+def test_the_clock_of_leases_goes_on_and_is_not_the_wall_clock(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    before = boot_seconds()
+    monkeypatch.setattr("time.time", lambda: 0.0)
+    assert before <= boot_seconds() < before + 60
+
+
+@pytest.mark.parametrize("text", ["x", "[]", "{}", '["a", "b", "c", "d", "e", "f"]', "null"])
+def test_what_is_not_an_owner_is_refused(text: str) -> None:
+    with pytest.raises((ValueError, TypeError)):
+        Owner.read(text)
 
 
 def test_another_machine_cannot_be_told_of() -> None:
-    owner = attrs.evolve(Owner.here(), machine="another", pid=1)
-    assert owner.is_alive() is None
+    for elsewhere in ({"boot": "another"}, {"processes": "a container's"}):
+        owner = attrs.evolve(Owner.here(), pid=1, **elsewhere)
+        assert owner.is_alive() is None
+        assert owner.shares_clock() is ("boot" not in elsewhere)
 
 
 def test_another_process_is_alive_until_it_ends() -> None:
@@ -55,7 +83,8 @@ def test_without_proc_a_living_process_id_proves_nothing(
     monkeypatch.setattr(owner, "_PROC", tmp_path)
     here = Owner.here()
     assert here.started == ""
-    assert here.is_alive() is None
+    assert here.boot == ""
+    assert here.shares_clock() is False
     assert attrs.evolve(here, pid=os.getppid()).is_alive() is None
     with subprocess.Popen([sys.executable, "-c", ""]) as process:
         process.wait()

@@ -55,6 +55,15 @@ def test_an_outcome_is_ready_for_json() -> None:
     assert data["request_ids"] == ["req_1"]
 
 
+def test_an_intent_knows_its_moment_by_both_clocks_and_loses_it_when_reverted() -> None:
+    intent = Entry("vps_1", 0).intended(BEGAN, (5.0, 6.0))
+    assert (intent.sent_at, intent.sent_server_low, intent.sent_server_high) == (BEGAN, 5.0, 6.0)
+    assert intent.reverted("nothing was sent") == Entry("vps_1", 0, reason="nothing was sent")
+    again = intent.intended(BEGAN + 9)
+    assert (again.attempts, again.sent_server_low, again.sent_server_high) == (2, None, None)
+    assert again.reverted("nothing was sent").sent_at == BEGAN + 9
+
+
 def test_an_entry_that_is_settled_is_left_as_it_is() -> None:
     done = attrs.evolve(FULL, state=EntryState.COMPLETED)
     assert done.abandoned("abandoned", BEGAN) is done

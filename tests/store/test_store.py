@@ -37,6 +37,8 @@ EVERYTHING = Entry(
     accepted_at=BEGAN + 1.5,
     finished_at=BEGAN + 2.5,
     evidence="uptime",
+    sent_server_low=BEGAN - 7.25,
+    sent_server_high=BEGAN - 6.5,
 )
 
 
@@ -201,6 +203,98 @@ async def test_the_latest_of_several_runs_counts(store: Store, clock: Clock) -> 
     assert "r3 acted on this VPS 100 s ago" in (again.reason or "")
 
 
+def sent(entry: Entry, at: float, server: tuple[float, float] | None) -> Entry:
+    return attrs.evolve(entry.intended(at, server), state=EntryState.COMPLETED)
+
+
+@pytest.mark.parametrize("step", [-60 * 86400.0, -3600.0, -1.0, 1.0, 3600.0, 60 * 86400.0])
+@pytest.mark.parametrize(
+    ("server_age", "skipped"), [(0.0, True), (590.0, True), (599.0, True), (602.0, False)]
+)
+async def test_where_the_servers_time_is_known_the_wall_clock_decides_nothing(
+    store: Store, clock: Clock, *, step: float, server_age: float, skipped: bool
+) -> None:
+    (entry,) = await store.create(a_run("r1"), planned(1), cooldown=0)
+    await store.save("r1", [sent(entry, clock.now, (5000.0, 5001.0))])
+    await store.release("r1", RunState.FINISHED)
+    clock.now += step
+    run, server_now = a_run("r2"), 5000.0 + server_age
+    (again,) = await store.create(run, planned(1), cooldown=600, server_now=server_now)
+    assert (again.state is EntryState.SKIPPED) is skipped
+    age = max(0.0, server_age - 1.0)  # from the latest that the send may have been
+    assert f"acted on this VPS {age:.0f} s ago" in (again.reason or "") or not skipped
+
+
+async def test_where_one_of_the_servers_times_is_unknown_the_wall_clock_must_do(
+    store: Store, clock: Clock
+) -> None:
+    first, second = await store.create(a_run("r1"), planned(1, 2), cooldown=0)
+    saved = [sent(first, clock.now, (5000.0, 5001.0)), sent(second, clock.now, None)]
+    await store.save("r1", saved)
+    await store.release("r1", RunState.FINISHED)
+    clock.now += 500
+    without = await store.create(a_run("r2"), planned(1, 2), cooldown=600)
+    assert states(without) == [EntryState.SKIPPED, EntryState.SKIPPED]
+    await store.release("r2", RunState.FINISHED)
+    much_later = await store.create(a_run("r3"), planned(1, 2), cooldown=600, server_now=9e9)
+    assert states(much_later) == [EntryState.PLANNED, EntryState.SKIPPED]
+
+
+async def test_a_cooldown_of_nothing_asks_no_clock(store: Store) -> None:
+    (entry,) = await store.create(a_run("r1"), planned(1), cooldown=0)
+    await store.save("r1", [sent(entry, BEGAN, (5000.0, 5001.0))])
+    await store.release("r1", RunState.FINISHED)
+    assert await store.create(a_run("r2"), planned(1), cooldown=0, server_now=1.0) == planned(1)
+
+
+async def test_a_run_remembers_when_it_was_begun_by_the_servers_clock(store: Store) -> None:
+    await store.create(a_run("r1", created_server_low=5000.5), planned(1), cooldown=0)
+    await store.create(a_run("r2"), planned(2), cooldown=0)
+    assert (await store.run("r1")).created_server_low == 5000.5
+    assert (await store.run("r2")).created_server_low is None
+
+
+async def test_nothing_is_in_doubt_where_nothing_was_lost(store: Store) -> None:
+    await store.create(a_run("r1", doubt="made up"), planned(1), cooldown=0)
+    assert (await store.run("r1")).doubt is None
+    await store.release("r1", RunState.STOPPED)
+    assert (await store.acquire("r1")).doubt is None
+
+
+async def test_a_store_says_which_runs_it_holds(store: Store) -> None:
+    assert not store.holds("r1")
+    await store.create(a_run("r1"), planned(1), cooldown=0)
+    assert store.holds("r1")
+    await store.check_held("r1")
+    await store.release("r1", RunState.STOPPED)
+    assert not store.holds("r1")
+    for call in (store.check_held("r1"), store.wait_until_lost("r1"), store.check_held("r9")):
+        with pytest.raises(RunHeld, match="is not held by this client, or no longer"):
+            await call
+    await store.acquire("r1")
+    assert store.holds("r1")
+    await store.aclose()
+    assert not store.holds("r1")
+    with pytest.raises(StoreError, match="not open"):
+        await store.check_held("r1")
+
+
+async def test_a_run_that_nobody_takes_is_never_lost(store: Store) -> None:
+    await store.create(a_run("r1"), planned(1), cooldown=0)
+    lost = asyncio.create_task(store.wait_until_lost("r1"))
+    done, _ = await asyncio.wait([lost], timeout=0.05)
+    assert not done
+    lost.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await lost
+
+
+async def test_the_key_that_a_run_was_begun_with_comes_back(store: Store) -> None:
+    await store.create(a_run("r1", fingerprint="0123456789ab"), planned(1), cooldown=0)
+    await store.release("r1", RunState.STOPPED)
+    assert (await store.acquire("r1")).fingerprint == "0123456789ab"
+
+
 async def test_an_entry_that_is_not_planned_stays_as_it_is(store: Store) -> None:
     await store.create(a_run("r1"), planned(1), cooldown=0)
     excluded = Entry("vps_1", 0, EntryState.SKIPPED, reason="excluded")
@@ -300,9 +394,11 @@ async def test_an_abandoned_run_settles_its_entries(store: Store, clock: Clock) 
     )
 
 
-async def test_runs_come_newest_first_without_their_long_texts(store: Store) -> None:
-    for number in (2, 1, 3):
-        run = a_run(f"r{number}", created_at=BEGAN + number, plan="long", policy="long")
+async def test_runs_come_in_the_reverse_order_of_creation_whatever_clocks_say(
+    store: Store,
+) -> None:
+    for number, clock in ((1, 5), (2, 7200), (3, -3600)):
+        run = a_run(f"r{number}", created_at=BEGAN + clock, plan="long", policy="long")
         await store.create(run, planned(number), cooldown=0)
     runs = await store.runs(limit=2)
     assert [(run.id, run.plan, run.policy) for run in runs] == [("r3", "", ""), ("r2", "", "")]

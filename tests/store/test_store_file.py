@@ -12,7 +12,8 @@ from pathlib import Path
 
 import attrs
 import pytest
-from store_tools import BEGAN, Clock, a_run, elsewhere, in_file, planned, states, stored
+from sqlalchemy import create_engine
+from store_tools import BEGAN, Clock, a_run, in_file, planned, states, stored
 from tools import child_environment
 
 from hostup_async import (
@@ -25,11 +26,12 @@ from hostup_async import (
     open_store,
 )
 from hostup_async._store.memory import MemoryStore
-from hostup_async._store.sql import SqlStore
+from hostup_async._store.sql import SqlStore, schema
 
 CRASHING = """
 import asyncio, os, sys
 import attrs
+from sqlalchemy import create_engine
 from store_tools import a_run, in_file, planned
 from hostup_async import EntryState
 
@@ -46,6 +48,7 @@ asyncio.run(main())
 """
 RACING = """
 import asyncio, sys
+from sqlalchemy import create_engine
 from store_tools import a_run, in_file, planned
 from hostup_async import EntryState
 
@@ -60,6 +63,7 @@ asyncio.run(main())
 """
 FORGETFUL = """
 import asyncio, sys
+from sqlalchemy import create_engine
 from store_tools import a_run, in_file, planned
 
 async def main():
@@ -192,39 +196,6 @@ async def test_each_commit_is_forced_to_the_disk(store: SqlStore) -> None:
     assert asked == ["wal", 2, 1]
 
 
-async def test_a_lease_counts_for_an_owner_on_another_machine(file: Path, clock: Clock) -> None:
-    async with in_file(file, clock=clock, owner=elsewhere()) as there:
-        (entry,) = await there.create(a_run("r1"), planned(1), cooldown=0)
-        async with in_file(file, clock=clock) as here:
-            with pytest.raises(RunHeld, match=r"process 4711 on faraway \(its lease ends in 30 s"):
-                await here.acquire("r1")
-            clock.now += 29
-            await there.save("r1", [entry])  # renews it
-            clock.now += 29
-            with pytest.raises(RunHeld):
-                await here.abandon("r1")
-            clock.now += 2
-            await here.acquire("r1")
-            with pytest.raises(RunHeld, match="nothing was recorded"):
-                await there.save("r1", [intent(entry)])
-            with pytest.raises(RunHeld):
-                await there.release("r1", RunState.FINISHED)
-            await here.save("r1", [entry])
-    async with in_file(file) as store:
-        assert await stored(store, "r1") == [entry]
-
-
-async def test_a_lease_is_renewed_while_nothing_is_saved(file: Path, clock: Clock) -> None:
-    async with in_file(file, clock=clock, owner=elsewhere(), lease=0.03) as there:
-        await there.create(a_run("r1"), planned(1), cooldown=0)
-        with sqlite3.connect(file) as connection:
-            query = "SELECT lease_until FROM hostup_runs"
-            clock.now += 1000
-            while connection.execute(query).fetchone()[0] < clock.now:
-                await asyncio.sleep(0.001)
-        connection.close()
-
-
 async def test_a_living_process_holds_its_run_whatever_the_clock_says(
     file: Path, clock: Clock
 ) -> None:
@@ -285,9 +256,11 @@ async def test_a_file_that_another_locks_is_said_so(
 
 
 async def test_a_new_file_that_another_is_setting_up_is_waited_for(file: Path) -> None:
+    engine = create_engine(f"sqlite:///{file}")
+    with engine.begin() as connection:
+        schema.create(connection)
+    engine.dispose()
     other = sqlite3.connect(file, isolation_level=None)
-    other.execute("CREATE TABLE hostup_store (id, version)")
-    other.execute("INSERT INTO hostup_store VALUES (1, 1)")
     other.execute("BEGIN EXCLUSIVE")  # no write-ahead log yet
     store = in_file(file)
     opening = asyncio.create_task(store.open())
@@ -345,7 +318,10 @@ def newer_version(path: Path) -> None:
         (directory, "cannot be opened: check the permissions"),
         (some_text, "is not an SQLite database: name another file"),
         (another_database, "is the database of something else: name another file"),
-        (newer_version, "of version 99, and this hostup knows version 1: upgrade hostup"),
+        (
+            newer_version,
+            "of version 99, and this hostup knows version 2: use the hostup that made them",
+        ),
     ],
 )
 async def test_what_is_no_store_is_refused_and_left_alone(

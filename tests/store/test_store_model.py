@@ -25,6 +25,7 @@ class Stores(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.clock = Clock()
+        self.server_now = 1000.0
         self.folder = tempfile.TemporaryDirectory()
         self.runner = asyncio.Runner()
         file = in_file(Path(self.folder.name) / "fleet.db", clock=self.clock)
@@ -53,15 +54,28 @@ class Stores(RuleBasedStateMachine):
         numbers=VPSES,
         cooldown=st.sampled_from([0.0, 60.0, 600.0]),
         origin=st.sampled_from(["https://a", "https://b"]),
+        server_knows=st.booleans(),
     )
-    def create(self, run_id: str, numbers: list[int], cooldown: float, origin: str) -> None:
-        run = a_run(run_id, origin=origin, created_at=self.clock.now)
-        self.both(lambda store: store.create(run, planned(*numbers), cooldown=cooldown))
+    def create(
+        self, run_id: str, numbers: list[int], cooldown: float, origin: str, *, server_knows: bool
+    ) -> None:
+        run, entries = a_run(run_id, origin=origin, created_at=self.clock.now), planned(*numbers)
+        server_now = self.server_now if server_knows else None
+        self.both(
+            lambda store: store.create(run, entries, cooldown=cooldown, server_now=server_now)
+        )
         self.known.add(run_id)
 
     @precondition(lambda self: self.known)
-    @rule(data=st.data(), state=st.sampled_from(list(EntryState)), is_sent=st.booleans())
-    def save(self, data: st.DataObject, state: EntryState, *, is_sent: bool) -> None:
+    @rule(
+        data=st.data(),
+        state=st.sampled_from(list(EntryState)),
+        is_sent=st.booleans(),
+        server_knows=st.booleans(),
+    )
+    def save(
+        self, data: st.DataObject, state: EntryState, *, is_sent: bool, server_knows: bool
+    ) -> None:
         run_id = data.draw(st.sampled_from(sorted(self.known)))
         entries = self.both(lambda store: stored(store, run_id))
         if not isinstance(entries, list) or not entries:
@@ -69,8 +83,14 @@ class Stores(RuleBasedStateMachine):
         entry = data.draw(st.sampled_from(entries))
         if entry.state.is_terminal:  # what has settled stays settled
             state = state.if_abandoned
-        sent_at = self.clock.now if is_sent else None
-        changed = attrs.evolve(entry, state=state, sent_at=sent_at, request_ids=("a", "b"))
+        changed = attrs.evolve(
+            entry,
+            state=state,
+            request_ids=("a", "b"),
+            sent_at=self.clock.now if is_sent else None,
+            sent_server_low=self.server_now if server_knows else None,
+            sent_server_high=self.server_now + 1 if server_knows else None,
+        )
         self.both(lambda store: store.save(run_id, [changed]))
 
     @rule(run_id=RUNS, state=st.sampled_from([RunState.STOPPED, RunState.FINISHED]))
@@ -85,9 +105,14 @@ class Stores(RuleBasedStateMachine):
     def abandon(self, run_id: str) -> None:
         self.both(lambda store: store.abandon(run_id, who="me"))
 
-    @rule(seconds=st.sampled_from([-100.0, 1.0, 59.0, 61.0, 599.0]))
-    def let_time_pass(self, seconds: float) -> None:
-        self.clock.now += seconds
+    @rule(
+        seconds=st.sampled_from([1.0, 59.0, 61.0, 599.0]),
+        step=st.sampled_from([-100.0, 0.0, 1e6]),
+    )
+    def let_time_pass(self, seconds: float, step: float) -> None:
+        """Of the server's clock the seconds; this machine's is set as well."""
+        self.server_now += seconds
+        self.clock.now += seconds + step
 
     @rule()
     def open_again(self) -> None:
@@ -100,6 +125,11 @@ class Stores(RuleBasedStateMachine):
         for run_id in self.known:
             self.both(lambda store, run_id=run_id: stored(store, run_id))  # type: ignore[misc]
             self.both(lambda store, run_id=run_id: store.audit(run_id))  # type: ignore[misc]
+
+    @invariant()
+    def they_hold_the_same_runs(self) -> None:
+        first, second = ([store.holds(run_id) for run_id in self.known] for store in self.stores)
+        assert first == second
 
     @invariant()
     def no_vps_is_in_two_hands(self) -> None:

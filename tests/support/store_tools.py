@@ -29,7 +29,7 @@ def in_file(path: Path, **options: Any) -> SqlStore:
 
 def elsewhere(nonce: str = "1") -> Owner:
     """An owner on another machine, of whom only the lease tells."""
-    return Owner("faraway", "another boot", 4711, "99", nonce)
+    return Owner("faraway", "another boot", "pid:[1]", 4711, "99", nonce)
 
 
 def a_run(run_id: str, **fields: Any) -> RunRecord:

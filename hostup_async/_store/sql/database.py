@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Generator
 from contextlib import contextmanager, suppress
 from typing import Any, Final, Protocol, TypeVar
 
+from attrs import frozen
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
@@ -15,6 +16,25 @@ from hostup_async._store.base import store_closed
 
 T = TypeVar("T")
 Work = Callable[[AsyncConnection], Awaitable[T]]
+
+
+@frozen
+class Traces:
+    """What is known of a database from outside, before it is opened.
+
+    Attributes:
+        place: Identifies where the database is; a copy has another.
+        has_log: Whether there is a log with commits, or none is needed.
+        changed_at: When the database was last changed, in seconds since the epoch; None where
+            that is not known.
+    """
+
+    place: str
+    has_log: bool
+    changed_at: float | None
+
+
+Prepare = Callable[[AsyncConnection, Traces], Awaitable[bool]]
 
 
 class Backend(Protocol):
@@ -29,8 +49,16 @@ class Backend(Protocol):
         """A new engine without a pool; raises `StoreError` where there can be none."""
         ...
 
-    async def set_up(self, connection: AsyncConnection) -> None:
-        """Prepare a new connection, and create missing tables."""
+    async def set_up(self, connection: AsyncConnection) -> Traces:
+        """Prepare a new connection, create missing tables, and say what is known from outside."""
+        ...
+
+    def check(self) -> None:
+        """Make sure that this is still the database that was opened; raises `StoreError`."""
+        ...
+
+    async def confirm(self, connection: AsyncConnection) -> None:
+        """Make a commit as durable as can be, and sure to be in the right database."""
         ...
 
     async def settle(self) -> None:
@@ -43,11 +71,17 @@ class Backend(Protocol):
 
 
 class Database:
-    """A connection to a database, used by one event loop of one process."""
+    """A connection to a database, used by one event loop of one process.
 
-    def __init__(self, backend: Backend) -> None:
+    Args:
+        backend: The engine.
+        prepare: The first transaction of a connection; whether it wrote anything.
+    """
+
+    def __init__(self, backend: Backend, prepare: Prepare) -> None:
         self.name: Final = backend.name
         self._backend: Final = backend
+        self._prepare: Final = prepare
         self._turn: Final = asyncio.Lock()
         self._tasks: Final[set[asyncio.Task[Any]]] = set()
         self._connection: AsyncConnection | None = None
@@ -78,7 +112,11 @@ class Database:
             try:
                 with self._explained():
                     self._connection = await engine.connect()
-                    await self._backend.set_up(self._connection)
+                    traces = await self._backend.set_up(self._connection)
+                    async with self._connection.begin():
+                        has_written = await self._prepare(self._connection, traces)
+                    if has_written:
+                        await self._backend.confirm(self._connection)
             except BaseException:
                 await self._disconnect()
                 await self._backend.settle()
@@ -105,7 +143,17 @@ class Database:
         task.add_done_callback(self._tasks.discard)
         return task
 
-    async def do(self, work: Work[T], *, undo: Callable[[], Awaitable[object]] | None = None) -> T:
+    def check(self) -> None:
+        """Make sure that the database is still the one that was opened; raises `StoreError`."""
+        self._backend.check()
+
+    async def read(self, work: Work[T]) -> T:
+        """Read in one transaction; raises `StoreError` where that fails."""
+        return await finish(self.spawn(self.transact(work)))
+
+    async def write(
+        self, work: Work[T], *, undo: Callable[[], Awaitable[object]] | None = None
+    ) -> T:
         """Do work as one transaction, even where the caller is cancelled meanwhile.
 
         Args:
@@ -113,9 +161,9 @@ class Database:
             undo: Called after a cancellation, if the work was done all the same.
 
         Raises:
-            StoreError: The work was not done.
+            StoreError: The work was not done, or perhaps in a file that is lost.
         """
-        task = self.spawn(self.transact(work))
+        task = self.spawn(self.transact(work, writes=True))
         try:
             return await finish(task)
         except asyncio.CancelledError:
@@ -123,18 +171,25 @@ class Database:
                 await finish(self.spawn(_quietly(undo)))
             raise
 
-    async def transact(self, work: Work[T]) -> T:
+    async def transact(self, work: Work[T], *, writes: bool = False) -> T:
         """Do work as one transaction, for a task that is never cancelled."""
         async with self._turn:
-            connection = self._connection
-            if connection is None:
-                raise store_closed()
-            if self._pid != os.getpid():
-                msg = f"The store {self.name} was opened before a fork: open it in this process."
-                raise StoreError(msg)
+            connection = self._usable()
             with self._explained():
                 async with connection.begin():
-                    return await work(connection)
+                    result = await work(connection)
+                if writes:
+                    await self._backend.confirm(connection)
+            return result
+
+    def _usable(self) -> AsyncConnection:
+        if self._connection is None:
+            raise store_closed()
+        if self._pid != os.getpid():
+            msg = f"The store {self.name} was opened before a fork: open it in this process."
+            raise StoreError(msg)
+        self._backend.check()
+        return self._connection
 
     @contextmanager
     def _explained(self) -> Generator[None, None, None]:
@@ -142,6 +197,9 @@ class Database:
             yield
         except SQLAlchemyError as error:
             msg = f"The store {self.name} {self._backend.explain(error)}"
+            raise StoreError(msg) from error
+        except (UnicodeError, OverflowError) as error:  # of the driver, before it asks the database
+            msg = f"The store {self.name} cannot record a value ({error}): leave that VPS out."
             raise StoreError(msg) from error
 
 

@@ -1,7 +1,8 @@
-"""The queries: each runs in its caller's transaction."""
+"""The queries on runs, entries and the audit trail: each runs in its caller's transaction."""
 
 import json
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
 from operator import itemgetter
 from typing import Any, Final
@@ -10,7 +11,6 @@ from sqlalchemy import (
     BindParameter,
     ColumnElement,
     Dialect,
-    RowMapping,
     bindparam,
     func,
     insert,
@@ -20,10 +20,9 @@ from sqlalchemy import (
 )
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from hostup_async._store.base import refuse_unknown, run_exists, run_not_found
+from hostup_async._store.base import damaged, refuse_unknown, run_exists, run_not_found
 from hostup_async._store.conflicts import Conflicts
 from hostup_async._store.records import (
-    OPEN,
     UNSETTLED,
     AuditRecord,
     Entry,
@@ -31,8 +30,17 @@ from hostup_async._store.records import (
     RunRecord,
     RunState,
 )
-from hostup_async._store.sql.rows import entry_row, run_row, to_audit, to_entry, to_run
-from hostup_async._store.sql.schema import audit, durations, entries, runs
+from hostup_async._store.sql.rows import (
+    EntryList,
+    check_run,
+    entry_row,
+    run_checksum,
+    run_row,
+    to_audit,
+    to_entry,
+    to_run,
+)
+from hostup_async._store.sql.schema import audit, durations, entries, runs, store
 
 # Rows read or written at a time: enough to be fast, few enough to let other tasks run.
 CHUNK: Final = 1000
@@ -40,6 +48,10 @@ CHUNK: Final = 1000
 _NAMED: Final = 500
 _LONG: Final = {runs.c.plan.key, runs.c.policy.key}
 _BRIEF: Final = [column for column in runs.c if column.key not in _LONG]
+_ENDED: Final = [state.value for state in RunState if not state.is_open]
+_RUN_STATES: Final = [state.value for state in RunState]
+_ENTRY_STATES: Final = [state.value for state in EntryState]
+_TERMINAL: Final = [state.value for state in EntryState if state.is_terminal]
 
 _KEY: Final[dict[str, BindParameter[str]]] = {
     "run_id": bindparam("of_run"),
@@ -48,49 +60,56 @@ _KEY: Final[dict[str, BindParameter[str]]] = {
 }
 _INSERT: Final = insert(entries).values(_KEY)
 _SAVE: Final = update(entries).where(*(entries.c[name] == value for name, value in _KEY.items()))
-_RENEW: Final = (
-    update(runs)
-    .where(runs.c.id == bindparam("of_run"), runs.c.owner == bindparam("by_owner"))
-    .values(lease_until=bindparam("until"))
-)
+
+Row = dict[str, Any]
 
 
-async def renew(connection: AsyncConnection, run_id: str, owner: str, until: float) -> bool:
-    """Renew the lease of a run; False where another owner has it.
-
-    As the first statement of a transaction it also locks the run against being taken over.
-    """
-    key = {"of_run": run_id, "by_owner": owner, "until": until}
-    return (await connection.execute(_RENEW, key)).rowcount == 1
+async def lock(connection: AsyncConnection, now: float) -> None:
+    """Keep every other writer out until the transaction ends."""
+    await connection.execute(update(store).values(written_at=now))
 
 
 async def find_conflicts(connection: AsyncConnection, origin: str, conflicts: Conflicts) -> None:
-    """Consider the VPSes that other runs at this origin hold or acted on just now."""
-    recent = runs.c.last_sent_at > conflicts.since
+    """Consider the VPSes that other runs at this origin hold or acted on just now.
+
+    States are compared with those that rule a row out, so that a damaged one is read, and seen.
+    """
+    since, server_since = conflicts.since, conflicts.server_since
+    is_open = runs.c.state.not_in(_ENDED)
+    recent = [runs.c.last_sent_at > since, runs.c.last_sent_server > server_since]
     query = (
-        select(runs.c.id, runs.c.state, entries.c.vps_id, entries.c.state, entries.c.sent_at)
+        select(runs.c.state.label("run_state"), *entries.c)
         .join_from(runs, entries)
-        .where(runs.c.origin == origin, or_(runs.c.state.in_(OPEN), recent))
-        .where(or_(entries.c.state.in_(UNSETTLED), entries.c.sent_at > conflicts.since))
+        .where(runs.c.origin == origin, or_(is_open, *recent))
+        .where(
+            or_(
+                entries.c.state.not_in(_TERMINAL),
+                entries.c.sent_at > since,
+                entries.c.sent_server_high > server_since,
+            )
+        )
     )
     if len(conflicts.wanted) <= _NAMED:
         query = query.where(entries.c.vps_id.in_(list(conflicts.wanted)))
-    async for part in (await connection.stream(query)).partitions(CHUNK):
-        for run_id, run_state, vps_id, state, sent_at in part:
-            entry = Entry(vps_id, 0, EntryState(state), sent_at=sent_at)
-            conflicts.consider(entry, run_id=run_id, is_open=RunState(run_state).is_open)
+    async with connection.stream(query) as found:
+        async for part in found.partitions(CHUNK):
+            for state, *row in part:
+                if state not in _RUN_STATES:
+                    raise damaged(row[0], "its state")
+                conflicts.consider(to_entry(row), run_id=row[0], is_open=state not in _ENDED)
 
 
-async def refuse_duplicate(connection: AsyncConnection, run_id: str) -> None:
-    """Refuse a new run whose id another run has."""
-    if (await connection.execute(select(runs.c.id).where(runs.c.id == run_id))).first():
-        raise run_exists(run_id)
+async def add_run(connection: AsyncConnection, run: RunRecord, size: int, lease: Row) -> None:
+    """Write a new run, whose holder has a lease.
 
-
-async def add_run(connection: AsyncConnection, run: RunRecord, owner: str, until: float) -> None:
-    """Write a new run, which `owner` holds."""
-    lease = {"owner": owner, "lease_until": until}
-    await connection.execute(insert(runs).values(run_row(run) | lease))
+    Raises:
+        ConfigurationError: Another run has its id.
+    """
+    if (await connection.execute(select(runs.c.id).where(runs.c.id == run.id))).first():
+        raise run_exists(run.id)
+    last = (await connection.execute(select(func.max(runs.c.sequence)))).scalar()
+    values = run_row(run, sequence=(last or 0) + 1, size=size, holding=lease)
+    await connection.execute(insert(runs).values(values))
 
 
 async def add_entries(connection: AsyncConnection, run_id: str, stored: Sequence[Entry]) -> None:
@@ -122,97 +141,123 @@ def _save_statement(dialect: Dialect) -> tuple[str, Callable[[dict[str, Any]], t
     return str(compiled), itemgetter(*(compiled.positiontup or names))
 
 
-async def find_run(connection: AsyncConnection, run_id: str) -> RowMapping:
+async def find_run(connection: AsyncConnection, run_id: str) -> Row:
     """The row of a run.
 
     Raises:
         ConfigurationError: There is none.
+        StoreError: It is damaged.
     """
     found = await connection.execute(select(runs).where(runs.c.id == run_id))
     row = found.mappings().one_or_none()
     if row is None:
         raise run_not_found(run_id)
-    return row
+    check_run(row)
+    return dict(row)
 
 
-async def read_run(connection: AsyncConnection, row: RowMapping) -> RunRecord:
+async def read_run(connection: AsyncConnection, row: Row) -> RunRecord:
     """The run of a row. While it is held its entries are counted; later the sums are stored."""
     kept = row["counts"]
-    counts = json.loads(kept) if kept else (await count_states(connection, row["id"]))[0]
+    counts = json.loads(kept) if kept else (await _sums(connection, row["id"]))["counts"]
     return to_run(row, counts)
 
 
 async def newest(connection: AsyncConnection, limit: int) -> list[RunRecord]:
     """The newest runs, newest first, without the long columns."""
-    query = select(*_BRIEF).order_by(runs.c.created_at.desc(), runs.c.id.desc()).limit(limit)
+    query = select(*_BRIEF).order_by(runs.c.sequence.desc(), runs.c.id.desc()).limit(limit)
     rows = (await connection.execute(query)).mappings().all()
-    return [await read_run(connection, row) for row in rows]
+    for row in rows:
+        check_run(row)
+    return [await read_run(connection, dict(row)) for row in rows]
 
 
-async def count_states(
-    connection: AsyncConnection, run_id: str
-) -> tuple[dict[str, int], float | None]:
-    """How many entries of a run are in which state, and the latest moment of sending."""
+async def _sums(connection: AsyncConnection, run_id: str) -> Row:
+    """How many entries of a run are in which state, and when the last was sent.
+
+    Raises:
+        StoreError: An entry is in an unknown state.
+    """
+    at, server = func.max(entries.c.sent_at), func.max(entries.c.sent_server_high)
     query = (
-        select(entries.c.state, func.count(), func.max(entries.c.sent_at))
+        select(entries.c.state, func.count(), at, server)
         .where(entries.c.run_id == run_id)
         .group_by(entries.c.state)
     )
     rows = (await connection.execute(query)).all()
-    sent = [sent_at for _, _, sent_at in rows if sent_at is not None]
-    return {state: count for state, count, _ in rows}, max(sent, default=None)
-
-
-async def give_to(connection: AsyncConnection, run_id: str, owner: str, until: float) -> None:
-    """Give a run to an owner; drops the stored sums, since its entries change again."""
-    values = {
-        "state": RunState.RUNNING.value,
-        "owner": owner,
-        "lease_until": until,
-        "counts": None,
+    for state, *_ in rows:
+        if state not in _ENTRY_STATES:
+            raise damaged(run_id, f"an entry in the state {state!r}")
+    return {
+        "counts": {state: count for state, count, _, _ in rows},
+        "last_sent_at": _latest(at for _, _, at, _ in rows),
+        "last_sent_server": _latest(at for *_, at in rows),
     }
-    await connection.execute(update(runs).where(runs.c.id == run_id).values(values))
+
+
+def _latest(moments: Iterable[object]) -> float | None:
+    return max((at for at in moments if isinstance(at, float)), default=None)
+
+
+async def change_run(connection: AsyncConnection, row: Row, changes: Row) -> None:
+    """Change columns of a run, whose whole row is given."""
+    changes = changes | {"checksum": run_checksum(row | changes)}
+    await connection.execute(update(runs).where(runs.c.id == row["id"]).values(changes))
+
+
+async def take(connection: AsyncConnection, row: Row, lease: Row) -> None:
+    """Let a run go on in the hands of a lease; drops its sums, since its entries change again."""
+    await change_run(connection, row, {"state": RunState.RUNNING.value, "counts": None} | lease)
 
 
 async def end(
-    connection: AsyncConnection, run_id: str, state: RunState, finished_at: float | None
-) -> None:
-    """Release a run, and store its state and the sums over its entries."""
-    counts, last_sent_at = await count_states(connection, run_id)
-    values = {
+    connection: AsyncConnection, row: Row, state: RunState, finished_at: float | None
+) -> Row:
+    """Release a run, and store its state and the sums over its entries; gives its new row."""
+    sums = await _sums(connection, row["id"])
+    changes = sums | {
         "state": state.value,
         "finished_at": finished_at,
-        "counts": json.dumps(counts),
-        "last_sent_at": last_sent_at,
+        "counts": json.dumps(sums["counts"]),
         "owner": None,
-        "lease_until": None,
     }
-    await connection.execute(update(runs).where(runs.c.id == run_id).values(values))
+    await change_run(connection, row, changes)
+    return row | changes
 
 
-async def release_all(connection: AsyncConnection, owner: str, kept: Sequence[str]) -> None:
-    """Release every run of an owner as it stands, except those in `kept`."""
-    change = update(runs).where(runs.c.owner == owner, runs.c.id.not_in(kept))
-    await connection.execute(change.values(owner=None, lease_until=None))
-
-
-async def page(
-    connection: AsyncConnection, run_id: str, after: int, *states: EntryState
+async def read_entries(
+    connection: AsyncConnection, wanted: EntryList, begin: int = 0
 ) -> list[Entry]:
-    """The next entries of a run after a position, of some states or of all."""
-    query = select(entries).where(entries.c.run_id == run_id, entries.c.position > after)
-    if states:
-        query = query.where(entries.c.state.in_(states))
-    found = await connection.execute(query.order_by(entries.c.position).limit(CHUNK))
-    return [to_entry(row) for row in found.mappings()]
+    """The next entries of a run from a position on; none after the last.
+
+    Raises:
+        StoreError: An entry is damaged, missing, or is not the one that the plan has there.
+    """
+    of_run = entries.c.run_id == wanted.run_id
+    part = await _page(connection, of_run, entries.c.position >= begin)
+    wanted.check(part, begin, is_last=len(part) < CHUNK)
+    return part
+
+
+async def check_entries(connection: AsyncConnection, row: Row) -> None:
+    """Make sure that all entries of a run are there and undamaged; raises as `read_entries`."""
+    wanted, begin = EntryList.of(row), 0
+    while part := await read_entries(connection, wanted, begin):
+        begin += len(part)
 
 
 async def abandon_entries(connection: AsyncConnection, run_id: str, words: str, at: float) -> None:
     """Give each unsettled entry of an abandoned run its last state."""
     after = -1
-    while part := await page(connection, run_id, after, *UNSETTLED):
+    of_run, unsettled = entries.c.run_id == run_id, entries.c.state.in_(UNSETTLED)
+    while part := await _page(connection, of_run, unsettled, entries.c.position > after):
         await save_entries(connection, run_id, [entry.abandoned(words, at) for entry in part])
         after = part[-1].position
+
+
+async def _page(connection: AsyncConnection, *conditions: ColumnElement[bool]) -> list[Entry]:
+    query = select(entries).where(*conditions).order_by(entries.c.position).limit(CHUNK)
+    return [to_entry(row) for row in await connection.execute(query)]
 
 
 async def write_event(connection: AsyncConnection, event: AuditRecord) -> None:
@@ -225,6 +270,14 @@ async def trail(connection: AsyncConnection, run_id: str) -> list[AuditRecord]:
     """A run's audit trail, oldest first."""
     query = select(audit).where(audit.c.run_id == run_id).order_by(audit.c.id)
     return [to_audit(row) for row in (await connection.execute(query)).mappings()]
+
+
+async def last_written_at(connection: AsyncConnection) -> float:
+    """When the database was last written to, by the writers' clocks; -inf if that is unknown."""
+    newest_event = select(audit.c.at).order_by(audit.c.id.desc()).limit(1)
+    queries = [select(store.c.written_at), select(func.max(runs.c.written_at)), newest_event]
+    latest = _latest([(await connection.execute(query)).scalar() for query in queries])
+    return -math.inf if latest is None else latest
 
 
 async def durations_of(connection: AsyncConnection, origin: str, action: str) -> str | None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import sqlite3
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,10 +15,13 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from hostup_async import _clock
 from hostup_async._errors import ConfigurationError, StoreError
 from hostup_async._store.sql import schema
+from hostup_async._store.sql.database import Traces
+from hostup_async._store.sql.files import DatabaseFiles
 
 # Seconds that a writer waits for other processes; creating a run of 100,000 takes some.
 BUSY_SECONDS: Final = 20.0
-_RETRY_SECONDS: Final = 0.01  # between two tries to switch to the write-ahead log
+_RETRY_SECONDS: Final = 0.01  # before another try where SQLite does not wait by itself
+_TRIES: Final = 3  # to copy the log: another process reads for milliseconds
 _THREAD_SECONDS: Final = 5.0  # the driver's thread ends in milliseconds; then it is a daemon
 _ADVICE: Final = {
     "SQLITE_FULL": "is full: make room on the disk, then resume the run.",
@@ -48,13 +52,19 @@ class SqliteFile:
                 f"The store's file cannot be {name!r}: name a file, or pass store=None for memory."
             )
             raise ConfigurationError(msg)
-        self._path: Final = Path(name).absolute()
+        self._path: Final = _real_path(name)
         self.name: Final = str(self._path)
+        self._files: Final = DatabaseFiles(self._path)
+        self._traces: Traces
+        self._left_at: int | None = None
+        self._version = 0
         self._thread: Any = None
 
     def engine(self) -> AsyncEngine:
         """An engine whose writing transactions take the file's lock when they begin."""
         self._make_file()
+        self._traces = self._files.traces()
+        self._left_at = None
         url = URL.create("sqlite+aiosqlite", database=str(self._path))
         options = {
             "isolation_level": "IMMEDIATE",
@@ -93,12 +103,48 @@ class SqliteFile:
             )
             raise StoreError(msg) from error
 
-    async def set_up(self, connection: AsyncConnection) -> None:
+    async def set_up(self, connection: AsyncConnection) -> Traces:
         """Set the pragmas, and create the tables in a file that has none."""
+        await self._prepare(connection)
+        self._files.opened()
+        return self._traces
+
+    def check(self) -> None:
+        """Make sure that the file is still the one that was opened."""
+        self._files.check()
+
+    async def confirm(self, connection: AsyncConnection) -> None:
+        """Copy the log into the database's file, so that the file alone has all commits.
+
+        Where another process reads just now, a part stays in the log until the next time.
+        """
+        self._files.check()
+        driver = (await connection.get_raw_connection()).driver_connection
+        await self._refuse_other_writers(driver)
+        is_complete = await _copy_log(driver)
+        self._files.check()
+        self._left_at = self._files.written_at if is_complete else None
+
+    async def _refuse_other_writers(self, driver: Any) -> None:  # noqa: ANN401 - the driver's
+        """Refuse to go on where the file was written, and no other process committed anything.
+
+        When the log was copied last, nothing was left to copy, and no other process was copying.
+        So a process that wrote to the file since then has committed before, which changes
+        `data_version`. If it is as it was, something else wrote: a backup, copied over the file.
+        """
+        if self._left_at is not None and self._left_at == self._files.written_at:
+            return
+        (version,) = await _ask(driver, "PRAGMA data_version")
+        if self._left_at is not None and version == self._version:
+            self._files.lose("was overwritten while it was in use")
+        self._version = version
+
+    async def _prepare(self, connection: AsyncConnection) -> None:
         await self._use_wal(connection)
         async with connection.begin():
             await connection.exec_driver_sql("PRAGMA synchronous=FULL")
             await connection.exec_driver_sql("PRAGMA foreign_keys=ON")
+            await connection.exec_driver_sql("PRAGMA wal_autocheckpoint=0")  # `confirm` does it
         async with connection.begin():
             await connection.run_sync(self._refuse_another)
             if await connection.run_sync(schema.is_ready):
@@ -135,6 +181,34 @@ class SqliteFile:
             if _code(error).startswith(code):
                 return advice
         return f"failed ({cause}): check the disk and the file, then try again."
+
+
+async def _copy_log(driver: Any) -> bool:  # noqa: ANN401 - the driver's
+    """Copy the log into the database's file; whether nothing is left in it to copy."""
+    for _ in range(_TRIES):
+        busy, in_log, copied = await _ask(driver, "PRAGMA wal_checkpoint(PASSIVE)")
+        if not busy and in_log == copied:
+            return True
+        await anyio.sleep(_RETRY_SECONDS)
+    return False
+
+
+async def _ask(driver: Any, sql: str) -> tuple[int, ...]:  # noqa: ANN401 - the driver's
+    """The one row of a pragma, asked of the driver: SQLAlchemy costs more than what it does."""
+    try:
+        (row,) = await driver.execute_fetchall(sql)
+    except sqlite3.Error as error:
+        raise DBAPIError(sql, None, error) from error
+    return tuple(row)
+
+
+def _real_path(name: str) -> Path:
+    """The path without symbolic links, so that a file has one log whatever it is called."""
+    try:
+        return Path(name).resolve()
+    except (OSError, RuntimeError) as error:  # a loop of links; a working directory that is gone
+        msg = f"The path of the store {name!r} leads nowhere ({error}): name another file."
+        raise ConfigurationError(msg) from error
 
 
 def _code(error: SQLAlchemyError) -> str:

@@ -1,4 +1,4 @@
-"""The store in an SQL database: leases, and the protocol on top of the queries."""
+"""The store in an SQL database: the protocol on top of leases and queries."""
 
 import asyncio
 import json
@@ -7,8 +7,8 @@ from contextlib import suppress
 from functools import partial
 from typing import Final
 
+import anyio
 from attrs import evolve
-from sqlalchemy import RowMapping
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from hostup_async import _clock
@@ -21,19 +21,18 @@ from hostup_async._store.base import (
     Store,
     refuse_ended,
     run_held_by,
-    run_not_held,
-    store_closed,
 )
 from hostup_async._store.conflicts import Conflicts
-from hostup_async._store.owner import Owner
+from hostup_async._store.owner import Owner, boot_seconds
 from hostup_async._store.records import AuditEvent, AuditRecord, Entry, RunRecord, RunState
-from hostup_async._store.sql import queries
-from hostup_async._store.sql.database import Backend, Database
-from hostup_async._store.sql.group_commit import GroupWriter
-from hostup_async._store.sql.schema import LOCK
+from hostup_async._store.sql import doubt, lease, queries
+from hostup_async._store.sql.database import Backend, Database, Traces
+from hostup_async._store.sql.held import HeldRuns
+from hostup_async._store.sql.lease import Sign
+from hostup_async._store.sql.queries import Row
+from hostup_async._store.sql.rows import EntryList
 
 DEFAULT_LEASE: Final = 30.0  # seconds
-_BEATS: Final = 3  # heartbeats in a lease: two may fail
 
 
 class SqlStore(Store):
@@ -41,8 +40,8 @@ class SqlStore(Store):
 
     Args:
         backend: The database.
-        lease: Seconds after which an owner on another machine loses a run if it sends no
-            heartbeat. An owner on this machine holds its run until its process ends.
+        lease: Seconds after which an owner elsewhere loses a run if it gives no sign of life; see
+            `hostup_async._store.sql.lease`.
         clock: The time in seconds since the epoch; for tests.
         owner: Who holds the runs; by default this process; for tests.
     """
@@ -55,16 +54,14 @@ class SqlStore(Store):
         clock: Callable[[], float] | None = None,
         owner: Owner | None = None,
     ) -> None:
-        self._database: Final = Database(backend)
-        self._lease: Final = seconds(lease, name="lease")
+        self._database: Final = Database(backend, self._prepare)
         self._clock: Final = clock or _clock.wall
-        self._me: Final = owner
-        self._owner = ""
-        self._held: Final[dict[str, GroupWriter[Entry]]] = {}
-        self._timer: asyncio.TimerHandle | None = None
+        self._given_owner: Final = owner
+        self._owner = owner or Owner.here()
+        self._held: Final = HeldRuns(self._database, seconds(lease, name="lease"))
 
     def __repr__(self) -> str:
-        return f"<SqlStore at {self._database.name}>"
+        return f"<SqlStore at {self._database.name}, holding {len(self._held)} runs>"
 
     @property
     def is_open(self) -> bool:
@@ -72,119 +69,134 @@ class SqlStore(Store):
 
     @property
     def send_window(self) -> float:
-        return self._lease / _BEATS
+        return self._held.send_window
 
     async def open(self) -> None:
-        if self.is_open:
-            return
         await self._database.open()
-        self._owner = (self._me or Owner.here()).text
 
     async def aclose(self) -> None:
         await finish(asyncio.get_running_loop().create_task(self._close()))
 
     async def _close(self) -> None:
-        self._beating(on=False)
-        held = list(self._held.values())
-        self._held.clear()
-        for writer in held:
-            await writer.flush()
-        if held:
+        if await self._held.drop_all():
             with suppress(StoreError):  # then the lease expires
                 await self._release_all()
         await self._database.close()
+        self._owner.closed()
+
+    async def _prepare(self, connection: AsyncConnection, traces: Traces) -> bool:
+        self._owner = self._given_owner or Owner.here()
+        self._owner.opened(asyncio.get_running_loop())
+        self._held.owner = self._owner.text
+        is_marked = await doubt.mark_doubt(connection, traces, _clock.wall())
+        return await lease.release_dead(connection, _clock.wall()) or is_marked
 
     async def create(
-        self, run: RunRecord, entries: Sequence[Entry], *, cooldown: float
+        self,
+        run: RunRecord,
+        entries: Sequence[Entry],
+        *,
+        cooldown: float,
+        server_now: float | None = None,
     ) -> list[Entry]:
-        conflicts = Conflicts(entries, cooldown=cooldown, now=self._clock())
-        new = evolve(run, state=RunState.RUNNING, finished_at=None)
+        conflicts = Conflicts(entries, cooldown=cooldown, now=self._clock(), server_now=server_now)
+        new = evolve(run, state=RunState.RUNNING, finished_at=None, doubt=None)
 
         async def work(connection: AsyncConnection) -> list[Entry]:
-            await connection.execute(LOCK)
-            await queries.refuse_duplicate(connection, run.id)
+            await queries.lock(connection, _clock.wall())
             await queries.find_conflicts(connection, run.origin, conflicts)
             stored = conflicts.resolve(entries)
-            await queries.add_run(connection, new, self._owner, self._lease_end())
+            await queries.add_run(connection, new, len(stored), self._held.new_lease())
             await queries.add_entries(connection, run.id, stored)
             await self._write(connection, run.id, AuditEvent.CREATED, run.who)
             return stored
 
         undo = partial(self.abandon, run.id, reason="cancelled while it was being created")
-        stored = await self._database.do(work, undo=undo)
-        self._hold(run.id)
+        began = boot_seconds()
+        stored = await self._database.write(work, undo=undo)
+        self._held.add(run.id, partial(self._commit, run.id), began)
         return stored
 
     async def save(self, run_id: str, entries: Sequence[Entry]) -> None:
-        self._check_open()
-        writer = self._held.get(run_id)
-        if writer is None:
-            raise run_not_held(run_id)
-        await writer.write(*entries)
+        await self._held.find(run_id).writer.write(*entries)
 
     async def _commit(self, run_id: str, group: list[Entry]) -> None:
         async def work(connection: AsyncConnection) -> None:
-            await self._renew_lease(connection, run_id)
+            await self._held.renew(connection, run_id)
             await queries.save_entries(connection, run_id, group)
 
-        await self._database.transact(work)
+        with self._held.renewing(run_id):
+            await self._database.transact(work, writes=True)
+
+    def holds(self, run_id: str) -> bool:
+        return self._held.holds(run_id)
+
+    async def check_held(self, run_id: str) -> None:
+        await self._held.check(run_id)
+
+    async def wait_until_lost(self, run_id: str) -> StoreError:
+        return await self._held.wait_until_lost(run_id)
 
     async def acquire(self, run_id: str, *, who: str = "") -> RunRecord:
+        watched = await self._watch_holder(run_id)
+
         async def work(connection: AsyncConnection) -> RunRecord:
-            row = await self._free(connection, run_id)
+            row = await self._free_run(connection, run_id, watched)
+            await queries.check_entries(connection, row)
             before = await queries.read_run(connection, row)
-            await queries.give_to(connection, run_id, self._owner, self._lease_end())
+            await queries.take(connection, row, self._held.new_lease())
             await self._write(connection, run_id, AuditEvent.RESUMED, who)
             return before
 
-        before = await self._database.do(work, undo=self._release_all)
-        self._hold(run_id)
+        began = boot_seconds()
+        before = await self._database.write(work, undo=self._release_all)
+        self._held.add(run_id, partial(self._commit, run_id), began)
         return before
 
     async def release(self, run_id: str, state: RunState, *, detail: str = "{}") -> None:
         async def work(connection: AsyncConnection) -> None:
-            await self._renew_lease(connection, run_id)
+            await self._held.renew(connection, run_id)
             row = await queries.find_run(connection, run_id)
-            await queries.end(connection, run_id, state, self._finished_at(state))
+            await queries.end(connection, row, state, self._finished_at(state))
             await self._write(connection, run_id, AuditEvent(state.value), row["who"], detail)
 
-        self._check_open()
-        writer = self._held.get(run_id)
-        if writer is None:
-            raise run_not_held(run_id)
-        await writer.flush()
-        await self._database.do(work)
-        self._drop(run_id)
+        await self._held.find(run_id).writer.flush()
+        with self._held.renewing(run_id):
+            await self._database.write(work)
+        self._held.drop(run_id)
 
     async def abandon(self, run_id: str, *, who: str = "", reason: str = "") -> RunRecord:
         words = reason or ABANDONED
+        watched = await self._watch_holder(run_id)
 
         async def work(connection: AsyncConnection) -> RunRecord:
-            await self._free(connection, run_id)
+            row = await self._free_run(connection, run_id, watched)
             await queries.abandon_entries(connection, run_id, words, self._clock())
-            await queries.end(connection, run_id, RunState.ABANDONED, self._clock())
+            row = await queries.end(connection, row, RunState.ABANDONED, self._clock())
             detail = json.dumps({"reason": words})
             await self._write(connection, run_id, AuditEvent.ABANDONED, who, detail)
-            return await queries.read_run(connection, await queries.find_run(connection, run_id))
+            return await queries.read_run(connection, row)
 
-        return await self._database.do(work)
+        return await self._database.write(work)
 
     async def run(self, run_id: str) -> RunRecord:
         async def work(connection: AsyncConnection) -> RunRecord:
             return await queries.read_run(connection, await queries.find_run(connection, run_id))
 
-        return await self._database.do(work)
+        return await self._database.read(work)
 
     async def runs(self, limit: int = 20) -> list[RunRecord]:
-        return await self._database.do(partial(queries.newest, limit=limit))
+        return await self._database.read(partial(queries.newest, limit=limit))
 
     async def entries(self, run_id: str) -> AsyncIterator[Entry]:
-        await self._database.do(partial(queries.find_run, run_id=run_id))
-        after = -1
-        while part := await self._database.do(partial(queries.page, run_id=run_id, after=after)):
+        row = await self._database.read(partial(queries.find_run, run_id=run_id))
+        wanted, begin = EntryList.of(row), 0
+        while part := await self._database.read(
+            partial(queries.read_entries, wanted=wanted, begin=begin)
+        ):
             for entry in part:
                 yield entry
-            after = part[-1].position
+            begin += len(part)
 
     async def note(
         self, run_id: str, what: AuditEvent | str, *, who: str = "", detail: str = "{}"
@@ -193,63 +205,59 @@ class SqlStore(Store):
             await queries.find_run(connection, run_id)
             await self._write(connection, run_id, what, who, detail)
 
-        await self._database.do(work)
+        await self._database.write(work)
 
     async def audit(self, run_id: str) -> list[AuditRecord]:
         async def work(connection: AsyncConnection) -> list[AuditRecord]:
             await queries.find_run(connection, run_id)
             return await queries.trail(connection, run_id)
 
-        return await self._database.do(work)
+        return await self._database.read(work)
 
     async def load_durations(self, origin: str, action: Action) -> str | None:
-        return await self._database.do(
+        return await self._database.read(
             partial(queries.durations_of, origin=origin, action=action.value)
         )
 
     async def save_durations(self, origin: str, action: Action, text: str) -> None:
         async def work(connection: AsyncConnection) -> None:
-            await connection.execute(LOCK)
+            await queries.lock(connection, _clock.wall())
             await queries.put_durations(connection, origin, action.value, text)
 
-        await self._database.do(work)
-
-    def _check_open(self) -> None:
-        if not self.is_open:
-            raise store_closed()
-
-    def _lease_end(self) -> float:
-        return self._clock() + self._lease
+        await self._database.write(work)
 
     def _finished_at(self, state: RunState) -> float | None:
         return None if state.is_open else self._clock()
 
-    async def _renew_lease(self, connection: AsyncConnection, run_id: str) -> None:
-        """Renew our lease; until the transaction ends, no other process can take the run."""
-        if not await queries.renew(connection, run_id, self._owner, self._lease_end()):
-            raise run_not_held(run_id)
+    async def _watch_holder(self, run_id: str) -> Sign | None:
+        """The sign of life that a run's holder did not change for the length of its lease.
 
-    async def _free(self, connection: AsyncConnection, run_id: str) -> RowMapping:
+        None where the holder need not be watched, or gave a sign.
+        """
+        find = partial(queries.find_run, run_id=run_id)
+        row = await self._database.read(find)
+        if row["owner"] == self._owner.text or not lease.must_watch(row):
+            return None
+        sign, ends_at = lease.sign_of(row), boot_seconds() + row["lease"]
+        while (left := ends_at - boot_seconds()) > 0:
+            await anyio.sleep(min(left, row["lease"] / lease.BEATS))
+            row = await self._database.read(find)
+            if lease.sign_of(row) != sign:
+                return None
+        return sign
+
+    async def _free_run(
+        self, connection: AsyncConnection, run_id: str, watched: Sign | None
+    ) -> Row:
         """The row of a run that can be acquired; locks the store."""
-        await connection.execute(LOCK)
+        await queries.lock(connection, _clock.wall())
         row = await queries.find_run(connection, run_id)
         refuse_ended(run_id, RunState(row["state"]))
-        if row["owner"] == self._owner:
-            if run_id in self._held:
-                raise run_held_by(run_id, "this client")
-        elif row["owner"]:
-            self._refuse_holder(run_id, Owner.read(row["owner"]), row["lease_until"])
+        if row["owner"] != self._owner.text:
+            lease.refuse_holder(row, watched)
+        elif self.holds(run_id):
+            raise run_held_by(run_id, "this client")
         return row
-
-    def _refuse_holder(self, run_id: str, holder: Owner, until: float) -> None:
-        """Refuse a holder that lives; where that is not known, one whose lease is valid."""
-        alive, left = holder.is_alive(), until - self._clock()
-        if alive:
-            raise run_held_by(run_id, str(holder))
-        if alive is None and left > 0:
-            raise run_held_by(
-                run_id, f"{holder} (its lease ends in {left:.0f} s, unless it renews it)"
-            )
 
     async def _write(
         self,
@@ -264,32 +272,8 @@ class SqlStore(Store):
 
     async def _release_all(self) -> None:
         """Give up, as they stand, the runs that are ours in the database but not in `_held`."""
-        kept = list(self._held)
-        await self._database.do(partial(queries.release_all, owner=self._owner, kept=kept))
 
-    def _hold(self, run_id: str) -> None:
-        self._held[run_id] = GroupWriter(partial(self._commit, run_id))
-        self._beating(on=True)
-
-    def _drop(self, run_id: str) -> None:
-        self._held.pop(run_id, None)
-        self._beating(on=bool(self._held))
-
-    def _beating(self, *, on: bool) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-        loop = asyncio.get_running_loop()
-        self._timer = loop.call_later(self._lease / _BEATS, self._heartbeat) if on else None
-
-    def _heartbeat(self) -> None:
-        """Renew all leases in the background; the next one makes up for one that fails."""
-        self._database.spawn(self._renew(list(self._held)))
-        self._beating(on=True)
-
-    async def _renew(self, run_ids: list[str]) -> None:
         async def work(connection: AsyncConnection) -> None:
-            for run_id in run_ids:
-                await queries.renew(connection, run_id, self._owner, self._lease_end())
+            await lease.release_all(connection, self._owner.text, _clock.wall(), *self._held)
 
-        with suppress(StoreError):
-            await self._database.transact(work)
+        await self._database.write(work)

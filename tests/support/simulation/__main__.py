@@ -65,7 +65,7 @@ def play_many(seeds: range, jobs: int, *, all_fire: bool) -> int:
     with ProcessPoolExecutor(jobs) as pool:
         for result in pool.map(_play_quietly, seeds, chunksize=10):
             counts += result.counts
-            if result.broken:
+            if result.broken and not result.is_pending:
                 failed += 1
                 print(describe(result), flush=True)
     print(f"{len(seeds)} histories, {failed} failed")
@@ -74,6 +74,19 @@ def play_many(seeds: range, jobs: int, *, all_fire: bool) -> int:
     if missing:
         print(f"never fired, so nothing is proved of: {', '.join(missing)}")
     return failed + len(missing)
+
+
+def find(seeds: range, invariants: list[str]) -> int:
+    """Play histories until one of these invariants breaks; 0 if one does, which is shown."""
+    for seed in seeds:
+        result = _play_quietly(seed)
+        names = [one.invariant for one in result.broken[:1]]
+        if names and names[0] in invariants and not result.is_pending:
+            print(describe(result))
+            return 0
+        if names:
+            print(f"seed {seed}: another one, {result.broken[0]}")
+    return 1
 
 
 def _play_quietly(seed: int) -> Result:
@@ -88,10 +101,13 @@ def main() -> int:
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes")
     parser.add_argument("--trace", action="store_true", help="show the whole trace")
     parser.add_argument("--all-fire", action="store_true", help="fail if a fault never came")
+    parser.add_argument("--find", nargs="*", help="stop as soon as one of these breaks")
     options = parser.parse_args()
     if options.seed is not None:
         return show(options.seed, trace=options.trace)
     begin, end = map(int, options.seeds.split(":"))
+    if options.find:
+        return find(range(begin, end), options.find)
     return min(1, play_many(range(begin, end), options.jobs, all_fire=options.all_fire))
 
 

@@ -87,6 +87,9 @@ class Call:
     cursor: int = 0
 
 
+OnAccept = Callable[[Machine], None]
+
+
 class Answer(NamedTuple):
     """What goes back; `how` is "whole", "cut", "lost" or "never"."""
 
@@ -100,7 +103,9 @@ class Answer(NamedTuple):
 class SimulatedApi:
     """An account with some VPSes, behind a rate limit, that misbehaves as the seed has it."""
 
-    def __init__(self, loop: SimulatedLoop, chance: Chance, setup: Setup) -> None:
+    def __init__(
+        self, loop: SimulatedLoop, chance: Chance, setup: Setup, on_accept: OnAccept
+    ) -> None:
         self._loop: Final = loop
         self._chance: Final = chance
         self._setup: Final = setup
@@ -110,7 +115,7 @@ class SimulatedApi:
         self.machines: Final = {one: Machine(one, self._own_boots(one)) for one in ids}
         self.jobs: Final[dict[str, Job]] = {}
         self.throttled = 0
-        self.on_accept: Callable[[Machine], None] = lambda _: None
+        self._on_accept: Final = on_accept
         self.requests: Final = defaultdict[str, int](int)
 
     def _own_boots(self, vps_id: str) -> list[float]:
@@ -136,48 +141,18 @@ class SimulatedApi:
             return Answer(429, headers, body)
         fault = self._fault(call)
         if fault in _NEVER_ACTS or (fault in _MAYBE_ACTS and self._chance.draw("acts") < 0.5):
-            return self._spoilt(fault, Answer(200, headers))
+            return _spoil(fault, Answer(200, headers))
         status, body = self._work(call, fault)
-        return self._spoilt(fault, Answer(status, headers, json.dumps(body).encode()))
+        return _spoil(fault, Answer(status, headers, json.dumps(body).encode()))
 
     def _fault(self, call: Call) -> str:
         for kind, rate in self._setup.rates.items():
             where = FAULTS[kind]
             meant = where in {"", call.kind} or (where == "read" and call.method == "GET")
-            if meant and kind not in _OF_THE_NETWORK:
-                if self._chance.fires(kind, rate, f"{call.kind} {call.vps_id or call.job_id}"):
-                    return kind
+            place = f"{call.kind} {call.vps_id or call.job_id}"
+            if meant and kind not in _OF_THE_NETWORK and self._chance.fires(kind, rate, place):
+                return kind
         return ""
-
-    def _spoilt(self, fault: str, answer: Answer) -> Answer:
-        """The answer as it leaves, with the fault in it."""
-        status, headers, body = answer.status, answer.headers, answer.body
-        match fault:
-            case "lost_reply" | "disconnect_before":
-                return Answer(how="lost", fault=fault)
-            case "stall" | "stall_before":
-                return Answer(how="never", fault=fault)
-            case "truncated_body":
-                return Answer(status, headers, body[: len(body) // 2], "cut", fault)
-            case "empty_body":
-                return Answer(status, headers, b"", fault=fault)
-            case "no_content":
-                return Answer(204, headers, b"", fault=fault)
-            case "html_body":
-                return Answer(status, headers, b"<html>Welcome</html>", fault=fault)
-            case "html_502":
-                return Answer(502, {}, b"<html>Bad gateway</html>", fault=fault)
-            case "html_403":
-                return Answer(403, {}, b"<html>Forbidden</html>", fault=fault)
-            case "redirect":
-                return Answer(307, {"Location": "https://elsewhere.test/"}, b"", fault=fault)
-            case "success_false":
-                text = {"success": False, "error": "Not ready", "code": "VPS_NOT_READY"}
-                return Answer(200, headers, json.dumps(text).encode(), fault=fault)
-        if fault in _REFUSALS:
-            status, code = _REFUSALS[fault]
-            return Answer(status, headers, _problem(status, code), fault=fault)
-        return answer._replace(fault=fault)
 
     def _work(self, call: Call, fault: str) -> tuple[int, Any]:
         match call.kind:
@@ -231,7 +206,7 @@ class SimulatedApi:
         machine.jobs.append(job)
         machine.posts.append(now)
         self.jobs[job.id] = job
-        self.on_accept(machine)
+        self._on_accept(machine)
         return job
 
     def _poll(self, call: Call, fault: str) -> tuple[int, Any]:
@@ -314,6 +289,34 @@ class SimulatedApi:
         return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
+def _spoil(fault: str, answer: Answer) -> Answer:
+    """The answer as it leaves, with the fault in it."""
+    answer = answer._replace(fault=fault)
+    if fault in _REFUSALS:
+        status, code = _REFUSALS[fault]
+        return answer._replace(status=status, body=_problem(status, code))
+    if fault == "truncated_body":
+        return answer._replace(body=answer.body[: len(answer.body) // 2], how="cut")
+    return answer._replace(**_SPOILT.get(fault, {}))
+
+
+# What each fault does to the answer.
+_SPOILT: Final[dict[str, dict[str, Any]]] = {
+    "lost_reply": {"how": "lost"},
+    "disconnect_before": {"how": "lost"},
+    "stall": {"how": "never"},
+    "stall_before": {"how": "never"},
+    "empty_body": {"body": b""},
+    "no_content": {"status": 204, "body": b""},
+    "html_body": {"body": b"<html>Welcome</html>"},
+    "html_502": {"status": 502, "headers": {}, "body": b"<html>Bad gateway</html>"},
+    "html_403": {"status": 403, "headers": {}, "body": b"<html>Forbidden</html>"},
+    "redirect": {"status": 307, "headers": {"Location": "https://elsewhere.test/"}, "body": b""},
+    "success_false": {
+        "status": 200,
+        "body": b'{"success": false, "error": "Not ready", "code": "VPS_NOT_READY"}',
+    },
+}
 _OF_THE_NETWORK: Final = frozenset({"refused_connection", "repeated", "sent_again", "slow_answer"})
 
 

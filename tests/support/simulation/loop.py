@@ -9,7 +9,7 @@ import selectors
 from collections import deque
 from collections.abc import Callable, Coroutine, Mapping
 from contextvars import Context, ContextVar, copy_context
-from typing import Any, Final, SupportsFloat, TypeVar
+from typing import Any, Final, TypeVar, TypeVarTuple, Unpack
 from weakref import WeakKeyDictionary
 
 from attrs import define, field
@@ -18,6 +18,7 @@ from attrs import define, field
 EPOCH: Final = 1_790_000_000.0
 _BEGIN: Final = 1000.0
 T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
 
 
 @define(eq=False)
@@ -130,7 +131,7 @@ class SimulatedLoop(asyncio.SelectorEventLoop):
         self.steps = 0
         self.on_step: Callable[[], None] | None = None
         self.owners: Final = WeakKeyDictionary[asyncio.Task[Any], Process]()
-        self.set_task_factory(_make_task)
+        self.set_task_factory(_make_task)  # type: ignore[arg-type]
 
     @property
     def now(self) -> float:
@@ -144,13 +145,13 @@ class SimulatedLoop(asyncio.SelectorEventLoop):
 
     def call_at(
         self,
-        when: SupportsFloat,
-        callback: Callable[..., object],
-        *args: Any,
+        when: float,
+        callback: Callable[[Unpack[Ts]], object],
+        *args: Unpack[Ts],
         context: Context | None = None,
     ) -> asyncio.TimerHandle:
         process = PROCESS.get()
-        moment = float(when) - (process.monotonic_off if process is not None else 0.0)
+        moment = when - (process.monotonic_off if process is not None else 0.0)
         return super().call_at(moment, callback, *args, context=context)
 
     def suspend(self, process: Process) -> None:

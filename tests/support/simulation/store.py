@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from typing import Any, Final, TypeVar
 
-from hostup_async import Entry, RunRecord, Store
+from hostup_async import Entry, RunRecord, Store, StoreError
 from hostup_async._models import Action
 from hostup_async._store.base import run_held_by, run_not_held
 from hostup_async._store.memory import MemoryStore
@@ -76,11 +76,18 @@ class SimulatedStore(Store):
         self._is_open = False
 
     async def create(
-        self, run: RunRecord, entries: Sequence[Entry], *, cooldown: float, **more: Any
+        self,
+        run: RunRecord,
+        entries: Sequence[Entry],
+        *,
+        cooldown: float,
+        server_now: float | None = None,
     ) -> list[Entry]:
         await self._wait()
         self._disk.runs._clock = self._wall  # type: ignore[misc]
-        stored = await self._disk.runs.create(run, entries, cooldown=cooldown, **more)
+        stored = await self._disk.runs.create(
+            run, entries, cooldown=cooldown, server_now=server_now
+        )
         self._take(run.id)
         await self._wait()
         return stored
@@ -141,7 +148,7 @@ class SimulatedStore(Store):
         """Make sure of it, on the disk."""
         self._renew(run_id)
 
-    async def wait_until_lost(self, run_id: str) -> Exception:
+    async def wait_until_lost(self, run_id: str) -> StoreError:
         """Wait until a heartbeat finds that another process has the run."""
         if run_id not in self._held:
             raise run_not_held(run_id)
@@ -207,9 +214,5 @@ class SimulatedStore(Store):
 def let_go(runs: MemoryStore, run_id: str) -> None:
     """Have the memory store think that its run is not held: the leases are ours."""
     run = runs._runs.get(run_id)
-    if run is None:
-        return
-    if hasattr(type(run), "is_held") and isinstance(type(run).is_held, property):
-        run.loop = None  # type: ignore[attr-defined]
-    else:
-        run.is_held = False
+    if run is not None:
+        run.loop = None

@@ -125,7 +125,8 @@ class SimulatedTransport(Transport):
 
     async def _exchange(self, connection: Connection, call: Call, exchange: Exchange) -> Answer:
         world = self._world
-        waiter = connection.waiter = world.loop.create_future()
+        waiter: asyncio.Future[Answer] = world.loop.create_future()
+        connection.waiter = waiter
         self._travel(connection, call)
         if call.method == "GET" and self._fires("sent_again", call):
             exchange.sends += 1

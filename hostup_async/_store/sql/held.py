@@ -1,0 +1,198 @@
+"""The runs that one store holds: their heartbeat, and what becomes of a lease that is lost."""
+
+import asyncio
+import copy
+from collections.abc import Awaitable, Callable, Generator, Iterator
+from contextlib import contextmanager
+from functools import partial
+from typing import Final
+
+from attrs import define
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from hostup_async import _clock
+from hostup_async._errors import RunHeld, StoreError
+from hostup_async._store.base import run_not_held, store_closed
+from hostup_async._store.owner import boot_seconds
+from hostup_async._store.records import Entry
+from hostup_async._store.sql import lease
+from hostup_async._store.sql.database import Database
+from hostup_async._store.sql.group_commit import GroupWriter
+from hostup_async._store.sql.queries import Row
+
+
+@define(eq=False)
+class HeldRun:
+    """A run that this store holds.
+
+    Attributes:
+        writer: Saves its entries.
+        trusted_until: Until when the lease is trusted without asking, in `boot_seconds`.
+        lost: Done once the run cannot be recorded any more; its result is why.
+    """
+
+    writer: GroupWriter[Entry]
+    trusted_until: float
+    lost: asyncio.Future[StoreError]
+
+    def lose(self, error: StoreError) -> None:
+        """Note that the run cannot be recorded any more."""
+        if not self.lost.done():
+            self.lost.set_result(error)
+
+
+class HeldRuns:
+    """The runs that a store holds, with a heartbeat while there are any.
+
+    Args:
+        database: Where their leases are.
+        length: The length of a lease, in seconds.
+
+    Attributes:
+        owner: Who holds the runs.
+    """
+
+    def __init__(self, database: Database, length: float) -> None:
+        self.owner = ""
+        self._database: Final = database
+        self._length: Final = length
+        self._runs: Final[dict[str, HeldRun]] = {}
+        self._timer: asyncio.TimerHandle | None = None
+
+    @property
+    def send_window(self) -> float:
+        """For how many seconds after a save the lease is certain to hold: one heartbeat."""
+        return self._length / lease.BEATS
+
+    def __len__(self) -> int:
+        return len(self._runs)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._runs)
+
+    def holds(self, run_id: str) -> bool:
+        """Whether a run is held, as far as is known here."""
+        run = self._runs.get(run_id)
+        return run is not None and not run.lost.done()
+
+    def find(self, run_id: str) -> HeldRun:
+        """A run that is held.
+
+        Raises:
+            RunHeld: It is not held, or no longer.
+            StoreError: The store is closed, or its database is lost.
+        """
+        if not self._database.is_open:
+            raise store_closed()
+        run = self._runs.get(run_id)
+        if run is None:
+            raise run_not_held(run_id)
+        if run.lost.done():
+            raise copy.copy(run.lost.result())  # each gathers a traceback of its own
+        return run
+
+    async def wait_until_lost(self, run_id: str) -> StoreError:
+        """Wait until a run cannot be recorded any more; why."""
+        run = self._runs.get(run_id)
+        if run is None:
+            raise run_not_held(run_id)
+        return copy.copy(await asyncio.shield(run.lost))
+
+    def new_lease(self) -> Row:
+        """The columns of a run that is to be held."""
+        return lease.new_lease(self.owner, self._length, _clock.wall())
+
+    def add(
+        self, run_id: str, commit: Callable[[list[Entry]], Awaitable[None]], began: float
+    ) -> None:
+        """Hold a run, by a lease from a transaction that began then, in `boot_seconds`."""
+        lost = asyncio.get_running_loop().create_future()
+        self._runs[run_id] = HeldRun(GroupWriter(commit), self._trusted_until(began), lost)
+        self._set_timer()
+
+    def drop(self, run_id: str) -> None:
+        """Hold a run no longer."""
+        self._runs.pop(run_id, None)
+        self._set_timer()
+
+    async def drop_all(self) -> bool:
+        """Hold nothing any more, once all that was queued is written; whether there was any."""
+        runs = list(self._runs.values())
+        self._runs.clear()
+        self._set_timer()
+        for run in runs:
+            await run.writer.flush()
+        return bool(runs)
+
+    async def check(self, run_id: str) -> None:
+        """Make sure that a run is held, asking the database where the lease is not trusted."""
+        run = self.find(run_id)
+        self._database.check()
+        if boot_seconds() >= run.trusted_until:
+            with self.renewing(run_id):
+                await self._database.write(partial(self.renew, run_id=run_id))
+
+    async def renew(self, connection: AsyncConnection, run_id: str) -> None:
+        """Renew a lease; until the transaction ends, nobody else can take the run.
+
+        Raises:
+            RunHeld: Another has taken it.
+        """
+        if not await lease.renew(connection, run_id, self.owner, _clock.wall()):
+            raise run_not_held(run_id)
+
+    @contextmanager
+    def renewing(self, run_id: str) -> Generator[None, None, None]:
+        """Around a transaction that renews a lease: trust the lease anew, or note its loss."""
+        run, began = self._runs.get(run_id), boot_seconds()
+        try:
+            yield
+        except RunHeld as error:
+            if run is not None:
+                run.lose(error)
+            raise
+        if run is not None:
+            run.trusted_until = self._trusted_until(began)
+
+    def _trusted_until(self, began: float) -> float:
+        return began + lease.TRUSTED * self._length
+
+    def _set_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._runs:
+            loop = asyncio.get_running_loop()
+            self._timer = loop.call_later(self._length / lease.BEATS, self._beat)
+
+    def _beat(self) -> None:
+        self._database.spawn(self._renew_all())
+        self._set_timer()
+
+    async def _renew_all(self) -> None:
+        """Renew all leases; the next heartbeat makes up for one that fails."""
+        held = {run_id: run for run_id, run in self._runs.items() if not run.lost.done()}
+
+        async def work(connection: AsyncConnection) -> dict[str, bool]:
+            now = _clock.wall()
+            return {one: await lease.renew(connection, one, self.owner, now) for one in held}
+
+        began = boot_seconds()
+        try:
+            are_ours = await self._database.transact(work, writes=True)
+        except StoreError:
+            self._note_breach()
+            return
+        for run_id, is_ours in are_ours.items():
+            if is_ours:
+                held[run_id].trusted_until = self._trusted_until(began)
+            elif self._runs.get(run_id) is held[run_id]:  # and was not released meanwhile
+                held[run_id].lose(run_not_held(run_id))
+
+    def _note_breach(self) -> None:
+        """If the database itself is lost, no later heartbeat can make up for this one."""
+        try:
+            self._database.check()
+        except StoreError as breach:
+            for run in self._runs.values():
+                run.lose(breach)
