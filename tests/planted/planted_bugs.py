@@ -176,10 +176,10 @@ BUGS: Final = (
         ("untrue completed",),
     ),
     Bug(
-        "an action under way is cut off, and taken for unsent",
+        "an action that ends under a cancellation is taken for unsent",
         "_http/requester.py",
-        "on_cancel=lambda: exchange.sends or task.cancel()",
-        "on_cancel=lambda: task.cancel()",
+        "if drops_cancellation and sent.decision in _ENDS and _uncancel():",
+        "if False and drops_cancellation and sent.decision in _ENDS:",
         ("reset twice", "untrue not_sent", "unexpected error"),
     ),
     Bug(

@@ -30,7 +30,7 @@ BRANCHES: Final = (
 
 def command(seed: int) -> str:
     """The command that replays a history."""
-    return f"PYTHONPATH=.:tests/support python -m simulation --seed {seed}"
+    return f"nox -s simulate -- --seed {seed}"
 
 
 def describe(result: Result) -> str:

@@ -63,6 +63,7 @@ class Checks:
             self._check_limit(process, self._setup.given_limit, call)
         if call.kind == "reset" and self._is_fleet:
             self._check_intent(process, call)
+            self._check_in_flight(process)
 
     def _check_limit(self, process: Process, limit: RateLimit, call: Call) -> None:
         if process not in self._windows:
@@ -78,6 +79,12 @@ class Checks:
             self.fail("sent without an intent", f"{call.vps_id} is {state} on disk")
         if not self._disk.is_held_by(process.run_id, process):
             self.fail("sent without the lease", f"{call.vps_id} by {process.name}")
+
+    def _check_in_flight(self, process: Process) -> None:
+        bound = self._setup.policy.max_in_flight
+        unknown = self._disk.count(process.run_id, "intent", "accepted")
+        if bound is not None and unknown > bound:
+            self.fail("more in flight than W", f"{unknown} by {process.name}")
 
     def after_step(self) -> None:
         """Cheap: what every moment must satisfy."""

@@ -4,16 +4,17 @@ import asyncio
 import os
 import random
 from collections import Counter
-from collections.abc import Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
+from functools import partial
 from hashlib import blake2b
 from typing import Any, Final, TypeVar
 from unittest import mock
 
-from attrs import field, frozen
+from attrs import define, field, frozen
 
 from hostup_async import Budget, Client, FleetReport, FleetRun, HostUpError, _clock
-from simulation.api import ORIGIN, SimulatedApi
+from simulation.api import ORIGIN, Call, Machine, SimulatedApi
 from simulation.chance import Chance
 from simulation.checks import Broken, Checks
 from simulation.loop import EPOCH, PROCESS, NeverEnds, Process, SimulatedLoop
@@ -60,6 +61,21 @@ def play(seed: int, without: frozenset[str] = frozenset()) -> Result:
     return _History(seed, without).play()
 
 
+# The steps of a send at which an accident may wait.
+_MIDST: Final = ("intent", "connecting", "sending", "accepted")
+
+
+@define(eq=False)
+class _Trap:
+    """An accident that waits for a process at the n-th of some step."""
+
+    process: Process
+    step: str
+    left: int
+    act: Callable[[], object]
+    sprung: asyncio.Event = field(factory=asyncio.Event)
+
+
 class _History:
     def __init__(self, seed: int, without: frozenset[str]) -> None:
         self.chance: Final = Chance(seed, without)
@@ -68,13 +84,15 @@ class _History:
         self.loop: Final = SimulatedLoop(order)
         self.disk: Final = Disk(self.loop, self.chance)
         self.checks: Final = Checks(self.loop, self.setup, self.disk)
-        self.api: Final = SimulatedApi(self.loop, self.chance, self.setup, self.checks.after_accept)
+        self.api: Final = SimulatedApi(self.loop, self.chance, self.setup, self._on_accept)
         self.checks.api = self.api
         self.world: Final = World(
-            self.loop, self.chance, self.setup, self.api, self.checks.on_send, self.checks.on_wire
+            self.loop, self.chance, self.setup, self.api, self._on_send, self._on_wire
         )
         self.processes: Final = list[Process]()
         self.run_id = ""
+        self._trap: _Trap | None = None
+        self.disk.on_intent = lambda process: self._passes(process, "intent")
         self._handles: Final[dict[Process, FleetRun]] = {}
         self._began = self.loop.now
 
@@ -191,9 +209,8 @@ class _History:
     async def _crash_times(self, times: int) -> None:
         process, task = self._start()
         for _ in range(times):
-            if await self._ends_within(task, self._moment()):
+            if await self._befalls(process, task, partial(self._kill, process)):
                 break
-            self._kill(process)
             await asyncio.sleep(self.chance.between("after the crash", 0.0, 60.0))
             if not self.run_id:
                 return
@@ -203,10 +220,9 @@ class _History:
     async def _takeover(self) -> None:
         """It stands still beyond its lease, another takes the run, and then it goes on."""
         process, task = self._start()
-        if await self._ends_within(task, self._moment()):
+        if await self._befalls(process, task, partial(self.loop.suspend, process)):
             return await self._finish((process, task))
         self.chance.reached("suspended beyond the lease")
-        self.loop.suspend(process)
         await asyncio.sleep(LEASE + self.chance.between("beyond", 1.0, 60.0))
         if not self.run_id:
             self.loop.resume(process)
@@ -221,8 +237,7 @@ class _History:
     async def _suspend(self) -> None:
         """It stands still for a while, and no one takes its run."""
         process, task = self._start()
-        if not await self._ends_within(task, self._moment()):
-            self.loop.suspend(process)
+        if not await self._befalls(process, task, partial(self.loop.suspend, process)):
             await asyncio.sleep(self.chance.pick("stands", (1.0, 20.0, 100.0, 2000.0)))
             self.loop.resume(process)
         await self._finish((process, task))
@@ -238,9 +253,7 @@ class _History:
     async def _stop(self) -> None:
         """It is stopped, and resumed."""
         process, task = self._start()
-        if not await self._ends_within(task, self._moment()):
-            for run in self._runs(process):
-                process.context.run(run.stop)
+        await self._befalls(process, task, partial(self._call, process, "stop"))
         await self._finish((process, task))
         if self._can_resume():
             await self._finish(self._resume(), counts_anew=True)
@@ -248,8 +261,7 @@ class _History:
     async def _leave(self) -> None:
         """Its caller is cancelled, once or twice, and it is resumed."""
         process, task = self._start()
-        if not await self._ends_within(task, self._moment()):
-            task.cancel()
+        if not await self._befalls(process, task, task.cancel):
             if self.chance.draw("again") < 0.5:
                 await asyncio.sleep(self.chance.between("cancelled again", 0.0, 0.5))
                 task.cancel()
@@ -260,23 +272,20 @@ class _History:
 
     async def _pause(self) -> None:
         process, task = self._start()
-        if not await self._ends_within(task, self._moment()):
-            for run in self._runs(process):
-                process.context.run(run.pause)
-                if not await self._ends_within(task, self.chance.between("paused", 0.0, 30.0)):
-                    process.context.run(run.unpause)
+        has_ended = await self._befalls(process, task, partial(self._call, process, "pause"))
+        length = self.chance.between("paused", 0.0, 30.0)
+        if not has_ended and not await self._ends_within(task, length):
+            self._call(process, "unpause")
         await self._finish((process, task))
 
     async def _client_clock(self) -> None:
         process, task = self._start()
-        if not await self._ends_within(task, self._moment()):
-            process.clock_off += self.chance.pick("step", STEPS)
+        await self._befalls(process, task, partial(self._step, process))
         await self._finish((process, task))
 
     async def _server_clock(self) -> None:
         process, task = self._start()
-        if not await self._ends_within(task, self._moment()):
-            self.api.clock_off += self.chance.pick("step", STEPS)
+        await self._befalls(process, task, partial(self._step, self.api))
         await self._finish((process, task))
 
     async def _direct(self) -> None:
@@ -353,20 +362,66 @@ class _History:
         self.checks.nothing_left(process, client)
         return report
 
-    def _runs(self, process: Process) -> list[FleetRun]:
-        """Its run, if it has begun."""
+    def _call(self, process: Process, method: str) -> None:
+        """Call a method of its run, if that has begun."""
         run = self._handles.get(process)
-        return [run] if run is not None and run._parts is not None else []
+        if run is not None and run._parts is not None:
+            process.context.run(getattr(run, method))
+
+    def _step(self, clock: Process | SimulatedApi) -> None:
+        clock.clock_off += self.chance.pick("step", STEPS)
 
     async def _ends_within(self, task: asyncio.Task[Any], seconds: float) -> bool:
         """Let it work for a time; whether it has ended by then."""
         done, _ = await asyncio.wait([task], timeout=seconds)
         return bool(done)
 
-    def _moment(self) -> float:
-        """When something befalls it: early, since that is when most happens."""
-        longest = self.chance.pick("moment scale", (0.2, 3.0, 30.0, 300.0))
-        return self.chance.draw("moment") * longest
+    async def _befalls(
+        self, process: Process, task: asyncio.Task[Any], act: Callable[[], object]
+    ) -> bool:
+        """Let something befall it, at some time or step; whether it has ended before that.
+
+        Half of the times it is in the midst of a send, where an accident costs most.
+        """
+        step = self.chance.pick("step of the accident", (*_MIDST, *[""] * len(_MIDST)))
+        if not step:
+            longest = self.chance.pick("moment scale", (0.2, 3.0, 30.0, 300.0))
+            if await self._ends_within(task, self.chance.draw("moment") * longest):
+                return True
+            act()
+            return False
+        self.chance.reached(f"befalls at {step}")
+        self._trap = _Trap(process, step, self.chance.whole("accident at", 1, self.setup.vps), act)
+        sprung = asyncio.ensure_future(self._trap.sprung.wait())
+        await asyncio.wait([task, sprung], return_when=asyncio.FIRST_COMPLETED)
+        trap, self._trap = self._trap, None
+        sprung.cancel()
+        return not trap.sprung.is_set()
+
+    def _passes(self, process: Process | None, step: str) -> None:
+        """A process comes by a step at which an accident may wait for it."""
+        trap = self._trap
+        if trap is None or process is not trap.process or step != trap.step or not trap.left:
+            return
+        trap.left -= 1
+        if not trap.left:
+            trap.sprung.set()
+            trap.act()
+
+    def _on_send(self, process: Process, call: Call) -> None:
+        self.checks.on_send(process, call)
+        if call.kind == "reset":
+            self._passes(process, "connecting")
+
+    def _on_wire(self, process: Process, call: Call) -> None:
+        self.checks.on_wire(process, call)
+        if call.kind == "reset":
+            self._passes(process, "sending")
+
+    def _on_accept(self, machine: Machine) -> None:
+        self.checks.after_accept(machine)
+        if self._trap is not None:
+            self._passes(self._trap.process, "accepted")
 
     def _kill(self, process: Process) -> None:
         self.chance.reached("killed")

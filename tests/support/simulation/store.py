@@ -13,7 +13,7 @@ from hostup_async import Entry, RunRecord, Store, StoreError
 from hostup_async._models import Action
 from hostup_async._store.base import run_held_by, run_not_held
 from hostup_async._store.memory import MemoryStore
-from hostup_async._store.records import AuditEvent, AuditRecord, RunState
+from hostup_async._store.records import AuditEvent, AuditRecord, EntryState, RunState
 from simulation.chance import Chance
 from simulation.loop import Process, SimulatedLoop
 
@@ -29,6 +29,7 @@ class Disk:
         self.loop: Final = loop
         self.chance: Final = chance
         self.runs: Final = MemoryStore(clock=lambda: 0.0)
+        self.on_intent: Callable[[Process], None] = lambda _: None
         self.holders: Final[dict[str, tuple[SimulatedStore, float]]] = {}
 
     def is_held_by(self, run_id: str, process: Process) -> bool:
@@ -40,8 +41,9 @@ class Disk:
         entries = run.entries.values() if run is not None else ()
         return next((one for one in entries if one.vps_id == vps_id), None)
 
-    def run_ids(self) -> list[str]:
-        return list(self.runs._runs)
+    def count(self, run_id: str, *states: str) -> int:
+        run = self.runs._runs.get(run_id)
+        return sum(one.state in states for one in run.entries.values()) if run is not None else 0
 
 
 class SimulatedStore(Store):
@@ -93,7 +95,7 @@ class SimulatedStore(Store):
         return stored
 
     async def save(self, run_id: str, entries: Sequence[Entry]) -> None:
-        await self._commit(run_id, lambda: self._disk.runs.save(run_id, entries))
+        await self._commit(run_id, lambda: self._save(run_id, entries))
 
     async def acquire(self, run_id: str, *, who: str = "") -> RunRecord:
         await self._wait()
@@ -163,6 +165,11 @@ class SimulatedStore(Store):
         result = await change()
         await self._wait()
         return result
+
+    async def _save(self, run_id: str, entries: Sequence[Entry]) -> None:
+        await self._disk.runs.save(run_id, entries)
+        if any(entry.state is EntryState.INTENT for entry in entries):
+            self._disk.on_intent(self.process)
 
     async def _wait(self) -> None:
         slow = self._disk.chance.fires("slow_disk", 0.01)
