@@ -19,6 +19,9 @@ class OutcomeStatus(StrEnum):
     """It was not sent on purpose: a gate, a cooldown, an exclusion, or another run's VPS."""
     AMBIGUOUS = "ambiguous"
     """It was sent, or may have been, and its outcome is unknown."""
+    NOT_DONE = "not_done"
+    """It was sent, or may have been, and long after it must be over the VPS's own status shows that
+    it did not take place. That is strong evidence, and no proof: a job may queue for longer."""
     TIMED_OUT = "timed_out"
     """It was accepted, and its job had not ended by the deadline; it may still end."""
     NOT_SENT = "not_sent"
@@ -26,18 +29,25 @@ class OutcomeStatus(StrEnum):
 
     @property
     def is_failure(self) -> bool:
-        """Whether it counts towards `FleetPolicy.max_failures`: failed, refused or timed out.
+        """Whether it counts towards `FleetPolicy.max_failures`.
 
         `AMBIGUOUS` does not: it has a bound of its own, `FleetPolicy.max_ambiguous`.
 
         Example:
             >>> [status.value for status in OutcomeStatus if status.is_failure]
-            ['failed', 'refused', 'timed_out']
+            ['failed', 'refused', 'not_done', 'timed_out']
         """
         return self in _FAILURES
 
 
-_FAILURES: Final = frozenset({OutcomeStatus.FAILED, OutcomeStatus.REFUSED, OutcomeStatus.TIMED_OUT})
+_FAILURES: Final = frozenset(
+    {
+        OutcomeStatus.FAILED,
+        OutcomeStatus.REFUSED,
+        OutcomeStatus.NOT_DONE,
+        OutcomeStatus.TIMED_OUT,
+    }
+)
 
 
 class StopCause(StrEnum):

@@ -19,6 +19,7 @@ from hostup_async._http.wire import read_object, read_page
 from hostup_async._models import Action, Gates, Vps, VpsDetails, VpsStatus
 from hostup_async._operation import Operation
 from hostup_async._polling.poller import Poller
+from hostup_async._ratelimit.limits import RequestClass
 from hostup_async._ratelimit.queue import Permit
 
 V = TypeVar("V", Vps, VpsStatus, VpsDetails)
@@ -171,6 +172,12 @@ class VpsResource:
         return Operation(self._requester, self._poller, ref, job)
 
 
+async def read_status(requester: Requester, vps_id: str, kind: RequestClass) -> VpsStatus:
+    """The status of a VPS, read for another purpose than a preflight."""
+    url = requester.api_url(f"/vps{_segment(vps_id)}/status")
+    return await requester.get(url, partial(read_object, VpsStatus), kind)
+
+
 async def act_to_the_end(
     requester: Requester,
     poller: Poller,
@@ -182,7 +189,8 @@ async def act_to_the_end(
 ) -> Operation:
     """Send an action for a caller that needs the response even if it is cancelled meanwhile.
 
-    See `Requester.send_action_to_the_end`. A `permit` that was taken before is spent.
+    See `Requester.send_action_to_the_end`. A `permit` that was taken before is spent; `on_sent` is
+    called each time that the request has just gone out.
     """
     with permit or nullcontext():
         url, body = _action_route(requester, power_action, force=force)

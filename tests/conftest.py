@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, settings
 from tools import QUICK, Connect, StartSandbox
 
 from hostup_async import Action, Budget, Client
-from hostup_async._fleet import evidence
+from hostup_async._fleet import boot, pace
 from hostup_async._polling.durations import DurationModel
 from hostup_async._store.memory import MemoryStore
 from hostup_async.sandbox import Fault, FaultRule, Sandbox, SandboxConfig
@@ -82,7 +82,9 @@ def precise_uptime(monkeypatch: pytest.MonkeyPatch) -> None:
 
     Only for sandboxes whose `uptime_step` is finer than that, as `start_sandbox` makes them.
     """
-    monkeypatch.setattr(evidence, "_SECOND", 0.2)
+    monkeypatch.setattr(boot, "SECOND", 0.2)
+    monkeypatch.setattr(pace, "LEAST", 0.6)
+    monkeypatch.setattr(pace, "UNKNOWN_QUEUE", 1.5)
 
 
 @pytest.fixture

@@ -1,130 +1,284 @@
-"""Whether an action took place, as the VPS's own status shows it."""
+"""Whether an action took place, as the VPS's own status shows it.
 
-from enum import Enum, auto
+A reset sets the uptime back (inferred: the API does not document it). So the status is read from a
+second after the send on, at the pace of `pace`, until `boot` can tell. All moments are put on one
+clock, `boot_seconds`, which cannot be set: those of this process were read from it; a send of
+another process is known by the server's clock, and each answer shows how far that is ahead.
+"""
+
+from math import inf
 from typing import Final
 
 import anyio
+from attrs import frozen
 
-from hostup_async import _clock
-from hostup_async._errors import HostUpError
-from hostup_async._models import Action, PowerState, VpsStatus
+from hostup_async._errors import ClientClosed, HostUpError, Unauthorized
+from hostup_async._fleet import boot, pace
+from hostup_async._fleet.boot import Finding, Inquiry, Reading, Span
+from hostup_async._http.requester import Requester
+from hostup_async._http.server_clock import Moment
+from hostup_async._models import Action
+from hostup_async._polling.durations import DurationModel
 from hostup_async._polling.poller import Poller
-from hostup_async._vps import VpsResource
+from hostup_async._ratelimit.limits import RequestClass
+from hostup_async._store import owner
+from hostup_async._store.records import Entry, EntryState
+from hostup_async._vps import read_status
 
-# Seconds: the API gives the uptime in whole ones, rounded in a way that it does not document.
-_SECOND: Final = 1.0
-_POWER: Final = {
-    Action.START: PowerState.RUNNING,
-    Action.STOP: PowerState.STOPPED,
-    Action.SHUTDOWN: PowerState.STOPPED,
-}
-# How long an action takes at most, as a multiple of the learnt 95th percentile of its jobs.
-_PATIENCE: Final = 2.0
-# Seconds between two looks at that percentile: other jobs that end meanwhile may shorten it.
-_RECHECK: Final = 1.0
-# How often an uptime within a second of the send is read again: a later fraction of a second may
-# fall on one side.
-_MORE_READS: Final = 3
+# A job accepted up to this many seconds after an action may have queued behind it.
+_SAME_QUEUE: Final = 60.0
+# How far two clocks drift apart at most, in seconds a second.
+_DRIFT: Final = 1e-3
+# Once an action must be over, its status is read for this many intervals more, at most.
+_INTERVALS: Final = 6
+# A read that nearly decides is repeated this often; then the second's fraction is not the reason.
+_REPEATS: Final = 6
+# A job's own word is checked by this many reads; evidence that is not there by then stays away.
+_CHECKS: Final = 4
 
 
-class Finding(Enum):
-    """What the evidence says."""
+@frozen
+class SendTime:
+    """When this process sent an action; one sent twice may be carried out from the first on.
 
-    DONE = auto()
-    NOT_DONE = auto()
-    INCONCLUSIVE = auto()
-    """It shows neither."""
+    Attributes:
+        first: Between which two moments it was sent first, in `boot_seconds`.
+        latest: A moment after it was sent last, in `boot_seconds`.
+        moment: The same by the clocks that the server's is compared with.
+    """
+
+    first: Span
+    latest: float
+    moment: Moment
+
+    @classmethod
+    def since(cls, begun: float, before: "SendTime | None" = None) -> "SendTime":
+        """Of a send that began then, and has just taken place.
+
+        Args:
+            begun: In `boot_seconds`.
+            before: When the same action was sent before.
+        """
+        now = owner.boot_seconds()
+        first = Span(begun, now) if before is None else before.first
+        return cls(first, now, Moment.now())
 
 
 class Evidence:
     """Finds evidence of whether an action took place.
 
-    A reboot sets the uptime back (inferred: the API does not document it), so an uptime shorter
-    than the time since the send shows that it took place, and a longer one that it did not yet.
-
     Args:
         action: The action.
-        vps: Where to read the status of a VPS.
+        requester: Reads the statuses.
         poller: Knows how long such actions take.
-        interval: Seconds between two reads that together prove a "not done".
+        interval: Seconds between two reads that together show a "not done".
+        patience: Seconds after which a pending task or a queue is not waited for any more.
     """
 
-    def __init__(self, action: Action, vps: VpsResource, poller: Poller, interval: float) -> None:
+    def __init__(
+        self,
+        action: Action,
+        requester: Requester,
+        poller: Poller,
+        *,
+        interval: float,
+        patience: float,
+    ) -> None:
+        self.interval: Final = interval
+        self.patience: Final = patience
         self._action: Final = action
-        self._vps: Final = vps
+        self._requester: Final = requester
         self._poller: Final = poller
-        self._interval: Final = interval
+        self._open_jobs: Final[dict[int, float]] = {}  # when they were accepted, by position
+        self._searches = 0
 
     @property
     def kind(self) -> str:
         """The field of the status that shows it."""
-        return "power_state" if self._action in _POWER else "uptime"
+        return "uptime" if self._action in {Action.RESET, Action.RESTART} else "power_state"
 
-    async def wait_until_over(self, sent_at: float) -> None:
-        """Wait until an action that was sent at this moment must be over."""
-        while (left := self._doubtful_for(sent_at)) > 0:  # noqa: ASYNC110 - no event comes
-            await anyio.sleep(min(left, _RECHECK))
+    def note(self, entry: Entry) -> None:
+        """Note whether the job of an entry goes on: then what was sent before may still queue."""
+        if entry.state is not EntryState.ACCEPTED:
+            self._open_jobs.pop(entry.position, None)
+        elif entry.position not in self._open_jobs:
+            self._open_jobs[entry.position] = owner.boot_seconds()
 
-    async def find(self, vps_id: str, sent_at: float) -> Finding:
-        """What the status shows of an action that was sent at this moment."""
+    def by_server(self, moment: Moment) -> tuple[float, float] | None:
+        """A moment by the server's clock: the earliest and the latest; None where unknown."""
+        at = self._requester.transport.server_clock.at(moment)
+        return None if at is None else (at.earliest, at.latest)
+
+    async def find(self, entry: Entry, sent: SendTime | None, *, resends: bool = False) -> Finding:
+        """Read the status until it shows whether the action took place, or no longer can.
+
+        Args:
+            entry: Where the action was sent; its moment counts if another process sent it.
+            sent: When this process sent it; None where another process did.
+            resends: Whether it would be sent again if it did not take place.
+
+        Raises:
+            ClientClosed: The client is closed.
+            Unauthorized: The API refuses the key.
+        """
+        search = _Search(self, Inquiry(self._action, self.interval), entry, sent, resends=resends)
+        self._searches += 1
         try:
-            finding, status = await self._read_status(vps_id, sent_at)
-            for _ in range(_MORE_READS):
-                if finding is not Finding.INCONCLUSIVE or status.uptime_seconds is None:
-                    break
-                await anyio.sleep(self._interval / _MORE_READS)  # another part of a second
-                finding, status = await self._read_status(vps_id, sent_at)
-            if finding is Finding.NOT_DONE:
-                return await self._confirm(vps_id, sent_at, status)
-        except HostUpError:
-            return Finding.INCONCLUSIVE
+            while (finding := await search.step()) is None:
+                pass
+        finally:
+            self._searches -= 1
+        if finding is Finding.DONE and sent is not None:
+            self._learn(search.took())
         return finding
 
-    def _doubtful_for(self, sent_at: float) -> float:
-        # What is learnt meanwhile may shorten it.
-        durations = self._poller.durations(self._action)
-        return sent_at + _PATIENCE * durations.quantile(0.95) - _clock.wall()
-
-    async def _read_status(self, vps_id: str, sent_at: float) -> tuple[Finding, VpsStatus]:
-        before = _clock.wall() - sent_at
-        status = await self._vps.status(vps_id)
-        return judge(self._action, status, before, _clock.wall() - sent_at), status
-
-    async def _confirm(self, vps_id: str, sent_at: float, first: VpsStatus) -> Finding:
-        """Believe a "not done" if a second read agrees, and no task is pending."""
-        began = _clock.wall()
-        await anyio.sleep(self._interval)
-        finding, second = await self._read_status(vps_id, sent_at)
-        if finding is not Finding.NOT_DONE or _ran_through(first, second, _clock.wall() - began):
-            return finding
+    async def check(self, entry: Entry, sent: SendTime | None) -> Finding:
+        """Whether the status confirms, just now, that a job has ended well."""
+        search = _Search(self, Inquiry(self._action, self.interval), entry, sent, is_over=True)
+        for _ in range(_CHECKS):
+            if (finding := await search.step()) is not None:
+                return finding
         return Finding.INCONCLUSIVE
 
+    async def read(self, vps_id: str) -> Reading | None:
+        """The status; None where it could not be read, which costs this read and no more."""
+        asked = owner.boot_seconds()
+        try:
+            status = await read_status(self._requester, vps_id, RequestClass.POLL)
+        except (ClientClosed, Unauthorized):
+            raise
+        except HostUpError:
+            return None
+        return Reading(asked, owner.boot_seconds(), status)
 
-def judge(action: Action, status: VpsStatus, least: float, most: float) -> Finding:
-    """What one read of the status shows.
+    def sent_elsewhere(self, entry: Entry) -> Span | None:
+        """When another process sent an action, in `boot_seconds`; None where that is not known."""
+        low, high, moment = entry.sent_server_low, entry.sent_server_high, Moment.now()
+        here, now = owner.boot_seconds(), self.by_server(moment)
+        if low is None or high is None or now is None:
+            return None
+        least, most = now[0] - high, now[1] - low
+        return Span(here - most - _DRIFT * abs(most), here - least + _DRIFT * abs(least))
+
+    def must_be_over(self, sent: float, *, resends: bool) -> float:
+        """From when on an action must be over, in `boot_seconds`; infinite while a queue lasts."""
+        if any(at <= sent + _SAME_QUEUE for at in self._open_jobs.values()):
+            return inf
+        return sent + pace.longest_wait(self._durations(), resends=resends)
+
+    def gap(self, reads: int, age: float) -> float:
+        """Seconds until the next read."""
+        gap = pace.next_gap(reads, age, self._durations(), boot.SECOND)
+        return max(gap, self.least_gap()) if reads else gap
+
+    def least_gap(self) -> float:
+        """Seconds between two reads of one VPS that the rate limit has room for."""
+        return pace.gap_at_rate(self._searches, self._requester.limiter.rate(RequestClass.POLL))
+
+    def _durations(self) -> DurationModel:
+        return self._poller.durations(self._action)
+
+    def _learn(self, took: float | None) -> None:
+        if took is not None:
+            self._durations().observe_running(0.0, took)
+            self._durations().observe_end(took, took)
+
+
+class _Search:
+    """The reads for one action, one after the other.
 
     Args:
-        action: What was sent.
-        status: The VPS's status.
-        least: Seconds from the send to the request for the status.
-        most: Seconds from the send to its response.
+        evidence: Makes them.
+        inquiry: Judges them.
+        entry: The action's.
+        sent: When this process sent it; None where another process did.
+        resends: Whether it would be sent again if it did not take place.
+        is_over: Whether it is known to be over, so that the wait for that is left out.
     """
-    if action in _POWER:
-        if status.power_state is None:
-            return Finding.INCONCLUSIVE
-        return Finding.DONE if status.power_state == _POWER[action] else Finding.NOT_DONE
-    uptime = status.uptime_seconds
-    if uptime is None or uptime < 0:
-        return Finding.INCONCLUSIVE
-    if uptime + _SECOND <= least:
-        return Finding.DONE
-    return Finding.NOT_DONE if uptime - _SECOND > most else Finding.INCONCLUSIVE
 
+    def __init__(
+        self,
+        evidence: Evidence,
+        inquiry: Inquiry,
+        entry: Entry,
+        sent: SendTime | None,
+        *,
+        resends: bool = False,
+        is_over: bool = False,
+    ) -> None:
+        self._evidence: Final = evidence
+        self._inquiry: Final = inquiry
+        self._entry: Final = entry
+        self._resends: Final = resends
+        self._is_over: Final = is_over
+        self._own: Final = None if sent is None else sent.first
+        self._begun: Final = owner.boot_seconds()
+        # From when on the wait counts: the send, or the moment at which it was taken up.
+        self._since: Final = self._begun if sent is None else sent.latest
+        self._reads = self._repeats = 0
+        self._first_late: float | None = None  # the first read that was made when it must be over
+        self._is_close = False
 
-def _ran_through(first: VpsStatus, second: VpsStatus, passed: float) -> bool:
-    """Whether no task is pending, and the machine ran on between the reads, if it has an uptime."""
-    if first.pending_tasks or second.pending_tasks:
-        return False
-    if first.uptime_seconds is None or second.uptime_seconds is None:
-        return True
-    return abs(second.uptime_seconds - first.uptime_seconds - passed) <= 2 * _SECOND
+    async def step(self) -> Finding | None:
+        """Wait, and read once; None while more reads may show more."""
+        await anyio.sleep(self._gap())
+        self._reads += 1
+        reading = await self._evidence.read(self._entry.vps_id)
+        over_at = self._over_at()
+        if reading is not None:
+            sent = self._sent()
+            finding = self._inquiry.add(reading, sent, over_at)
+            if finding is not Finding.INCONCLUSIVE:
+                return finding
+            self._is_close = self._inquiry.is_close(reading, sent)
+            if self._first_late is None and reading.asked >= over_at:
+                self._first_late = reading.asked
+        return Finding.INCONCLUSIVE if self._is_hopeless(reading, over_at) else None
+
+    def took(self) -> float | None:
+        """Seconds from the send to the boot, where this process sent it."""
+        booted = self._inquiry.track.boot
+        if booted is None or self._own is None:
+            return None
+        return max(0.0, (booted.low + booted.high) / 2 - self._own.high)
+
+    def _sent(self) -> Span:
+        """When the action was sent: before this process took it up, in any case."""
+        if self._own is not None:
+            return self._own
+        elsewhere = self._evidence.sent_elsewhere(self._entry)
+        if elsewhere is None or elsewhere.low > self._begun:
+            return Span(-inf, self._begun)
+        was_sent_once = self._entry.attempts <= 1
+        return Span(
+            elsewhere.low if was_sent_once else -inf,  # the first send's moment is not recorded
+            min(elsewhere.high, self._begun),
+        )
+
+    def _over_at(self) -> float:
+        if self._is_over:
+            return -inf
+        return self._evidence.must_be_over(self._since, resends=self._resends)
+
+    def _gap(self) -> float:
+        evidence, now = self._evidence, owner.boot_seconds()
+        if self._is_close and self._repeats < _REPEATS:
+            self._repeats += 1
+            return max(pace.repeat_gap(self._repeats - 1, boot.SECOND), evidence.least_gap())
+        if self._is_over or (self._own is None and not self._reads):
+            return evidence.interval if self._reads else 0.0
+        gap, over_at = evidence.gap(self._reads, now - self._since), self._over_at()
+        return min(gap, evidence.interval if now >= over_at else over_at - now)
+
+    def _is_hopeless(self, reading: Reading | None, over_at: float) -> bool:
+        """Whether reads to come can show no more than those before."""
+        now, evidence = owner.boot_seconds(), self._evidence
+        if self._is_over:
+            shows_contrary = self._inquiry.contrary_since is not None
+            return reading is not None and not self._is_close and not shows_contrary
+        if self._inquiry.has_pending or over_at == inf:
+            return now >= self._since + evidence.patience
+        late = self._first_late
+        if reading is not None and late is not None and reading.asked - late >= evidence.interval:
+            return True
+        return now >= over_at + _INTERVALS * evidence.interval

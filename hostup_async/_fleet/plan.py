@@ -10,9 +10,9 @@ from attrs import evolve, field, frozen
 
 from hostup_async import _clock
 from hostup_async._config import switch
-from hostup_async._errors import ConfigurationError, HostUpError
+from hostup_async._errors import ConfigurationError
 from hostup_async._models import Action, Gate
-from hostup_async._vps import VpsResource, check_id
+from hostup_async._vps import check_id
 
 _VERSION = 1
 
@@ -25,7 +25,7 @@ class Preflight(StrEnum):
     LIST = "list"
     """The list of VPSes, once, while the plan is made: one request for each 100."""
     GATES = "gates"
-    """The list, and each VPS's gate just before its action: one request more for each."""
+    """The list, and each VPS's status and gate just before its action: a request more for each."""
 
 
 def distinct(ids: Iterable[object]) -> tuple[str, ...]:
@@ -160,15 +160,3 @@ def denial(gate: Gate | None) -> str | None:
     if gate is None or gate.allowed is not False:
         return None
     return f"its gate is shut: {gate.reason or gate.code or 'it does not say why'}"
-
-
-async def read_denial(vps: VpsResource, vps_id: str, action: Action) -> str | None:
-    """Why the VPS's gate forbids the action just now; None where it does not.
-
-    A gate that cannot be read forbids nothing: the API's answer to the action itself decides.
-    """
-    try:
-        gates = await vps.gates(vps_id)
-    except HostUpError:
-        return None
-    return denial(gates.of(action))

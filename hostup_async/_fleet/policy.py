@@ -20,8 +20,9 @@ class OnAmbiguous(StrEnum):
 
     REPORT = "report"
     """Read the VPS's status for evidence, and report what it shows; never send again."""
-    RESEND = "resend_if_proved_not_done"
-    """Send once more if the evidence proves that the action did not take place."""
+    RESEND = "resend"
+    """Send once more what the evidence shows not to have taken place, after five minutes at least.
+    A job that queues for longer than that is then carried out twice."""
 
 
 def _bound(name: str, least: int) -> Any:  # noqa: ANN401 - an attrs field
@@ -63,6 +64,12 @@ def _evidence_interval(value: Seconds) -> float:
 
 def _cooldown(value: Seconds) -> float:
     return 0.0 if value in {0, timedelta()} else seconds(value, name="cooldown")
+
+
+def _skip_booted_within(value: Seconds | None) -> float | None:
+    if value is None or value in {0, timedelta()}:
+        return None if value is None else 0.0
+    return seconds(value, name="skip_booted_within")
 
 
 def _deadline(value: Seconds | None) -> float | None:
@@ -109,14 +116,19 @@ class FleetPolicy:
             (`ambiguous`): a count, or a share of the plan as a `float` below 1. None for ten in a
             row; while ten are in doubt in a row, nothing more is sent until one is settled.
         cooldown: Skip a VPS that a run in this store acted on within this time. 0 for no cooldown.
+        skip_booted_within: Read a VPS's status before its action, and skip it if it booted within
+            this time or has a task pending: another store's run, or a person, may have acted on
+            it. 0 turns it off; None is 10 minutes where the plan has the gates read, and 0 where
+            not. A run that reads while the other's job still queues sees neither.
         job_timeout: Stop following a job this long after it was accepted, as `timed_out`.
         deadline: Stop sending, and stop following, this long after the run began. None for no
             deadline.
         drain_timeout: After a stop, follow what is in flight for at most this long.
-        verify: Count a VPS as `completed` only if its own status shows it too.
+        verify: Check by a VPS's own status that its job ended well; where that shows the contrary,
+            the outcome is `ambiguous`, and where it shows nothing, the job is believed.
         on_ambiguous: What to do where an action may have been sent and its outcome is unknown: an
             `OnAmbiguous`, or its value.
-        evidence_interval: The time between the two reads of a VPS's status that together prove
+        evidence_interval: The time between the two reads of a VPS's status that together show
             that an action did not take place.
         reason: Why the run is made, in words; kept in the store's audit trail.
 
@@ -134,6 +146,7 @@ class FleetPolicy:
     max_failures: float | None = field(default=None, validator=_share_or_count("max_failures"))
     max_ambiguous: float | None = field(default=None, validator=_share_or_count("max_ambiguous"))
     cooldown: float = field(default=300.0, converter=_cooldown)
+    skip_booted_within: float | None = field(default=None, converter=_skip_booted_within)
     job_timeout: float = field(default=900.0, converter=_job_timeout)
     deadline: float | None = field(default=None, converter=_deadline)
     drain_timeout: float = field(default=900.0, converter=_drain_timeout)

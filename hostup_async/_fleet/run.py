@@ -235,7 +235,13 @@ class FleetRun:
     def _begin(self, store: Store, entries: list[Entry], steps: dict[int, int]) -> None:
         parts, plan, policy = self._client_parts, self.plan, self.policy
         journal = Journal(store, self.id, entries, parts.requester.on_event)
-        evidence = Evidence(plan.action, parts.vps, parts.poller, policy.evidence_interval)
+        evidence = Evidence(
+            plan.action,
+            parts.requester,
+            parts.poller,
+            interval=policy.evidence_interval,
+            patience=policy.job_timeout,
+        )
         context = RunContext(
             plan,
             policy,

@@ -1,8 +1,9 @@
 """What an entry becomes next: after an error, after its job's end, and where evidence is needed.
 
 Each function takes an entry and returns the next one; the target records it. An action that may
-have been sent is settled by evidence, see `evidence`: it completed, or its outcome stays unknown,
-or, if the policy says so and the evidence proves that it did not take place, it is planned anew.
+have been sent is settled by evidence, see `evidence`: it completed, it was not done, or its outcome
+stays unknown. If the policy says so, what was not done is planned anew; but never what another
+process was sending, which may be about to send it still.
 """
 
 from attrs import evolve
@@ -10,6 +11,7 @@ from attrs import evolve
 from hostup_async import _clock
 from hostup_async._errors import (
     ApiError,
+    ClientClosed,
     Forbidden,
     HostUpError,
     NetworkError,
@@ -20,8 +22,9 @@ from hostup_async._errors import (
     Unauthorized,
     UntrustedPollUrl,
 )
+from hostup_async._fleet.boot import Finding
 from hostup_async._fleet.context import RunContext
-from hostup_async._fleet.evidence import Finding
+from hostup_async._fleet.evidence import SendTime
 from hostup_async._fleet.policy import OnAmbiguous
 from hostup_async._models import Job, JobStatus
 from hostup_async._outcome import StopCause
@@ -83,11 +86,13 @@ def _concerns_all(error: ApiError) -> bool:
     return isinstance(error, RateLimited | Unauthorized)
 
 
-async def not_followed(context: RunContext, entry: Entry, error: HostUpError) -> Entry:
+async def not_followed(
+    context: RunContext, entry: Entry, error: HostUpError, sent: SendTime | None
+) -> Entry:
     """What an accepted entry becomes whose job cannot be followed; it may stay accepted."""
     max_wait = context.requester.limiter.max_wait
     if isinstance(error, OutcomeUnknown | UntrustedPollUrl):
-        return await investigate(context, evolve(entry, reason=str(error)))
+        return await investigate(context, evolve(entry, reason=str(error)), sent)
     if isinstance(error, RateLimited) and (error.retry_after or 0.0) <= max_wait:
         # The limit would open in time for others: it is this job's own time that is up before.
         return ended(entry, EntryState.TIMED_OUT, f"its job cannot be followed: {error}")
@@ -95,50 +100,56 @@ async def not_followed(context: RunContext, entry: Entry, error: HostUpError) ->
     return entry
 
 
-async def job_ended(context: RunContext, entry: Entry, job: Job) -> Entry:
+async def job_ended(context: RunContext, entry: Entry, job: Job, sent: SendTime | None) -> Entry:
     """What an entry becomes whose job has ended."""
     if job.status == JobStatus.FAILED:
         reason = job.error or "its job failed, and does not say why"
         return ended(entry, EntryState.FAILED, reason)
     if context.policy.verify:
-        return await _verify(context, entry)
+        return await _verify(context, entry, sent)
     return ended(entry, EntryState.COMPLETED)
 
 
-async def investigate(context: RunContext, entry: Entry) -> Entry:
-    """Wait until the action must be over, then settle by what the VPS's own status shows."""
-    sent_at = entry.sent_at or _clock.wall()
+async def investigate(context: RunContext, entry: Entry, sent: SendTime | None) -> Entry:
+    """Settle by what the VPS's own status shows; unchanged where it cannot be read any more.
+
+    Args:
+        context: The run's.
+        entry: What may have been sent.
+        sent: When this process sent it; None where another process did.
+    """
     doubt = entry.reason or "the process that sent it ended before the answer was recorded"
-    await context.evidence.wait_until_over(sent_at)
-    finding = await context.evidence.find(entry.vps_id, sent_at)
+    resends = _may_resend(context, entry, sent)
+    try:
+        finding = await context.evidence.find(entry, sent, resends=resends)
+    except (ClientClosed, Unauthorized) as error:
+        stop_for(context, error)
+        return entry
     if finding is Finding.DONE:
         return ended(entry, EntryState.COMPLETED, evidence=context.evidence.kind)
     if finding is Finding.INCONCLUSIVE:
         return ended(entry, EntryState.AMBIGUOUS, doubt)
-    proof = f"{doubt} The VPS's status shows that it did not take place"
-    if _may_resend(context, entry):
-        return evolve(entry, state=EntryState.PLANNED, reason=f"{proof}.")
-    return ended(
-        entry,
-        EntryState.AMBIGUOUS,
-        f"{proof}; it was not sent again.",
-        evidence=f"not done: {context.evidence.kind}",
-    )
+    shown = f"{doubt} The VPS's status shows that it did not take place"
+    if resends and _may_resend(context, entry, sent):
+        return evolve(entry, state=EntryState.PLANNED, reason=f"{shown}.")
+    reason = f"{shown}; it was not sent again."
+    return ended(entry, EntryState.NOT_DONE, reason, evidence=context.evidence.kind)
 
 
-async def _verify(context: RunContext, entry: Entry) -> Entry:
-    """Believe that the job completed only if the VPS's own status shows it too."""
-    finding = await context.evidence.find(entry.vps_id, entry.sent_at or _clock.wall())
-    if finding is Finding.DONE:
-        return ended(entry, EntryState.COMPLETED, evidence=context.evidence.kind)
-    return ended(
-        entry,
-        EntryState.AMBIGUOUS,
-        "its job says completed, and the VPS's status does not show it"
-        + (": it shows the contrary" if finding is Finding.NOT_DONE else ""),
-    )
+async def _verify(context: RunContext, entry: Entry, sent: SendTime | None) -> Entry:
+    """Believe that the job completed unless the VPS's own status shows the contrary."""
+    try:
+        finding = await context.evidence.check(entry, sent)
+    except (ClientClosed, Unauthorized) as error:
+        stop_for(context, error)
+        finding = Finding.INCONCLUSIVE
+    if finding is Finding.NOT_DONE:
+        reason = "its job says completed, and the VPS's status shows the contrary"
+        return ended(entry, EntryState.AMBIGUOUS, reason)
+    evidence = context.evidence.kind if finding is Finding.DONE else None
+    return ended(entry, EntryState.COMPLETED, evidence=evidence)
 
 
-def _may_resend(context: RunContext, entry: Entry) -> bool:
-    is_wanted = context.policy.on_ambiguous is OnAmbiguous.RESEND
+def _may_resend(context: RunContext, entry: Entry, sent: SendTime | None) -> bool:
+    is_wanted = context.policy.on_ambiguous is OnAmbiguous.RESEND and sent is not None
     return is_wanted and entry.attempts < _MOST_SENDS and not context.rollout.is_stopped

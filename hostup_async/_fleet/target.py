@@ -8,7 +8,9 @@ from attrs import evolve
 from hostup_async import _clock
 from hostup_async._errors import HostUpError, StoreError
 from hostup_async._fleet.context import RunContext, operation_of
-from hostup_async._fleet.plan import Preflight, read_denial
+from hostup_async._fleet.evidence import SendTime
+from hostup_async._fleet.plan import Preflight
+from hostup_async._fleet.preflight import check
 from hostup_async._fleet.settle import (
     ended,
     investigate,
@@ -19,6 +21,7 @@ from hostup_async._fleet.settle import (
 )
 from hostup_async._fleet.turn import Turn
 from hostup_async._http.attempt import PowerAction, SendRight
+from hostup_async._http.server_clock import Moment
 from hostup_async._http.transport import TooLate
 from hostup_async._models import Job
 from hostup_async._operation import Operation, watch
@@ -26,6 +29,9 @@ from hostup_async._polling.watch import Watch
 from hostup_async._store.owner import boot_seconds as elapsed
 from hostup_async._store.records import Entry, EntryState
 from hostup_async._vps import act_to_the_end
+
+# Seconds: `skip_booted_within` where the status is read anyway.
+BOOTED_JUST_NOW: Final = 600.0
 
 
 class Target(SendRight):
@@ -53,6 +59,8 @@ class Target(SendRight):
         "_left",
         "_operation",
         "_send_by",
+        "_sent",
+        "_sent_since",
         "_task",
         "_turn",
         "_watched",
@@ -69,6 +77,9 @@ class Target(SendRight):
         self._is_ending = False
         self._left = False
         self._send_by = 0.0
+        self._sent_since = 0.0  # a moment before the send, in `boot_seconds`
+        self._sent: SendTime | None = None  # by this process; None where another one sent it
+        context.evidence.note(entry)
 
     @property
     def entry(self) -> Entry:
@@ -101,16 +112,20 @@ class Target(SendRight):
             StoreError: It did not; the entry is as before, and nothing may be sent.
         """
         before, began = self._entry, elapsed()
+        by_server = self._context.evidence.by_server(Moment.now())
         if before.state is EntryState.INTENT:  # it was not sent, or was refused by the rate limit
-            self._entry = evolve(before, sent_at=_clock.wall())
+            low, high = by_server or (None, None)
+            self._entry = evolve(
+                before, sent_at=_clock.wall(), sent_server_low=low, sent_server_high=high
+            )
         else:
-            self._entry = evolve(before.intended(_clock.wall()), reason=None)
+            self._entry = evolve(before.intended(_clock.wall(), by_server), reason=None)
         try:
             await self._context.journal.put(self._entry)
         except StoreError:
             self._entry = before
             raise
-        self._send_by = began + self._context.journal.send_window
+        self._sent_since, self._send_by = began, began + self._context.journal.send_window
 
     def check(self) -> None:
         """Keep the action back if its intent was saved too long ago.
@@ -121,6 +136,11 @@ class Target(SendRight):
         if elapsed() >= self._send_by:
             msg = "The action was not sent: this process slept, or waited, since it was recorded."
             raise TooLate(msg)
+
+    def note_sent(self) -> None:
+        """The action has just gone out."""
+        before = self._sent if self._entry.attempts > 1 else None
+        self._sent = SendTime.since(self._sent_since, before)
 
     async def run(self) -> None:
         """Take the entry to its outcome, or as far as it may go."""
@@ -156,6 +176,8 @@ class Target(SendRight):
             raise
         except HostUpError as error:
             entry = not_accepted(self._context, self._entry, error)
+            if entry.state is EntryState.INTENT:
+                entry = self._with_send_time(entry)
         await self._become(entry)
 
     async def _prepare_and_send(self) -> Entry:
@@ -184,15 +206,31 @@ class Target(SendRight):
         return _accepted(self._entry, operation)
 
     async def _read_denial(self) -> str | None:
-        """Why the VPS's gate forbids the action, if the plan has that read before each send."""
-        plan = self._context.plan
-        if plan.preflight is not Preflight.GATES or self._entry.attempts:
+        """Why the VPS's own status forbids the action, if that is read before the first send."""
+        plan, within = self._context.plan, self._context.policy.skip_booted_within
+        reads_gates = plan.preflight is Preflight.GATES
+        if within is None:
+            within = BOOTED_JUST_NOW if reads_gates else 0.0
+        if self._entry.attempts or not (reads_gates or within):
             return None
         self._turn.refund()
-        return await read_denial(self._context.vps, self._entry.vps_id, plan.action)
+        vps, vps_id = self._context.vps, self._entry.vps_id
+        return await check(vps, vps_id, plan.action, gates=reads_gates, within=within)
+
+    def _with_send_time(self, entry: Entry) -> Entry:
+        """The entry with the moment of the send, for another process that may settle it."""
+        if self._sent is None:
+            return entry
+        low, high = self._context.evidence.by_server(self._sent.moment) or (None, None)
+        return evolve(entry, sent_server_low=low, sent_server_high=high)
 
     async def _settle(self) -> None:
-        await self._become(await investigate(self._context, self._entry))
+        before = self._entry
+        entry = await investigate(self._context, before, self._sent)
+        if entry is before:  # it stays an intent, for a process that resumes the run
+            self._left = True
+        else:
+            await self._become(entry)
 
     async def _follow(self) -> None:
         before = self._entry
@@ -201,7 +239,7 @@ class Target(SendRight):
         except (TimeoutError, HostUpError) as error:
             entry = before if self._is_ending else await self._not_followed(error)
         else:
-            entry = await job_ended(self._context, before, job)
+            entry = await job_ended(self._context, before, job, self._sent)
         if entry is before:  # it stays accepted, for a process that resumes the run
             self._left = True
         else:
@@ -209,7 +247,7 @@ class Target(SendRight):
 
     async def _not_followed(self, error: Exception) -> Entry:
         if isinstance(error, HostUpError):
-            return await not_followed(self._context, self._entry, error)
+            return await not_followed(self._context, self._entry, error, self._sent)
         waited = f"{self._context.policy.job_timeout:g} s after its acceptance"
         return ended(self._entry, EntryState.TIMED_OUT, f"its job had not ended {waited}")
 
@@ -235,6 +273,7 @@ class Target(SendRight):
     async def _become(self, entry: Entry) -> None:
         """Record what it has become; a store that is lost costs no outcome, only the sending."""
         self._entry = entry
+        self._context.evidence.note(entry)
         try:
             await self._context.journal.put(entry)
         except StoreError as error:

@@ -9,6 +9,7 @@ from hostup_async._errors import HostUpError, NetworkError, NotSent, UnreadableR
 from hostup_async._http.identity import Subject, is_proved, judge
 from hostup_async._http.responses import ParsedResponse, Read, parse_response
 from hostup_async._http.retry import Decision, RequestOutcome, decide
+from hostup_async._http.server_clock import Moment, read_date
 from hostup_async._http.transport import Exchange, TooLate, Transport, Url
 from hostup_async._models import Action
 from hostup_async._ratelimit.headers import EMPTY, RateLimitReading
@@ -40,6 +41,10 @@ class SendRight(ABC):
         Raises:
             TooLate: The right has ended; nothing was sent, and the try is repeated.
         """
+
+    @abstractmethod
+    def note_sent(self) -> None:
+        """The headers have just gone out."""
 
 
 class Request(NamedTuple):
@@ -107,7 +112,10 @@ async def send(
             is_shared=exchange.is_shared,
         )
         outcome, result, reading = parsed
-        if not is_proved(request.subject, result):
+        if is_proved(request.subject, result):
+            date = read_date(response.headers)
+            transport.server_clock.observe(date, exchange.begun, Moment.now())
+        else:
             exchange.drop_connection()
         return Sent(request, outcome, result, exchange.sent_at, response.status, reading)
     except TooLate as error:

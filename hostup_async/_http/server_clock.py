@@ -41,12 +41,16 @@ matters.
 """
 
 import json
+from collections.abc import Mapping
+from functools import cache
 from math import inf, isfinite
+from threading import Lock
 from typing import Final
 
 from attrs import frozen
 
 from hostup_async import _clock
+from hostup_async._ratelimit.timestamps import parse_moment
 
 # How far the clocks of the servers behind one address may differ. Servers that keep time by NTP
 # differ by milliseconds, one that has lost its source for weeks by a second or two.
@@ -182,6 +186,7 @@ class ServerClock:
         self._last: _Offset | None = None  # the last observation alone
         self._reference = self._received = Moment(-inf, -inf)  # of the first and the last of them
         self._since = -inf  # the monotonic time from which on all this holds
+        self._lock: Final = Lock()  # clients on several loops share it
 
     def __repr__(self) -> str:
         if self._offset is None:
@@ -200,6 +205,10 @@ class ServerClock:
         """
         if date is None or not received.agrees(sent):
             return
+        with self._lock:
+            self._learn(date, sent, received)
+
+    def _learn(self, date: float, sent: Moment, received: Moment) -> None:
         seen = _Offset(
             date - received.monotonic,
             received.monotonic,
@@ -224,10 +233,11 @@ class ServerClock:
         It is not known before the first answer with a `Date`, across a step of the server's clock,
         or across a suspension of this machine.
         """
-        at, known = moment.monotonic, self._offset
-        if known is None or at < self._since or not moment.agrees(self._reference):
-            return None
-        lower, upper = self._bounds(known, at)
+        with self._lock:
+            at, known = moment.monotonic, self._offset
+            if known is None or at < self._since or not moment.agrees(self._reference):
+                return None
+            lower, upper = self._bounds(known, at)
         return ServerTime(at + lower, at + upper, self.name, self.steps)
 
     def _begin(self, seen: _Offset, received: Moment, *, since: float) -> None:
@@ -248,3 +258,16 @@ class ServerClock:
         lower, upper = known.bounds(at)
         last = (self._last or known).bounds(at)
         return min(lower - self._margin, last[0]), max(upper + self._margin, last[1])
+
+
+@cache
+def shared_clock(origin: str) -> ServerClock:
+    """The one clock of an origin's servers in this process."""
+    return ServerClock(f"{origin} {_clock.token(8).hex()}")
+
+
+def read_date(headers: Mapping[str, str]) -> float | None:
+    """An answer's `Date`, in seconds since the epoch; None without one, and from a cache."""
+    if headers.get("Age", "0").strip() != "0":
+        return None
+    return parse_moment(headers.get("Date", ""))

@@ -27,6 +27,7 @@ from hostup_async._errors import (
     NotSent,
     UntrustedPollUrl,
 )
+from hostup_async._http.server_clock import Moment, shared_clock
 from hostup_async._text import clean
 from hostup_async._version import __version__
 
@@ -62,6 +63,8 @@ class Exchange:
     Attributes:
         last_check: Called when the connection is there, just before the headers go out; what it
             raises keeps them back.
+        on_sent: Called each time that they have just gone out.
+        begun: A moment before that.
         own_connection: Whether it must go out on a connection that carried no response before.
         is_shared: Whether its connection did carry one before.
         sends: How often its headers went out: 0 proves that it was never sent. aiohttp
@@ -72,8 +75,10 @@ class Exchange:
 
     __slots__ = (
         "_connection",
+        "begun",
         "is_shared",
         "last_check",
+        "on_sent",
         "own_connection",
         "response",
         "sends",
@@ -82,6 +87,8 @@ class Exchange:
 
     def __init__(self, *, own_connection: bool = False) -> None:
         self.last_check: Callable[[], None] | None = None
+        self.on_sent: Callable[[], None] | None = None
+        self.begun: Moment = Moment.now()
         self.own_connection: bool = own_connection
         self.is_shared: bool = False
         self.sends: int = 0
@@ -139,6 +146,8 @@ async def _on_headers_sent(
             exchange.last_check()  # aiohttp writes them only after this hook
         exchange.sends += 1
         exchange.sent_at = _clock.wall()
+        if exchange.on_sent is not None:
+            exchange.on_sent()
 
 
 async def _on_response(
@@ -182,6 +191,7 @@ class Transport:
         self._given = session
         self._sharing: Session | None = None
         self._fresh: Session | None = None
+        self.server_clock: Final = shared_clock(config.base)
         self._key = config.key
         self._loop: asyncio.AbstractEventLoop | None = None
         self._closing = False

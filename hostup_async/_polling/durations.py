@@ -221,6 +221,7 @@ class DurationModel:
 
     Attributes:
         version: Changes when the distribution has changed enough to plan anew.
+        longest: The longest duration that was seen, which fades like all that was learnt.
 
     Example:
         >>> durations = DurationModel()
@@ -233,6 +234,7 @@ class DurationModel:
 
     def __init__(self) -> None:
         self.version: int = 0
+        self.longest: float = 0.0
         self._counts: Final = Counts()
         self._drift: Final = DriftDetector()
         # Ends and observations that still count, MEMORY at most; and the observations that the
@@ -254,6 +256,7 @@ class DurationModel:
     def observe_end(self, after_age: float, by_age: float) -> None:
         """A job that ran at the one age had ended at the other; an exact age is given twice."""
         self._counts.share_end(after_age, by_age, self._curve)
+        self.longest = max(by_age, self.longest * (1 - 1 / MEMORY))
         self._counts.weight *= 1 + 1 / MEMORY
         self._ends = min(self._ends + 1, MEMORY)
         self._count_observation()
@@ -300,7 +303,8 @@ class DurationModel:
         """What was learnt, as a text for `from_json`."""
         self._refit()
         known = zip(("ends", "seconds"), self._counts.scaled(), strict=True)
-        return json.dumps({name: [round(n, 4) for n in numbers] for name, numbers in known})
+        counts = {name: [round(n, 4) for n in numbers] for name, numbers in known}
+        return json.dumps({**counts, "longest": round(self.longest, 4)})
 
     @classmethod
     def from_json(cls, text: str | None) -> "DurationModel":
@@ -309,8 +313,10 @@ class DurationModel:
         try:
             known = json.loads(text or "{}")
             ends, seconds = _numbers(known["ends"]), _numbers(known["seconds"])
+            longest = float(known.get("longest", 0.0))
         except (ValueError, TypeError, KeyError, OverflowError, RecursionError):
             return durations
+        durations.longest = longest if isfinite(longest) else 0.0
         durations._counts.ends, durations._counts.seconds = ends, seconds
         durations._observations = durations._ends = int(min(sum(ends), MEMORY))
         durations._refit()

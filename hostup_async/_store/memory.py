@@ -47,7 +47,7 @@ class _Run:
     entries: dict[int, Entry]
     trail: list[AuditRecord] = field(factory=list[AuditRecord])
     loop: asyncio.AbstractEventLoop | None = field(factory=asyncio.get_running_loop)
-    """The event loop of its holder; None while nobody holds it."""
+    """The event loop of its holder; None while it is not held."""
 
     @property
     def is_held(self) -> bool:

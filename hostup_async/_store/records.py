@@ -35,6 +35,7 @@ class EntryState(StrEnum):
     REFUSED = "refused"
     SKIPPED = "skipped"
     AMBIGUOUS = "ambiguous"
+    NOT_DONE = "not_done"
     TIMED_OUT = "timed_out"
     NOT_SENT = "not_sent"
 

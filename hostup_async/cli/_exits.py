@@ -15,7 +15,7 @@ class ExitCode(IntEnum):
     COMPLETED = 0
     """All VPSes completed, or the command did what it was asked to."""
     FAILED = 1
-    """Something failed, was refused, was skipped, or could not be done at all."""
+    """Something failed, was refused, was skipped, was not done, or could not be done at all."""
     USAGE = 2
     """The options, the file of ids or the configuration cannot be used; nothing was sent."""
     BUDGET = 3

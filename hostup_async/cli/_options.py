@@ -156,6 +156,15 @@ class PolicyOptions:
             "300, 5m, 1h. 0 skips none.",
         ),
     ] = "5m"
+    skip_booted_within: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TIME",
+            help="Read each VPS's status before sending, and skip one that booted less than this "
+            "long ago or has a task pending: someone else may have acted on it. Cannot see what "
+            "still queues. Default: 10m with --preflight gates, else 0, which turns it off.",
+        ),
+    ] = None
     job_timeout: Annotated[
         str,
         typer.Option(
@@ -166,14 +175,17 @@ class PolicyOptions:
         bool,
         typer.Option(
             "--verify",
-            help="Count a VPS as completed only when its own status confirms what the job says.",
+            help="Check each completed job against the VPS's own status; where that shows the "
+            "contrary, the outcome is unknown.",
         ),
     ] = False
     on_ambiguous: Annotated[
-        Literal["report", "resend_if_proved_not_done"],
+        Literal["report", "resend"],
         typer.Option(
-            help="When it is unknown whether an action took place: report it, or send it again "
-            "where the VPS's own status proves that it did not."
+            help="When an action may have been sent and its response was lost. report: report what "
+            "the VPS's own status shows. resend: send it once more if the status shows, after "
+            "five minutes at least, that it did not take place; a job that queues for longer than "
+            "that is then carried out twice."
         ),
     ] = "report"
     reason: Annotated[

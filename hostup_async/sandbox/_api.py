@@ -80,7 +80,8 @@ class Api:
         route = self._router.find(call.method, call.target)
         reply = self._limited(call, route, now)
         self.book_keeper.note(now, route.kind, reply.booked)
-        return evolve(reply, headers={"Date": self.clock.date(now), **reply.headers})
+        date = self.clock.date(now) if self.config.date_header else ""
+        return evolve(reply, headers={"Date": date, **reply.headers})
 
     def _settle(self, now: float) -> None:
         for job in self._fleet.settle(now):

@@ -70,7 +70,7 @@ class VpsBodies:
     def status(self, machine: Machine, now: float) -> Json:
         """The state of a VPS at this moment."""
         body: Json = {
-            "powerState": _power(machine),
+            "powerState": "stopped" if self._is_off(machine) else _power(machine),
             "uptimeSeconds": self._uptime(machine, now) if self.config.uptime_known else None,
             "cpuUsagePercent": 3.5 if machine.running else 0.0,
             "memory": {"usedGb": 1.2, "totalGb": _RESOURCES["memoryGb"]},
@@ -80,9 +80,15 @@ class VpsBodies:
         }
         return body | self._gates("status", machine, now)
 
+    def _is_off(self, machine: Machine) -> bool:
+        """Whether an action under way has it powered off."""
+        return machine.pending > 0 and self.config.power_during_reset == "stopped"
+
     def _uptime(self, machine: Machine, now: float) -> float:
-        step = self.config.uptime_step
-        uptime = (now - machine.booted) // step * step if machine.running else 0.0
+        if self.config.uptime_stuck is not None:
+            return self.config.uptime_stuck
+        step, is_running = self.config.uptime_step, machine.running and not self._is_off(machine)
+        uptime = (now - machine.booted) // step * step if is_running else 0.0
         return int(uptime) if uptime.is_integer() else uptime
 
     def _gates(self, where: str, machine: Machine, now: float) -> Json:
@@ -181,7 +187,7 @@ class JobBodies:
     def _result(self, job: SandboxJob, now: float) -> dict[str, Any] | None:
         if not job.is_over(now):
             return None
-        if job.end == "done":
+        if job.end in {"done", "untrue"}:
             return {"success": True}
         # Only `result` can carry the reason where the shape has no other place for it.
         tells = self.config.poll_shape == "operation" or self.config.failure_text == "result"

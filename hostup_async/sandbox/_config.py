@@ -13,6 +13,7 @@ from ._limiters import Limit, as_limit
 from ._settings import above, at_least, between, maybe, one_of, some_of, to_json_types, whole
 
 DurationKind: TypeAlias = Literal["constant", "lognormal", "bimodal", "instant"]
+PowerDuringReset: TypeAlias = Literal["running", "stopped"]
 Cursors: TypeAlias = Literal["offset", "opaque", "repeating"]
 PollShape: TypeAlias = Literal["operation", "job", "status_data"]
 Words: TypeAlias = Literal["documented", "queue"]
@@ -99,6 +100,10 @@ class SandboxConfig:
         failure_text: Where a failed job says why.
         gates_on: Which answers carry the action gates: `summary`, `status`, `details`.
         uptime_known: Whether `/status` knows `uptimeSeconds`, or says null.
+        uptime_stuck: `uptimeSeconds` is always this, whatever happens; None for the true one.
+        power_during_reset: What `/status` says of a VPS while an action on it is pending: `running`
+            with the old uptime, or `stopped` with an uptime of 0.
+        date_header: Whether the `Date` of answers says anything; it is empty where not.
         uptime_step: `uptimeSeconds` is rounded down to a multiple of this; the API tells whole
             seconds (assumed), and a smaller step lets tests find evidence of a reset sooner.
         limit: Limit on all requests, polls included; None for none.
@@ -110,6 +115,7 @@ class SandboxConfig:
         error_shape: RFC 7807 problems, or the old `{"error", "message", ...}`.
         jobs: How long jobs take.
         job_failure_rate: Share of jobs that fail.
+        completed_without_effect_rate: Share of jobs that say `completed` and never touch the VPS.
         completed_with_success_false_rate: Share of jobs that say `completed` while their result
             says `success: false`; nothing happens to the VPS.
         forget_after: A finished job answers 404 after this time; None for never.
@@ -145,6 +151,11 @@ class SandboxConfig:
     failure_text: FailureText = field(default="error", validator=one_of(get_args(FailureText)))
     gates_on: frozenset[str] = field(default=GATED, converter=_as_names, validator=some_of(GATED))
     uptime_known: bool = True
+    uptime_stuck: float | None = field(default=None, validator=maybe(at_least(0)))
+    power_during_reset: PowerDuringReset = field(
+        default="running", validator=one_of(get_args(PowerDuringReset))
+    )
+    date_header: bool = True
     uptime_step: float = field(default=1.0, validator=above(0))
     limit: Limit | None = field(default=None, converter=as_limit)
     action_limit: Limit | None = field(default=None, converter=as_limit)
@@ -157,6 +168,7 @@ class SandboxConfig:
     error_shape: ErrorShape = field(default="problem", validator=one_of(get_args(ErrorShape)))
     jobs: Durations = field(default=Durations(), converter=_as_durations)
     job_failure_rate: float = field(default=0.0, validator=between(0, 1))
+    completed_without_effect_rate: float = field(default=0.0, validator=between(0, 1))
     completed_with_success_false_rate: float = field(default=0.0, validator=between(0, 1))
     forget_after: float | None = field(default=None, validator=maybe(at_least(0)))
     cooldown: float = field(default=0.0, validator=at_least(0))
@@ -174,13 +186,15 @@ class SandboxConfig:
             (not self.api_key, "api_key must not be empty"),
             (not self.job_prefixes, "job_prefixes must not be empty"),
             (self.stopped + self.not_ready > self.vps, "stopped + not_ready must not exceed vps"),
-            (
-                self.job_failure_rate + self.completed_with_success_false_rate > 1,
-                "job_failure_rate + completed_with_success_false_rate must not exceed 1",
-            ),
+            (self._untrue_share() > 1, "the shares of jobs that go wrong must not exceed 1"),
         ):
             if wrong:
                 raise ValueError(message)
+
+    def _untrue_share(self) -> float:
+        """The share of jobs that do not what they were asked for."""
+        completed = self.completed_with_success_false_rate + self.completed_without_effect_rate
+        return self.job_failure_rate + completed
 
     @property
     def vps_ids(self) -> tuple[str, ...]:

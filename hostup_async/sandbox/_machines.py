@@ -11,7 +11,7 @@ from ._config import SandboxConfig
 from ._faults import ACTIONS
 from ._ids import seeded_random, ulid
 
-End: TypeAlias = Literal["done", "failed", "hollow"]
+End: TypeAlias = Literal["done", "failed", "hollow", "untrue"]
 _DAY = 86_400.0
 
 
@@ -27,7 +27,8 @@ class SandboxJob:
         created: When it was accepted.
         started: When it leaves the queue.
         finished: When it ends.
-        end: `done`, `failed`, or `hollow` for completed without success.
+        end: `done`, `failed`, `hollow` for completed without success, or `untrue` for a success
+            that never took place.
     """
 
     id: str
@@ -177,7 +178,10 @@ class Fleet:
         if drawn < self._config.job_failure_rate:
             return "failed"
         hollow = self._config.job_failure_rate + self._config.completed_with_success_false_rate
-        return "hollow" if drawn < hollow else "done"
+        if drawn < hollow:
+            return "hollow"
+        untrue = hollow + self._config.completed_without_effect_rate
+        return "untrue" if drawn < untrue else "done"
 
     def forget(self, job_id: str) -> None:
         """Answer polls of this job with 404 from now on; it runs nevertheless."""

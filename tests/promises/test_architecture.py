@@ -76,6 +76,7 @@ SYNC_ORDER = [
 ]
 # What `cli` uses of hostup_async beside its public names.
 PRIVATE_NAMES_FOR_CLI = {
+    "_fleet.policy.AMBIGUOUS_IN_A_ROW",
     "_config.BASE_VARIABLE",
     "_config.KEY_VARIABLE",
     "_config.SecretText",

@@ -133,7 +133,7 @@ class HeldRuns:
                 await self._database.write(partial(self.renew, run_id=run_id))
 
     async def renew(self, connection: AsyncConnection, run_id: str) -> None:
-        """Renew a lease; until the transaction ends, nobody else can take the run.
+        """Renew a lease; until the transaction ends, no other process can take the run.
 
         Raises:
             RunHeld: Another has taken it.

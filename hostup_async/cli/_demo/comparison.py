@@ -25,9 +25,14 @@ _WITHOUT_OUTCOME: Final = frozenset(
     {OutcomeStatus.TIMED_OUT, OutcomeStatus.SKIPPED, OutcomeStatus.NOT_SENT}
 )
 _MEANS_NOT_DONE: Final = frozenset(
-    {OutcomeStatus.FAILED, OutcomeStatus.REFUSED, OutcomeStatus.SKIPPED, OutcomeStatus.NOT_SENT}
+    {
+        OutcomeStatus.FAILED,
+        OutcomeStatus.REFUSED,
+        OutcomeStatus.NOT_DONE,
+        OutcomeStatus.SKIPPED,
+        OutcomeStatus.NOT_SENT,
+    }
 )
-_NOT_DONE: Final = "not done"  # how evidence begins that shows an action did not take place
 
 
 @frozen(slots=False)
@@ -109,5 +114,4 @@ def _place(key: tuple[OutcomeStatus, str | None]) -> tuple[int, str]:
 def _contradict(outcome: Outcome, result: ActualResult) -> bool:
     if outcome.status is OutcomeStatus.COMPLETED:
         return result is not ActualResult.DONE
-    proved = (outcome.evidence or "").startswith(_NOT_DONE)
-    return (proved or outcome.status in _MEANS_NOT_DONE) and result is not ActualResult.NOT_DONE
+    return outcome.status in _MEANS_NOT_DONE and result is not ActualResult.NOT_DONE

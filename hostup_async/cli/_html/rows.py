@@ -17,6 +17,7 @@ MEANINGS: Final = {
     EntryState.REFUSED: "refused by the API; nothing was done",
     EntryState.SKIPPED: "not sent, on purpose",
     EntryState.AMBIGUOUS: "perhaps sent; whether it took place is unknown",
+    EntryState.NOT_DONE: "perhaps sent; the VPS's status shows that it did not take place",
     EntryState.TIMED_OUT: "accepted; not over by the deadline, and may still end",
     EntryState.NOT_SENT: "the run stopped before its turn",
     EntryState.PLANNED: "not sent yet",

@@ -25,11 +25,16 @@ def make_policy(options: PolicyOptions) -> FleetPolicy:
         max_failures=count_or_share("--max-failures", options.max_failures),
         max_ambiguous=count_or_share("--max-ambiguous", options.max_ambiguous),
         cooldown=duration("--cooldown", options.cooldown),
+        skip_booted_within=_maybe_duration("--skip-booted-within", options.skip_booted_within),
         job_timeout=duration("--job-timeout", options.job_timeout),
         verify=options.verify,
         on_ambiguous=options.on_ambiguous,
         reason=options.reason,
     )
+
+
+def _maybe_duration(option: str, text: str | None) -> float | None:
+    return None if text is None else duration(option, text)
 
 
 def duration(option: str, text: str) -> float:

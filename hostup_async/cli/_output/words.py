@@ -5,7 +5,7 @@ from typing import Final
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.text import Text
 
-from hostup_async import EntryState, Outcome, RunSnapshot
+from hostup_async import EntryState, Outcome, OutcomeStatus, RunSnapshot
 from hostup_async.cli._output.format import format_duration
 
 STYLES: Final = {
@@ -13,6 +13,7 @@ STYLES: Final = {
     "failed": "red",
     "refused": "red",
     "timed_out": "red",
+    "not_done": "red",
     "ambiguous": "yellow",
     "skipped": "magenta",
     "accepted": "cyan",
@@ -20,8 +21,12 @@ STYLES: Final = {
     "planned": "bright_black",
     "not_sent": "bright_black",
 }
-_WORDS: Final = {"intent": "unanswered", "timed_out": "timed out", "not_sent": "not sent"}
-_NOT_DONE: Final = "not done: "
+_WORDS: Final = {
+    "intent": "unanswered",
+    "not_done": "not done",
+    "timed_out": "timed out",
+    "not_sent": "not sent",
+}
 _LONG: Final = 140
 _ALWAYS: Final = frozenset({"completed", "failed", "accepted", "planned"})
 
@@ -35,13 +40,12 @@ def describe(outcome: Outcome) -> str:
     """The outcome of one VPS and its reason, in one line; the store keeps the reason unshortened.
 
     Example:
-        >>> from hostup_async import OutcomeStatus
         >>> describe(Outcome("vps_1", OutcomeStatus.FAILED, reason="No host."))
         'failed: No host.'
     """
-    status, evidence = in_words(outcome.status.value), outcome.evidence or ""
-    if evidence.startswith(_NOT_DONE):
-        return f"{status}: its {evidence.removeprefix(_NOT_DONE)} shows that it was not done"
+    status = in_words(outcome.status.value)
+    if outcome.status is OutcomeStatus.NOT_DONE and outcome.evidence:
+        return f"{status}: its {outcome.evidence} shows that the action did not take place"
     reason = outcome.reason or ""
     if len(reason) > _LONG:
         reason = f"{reason[:_LONG].rstrip()} ..."

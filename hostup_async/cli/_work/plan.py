@@ -48,7 +48,10 @@ def _limits_in_words(plan: Plan, policy: FleetPolicy) -> Iterator[str]:
         doubts = f"{AMBIGUOUS_IN_A_ROW} in a row" if allowed is None else str(allowed)
         yield f"Nothing more is sent after {doubts} whose outcome is unknown."
     if policy.on_ambiguous is OnAmbiguous.RESEND:
-        yield "An action that provably did not take place is sent once more."
+        yield (
+            "What a VPS's status shows not to have taken place is sent once more. A job that "
+            "queues for longer than five minutes can then be carried out twice."
+        )
 
 
 def _at_most(total: int, policy: FleetPolicy) -> str:

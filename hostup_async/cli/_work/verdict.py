@@ -28,6 +28,7 @@ _OF_STATUS: Final = {
     OutcomeStatus.FAILED: ExitCode.FAILED,
     OutcomeStatus.REFUSED: ExitCode.FAILED,
     OutcomeStatus.SKIPPED: ExitCode.FAILED,
+    OutcomeStatus.NOT_DONE: ExitCode.FAILED,
     OutcomeStatus.TIMED_OUT: ExitCode.FAILED,
     OutcomeStatus.NOT_SENT: ExitCode.FAILED,
     OutcomeStatus.AMBIGUOUS: ExitCode.AMBIGUOUS,

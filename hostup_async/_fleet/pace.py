@@ -1,0 +1,77 @@
+"""When to read a VPS's status for evidence, and when an action must be over. Pure.
+
+The first read comes a second after the send, the next ones every 2.8 s: that bounds the delay from
+a reboot to its discovery to 3 s, and a reboot within 9 s of the send costs at most 5 reads. From
+there on the gaps grow with the age, so that a long job costs few reads. A read that finds an
+uptime about as old as the send is repeated soon, at other fractions of the uptime's second, which
+decide on which side of the send the boot lies. Once enough is known of how long such actions take,
+the reads before the earliest of them are left out.
+
+"It did not take place" cannot be read off a clock: a job may queue longer than any that was seen.
+So that is believed only after twice the time in which 95 % of all jobs end, after the longest that
+was seen, and after a minute at least; and after five minutes where few were seen, or where the
+action would be sent again.
+
+Ages and durations are in seconds. `second` is what the uptime is rounded to.
+"""
+
+from typing import Final
+
+from hostup_async._polling.durations import DurationModel
+
+_FIRST: Final = 1.0
+_GAP: Final = 2.8
+_DENSE: Final = 5  # reads, before the gaps grow
+_SHARE: Final = 0.08  # of the age: the gap of an old action
+_LONGEST_GAP: Final = 30.0
+# A read that needs another fraction of a second: later by these, the second one golden.
+_REPEATS: Final = (1.1, 0.618)
+# The age that few jobs end before is believed from this confidence on: about seven ends.
+_KNOWS_EARLIEST: Final = 0.15
+_EARLY: Final = 0.02
+# Reads for evidence may take half of what the rate limit allows.
+_READS_SHARE: Final = 0.5
+
+# How long an action may take at most: see the head comment.
+LEAST: float = 60.0
+UNKNOWN_QUEUE: float = 300.0
+_PATIENCE: Final = 2.0
+_LATE: Final = 0.95
+_KNOWS_QUEUE: Final = 0.5
+
+
+def next_gap(reads: int, age: float, durations: DurationModel, second: float) -> float:
+    """Seconds from one read to the next.
+
+    Args:
+        reads: How many were made.
+        age: The age of the action at the last of them, or now.
+        durations: How long such actions take.
+        second: What the uptime is rounded to.
+    """
+    if not reads:
+        return max(0.0, _FIRST * second - age)
+    gap = _GAP * second
+    if reads >= _DENSE:
+        gap = max(gap, min(_SHARE * age, _LONGEST_GAP))
+    if durations.confidence() > _KNOWS_EARLIEST:
+        gap = max(gap, min(durations.quantile(_EARLY) + second - age, _LONGEST_GAP))
+    return gap
+
+
+def repeat_gap(repeats: int, second: float) -> float:
+    """Seconds from a read that nearly decides to the next one, after this many such reads."""
+    return _REPEATS[min(repeats, len(_REPEATS) - 1)] * second
+
+
+def gap_at_rate(reading: int, rate: float | None) -> float:
+    """Seconds between two reads of each VPS while this many are read at a rate of requests."""
+    return reading / (_READS_SHARE * rate) if rate else 0.0
+
+
+def longest_wait(durations: DurationModel, *, resends: bool) -> float:
+    """Seconds from the send after which the action must be over."""
+    longest = max(LEAST, _PATIENCE * durations.quantile(_LATE), durations.longest)
+    if resends or durations.confidence() < _KNOWS_QUEUE:
+        return max(longest, UNKNOWN_QUEUE)
+    return longest
