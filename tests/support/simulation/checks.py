@@ -53,7 +53,8 @@ class Checks:
     def on_send(self, process: Process, call: Call) -> None:
         """A process is about to send."""
         now = self._loop.now
-        if now < process.paused_until - 1e-3:
+        had_its_permit = process.saving.get(call.vps_id, now) <= process.paused_at
+        if now < process.paused_until - 1e-3 and not (call.kind == "reset" and had_its_permit):
             left = process.paused_until - now
             self.fail("sent in a pause", f"{call.kind} by {process.name}, {left:.3f} s too early")
 
@@ -126,7 +127,8 @@ class Checks:
             jobs = [job for job in jobs if job.reboots_at is not None]
         if status in _UNTOUCHED and jobs:
             self.fail(f"untrue {status}", f"{outcome.vps_id} was sent: {outcome.reason}")
-        if status == "not_done" and jobs and self._setup.longest_job <= _PATIENCE_OF_RESEND:
+        reboots = any(job.reboots_at is not None for job in jobs)
+        if status == "not_done" and reboots and self._setup.longest_job <= _PATIENCE_OF_RESEND:
             self.fail("untrue not_done", f"{outcome.vps_id} was reset")
 
     def _check_bound(self, report: FleetReport) -> None:

@@ -25,9 +25,6 @@ from simulation.transport import SimulatedTransport, World
 # A history that takes longer, in virtual hours or in steps, is one that never ends.
 _HOURS: Final = 6.0
 _STEPS: Final = 100_000
-_MANY_CLOCKS: Final = frozenset(
-    {"client_clock", "crash", "crash_twice", "takeover", "stop", "leave", "suspend"}
-)
 T = TypeVar("T")
 
 
@@ -43,12 +40,6 @@ class Result:
     fired: tuple[str, ...] = field(repr=False)
     steps: int
     seconds: float
-
-    @property
-    def is_pending(self) -> bool:
-        """Whether it fails where the product does so still: wall clocks decide on evidence."""
-        broken = {one.invariant for one in self.broken}
-        return broken <= {"never ends", "untrue completed"} and self.setup.plot in _MANY_CLOCKS
 
     @property
     def hash(self) -> str:

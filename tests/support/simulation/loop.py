@@ -31,7 +31,9 @@ class Process:
         monotonic_off: Seconds by which its monotonic clock is ahead of the simulation's.
         is_suspended: Whether it stands still.
         is_dead: Whether it was killed.
-        paused_until: Until when a 429 that it has read forbids to send, in virtual time.
+        paused_at: When it read the last 429 that began or extended a pause, in virtual time.
+        paused_until: Until when that forbids to send.
+        saving: When it began to save each VPS's newest intent: it had its permit by then.
         run_id: The run that it works on.
     """
 
@@ -40,7 +42,9 @@ class Process:
     monotonic_off: float = 0.0
     is_suspended: bool = False
     is_dead: bool = False
+    paused_at: float = 0.0
     paused_until: float = 0.0
+    saving: dict[str, float] = field(factory=dict[str, float])
     run_id: str = ""
     frozen: list[asyncio.Handle] = field(factory=list[asyncio.Handle])
     context: Context = field(factory=copy_context)

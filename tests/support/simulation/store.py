@@ -95,6 +95,9 @@ class SimulatedStore(Store):
         return stored
 
     async def save(self, run_id: str, entries: Sequence[Entry]) -> None:
+        for entry in entries:
+            if entry.state is EntryState.INTENT:
+                self.process.saving[entry.vps_id] = self._disk.loop.now
         await self._commit(run_id, lambda: self._save(run_id, entries))
 
     async def acquire(self, run_id: str, *, who: str = "") -> RunRecord:

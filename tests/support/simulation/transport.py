@@ -16,6 +16,7 @@ from multidict import CIMultiDict
 from hostup_async import ClientClosed, NetworkError
 from hostup_async._config import Config
 from hostup_async._errors import NotSent
+from hostup_async._http.server_clock import ServerClock
 from hostup_async._http.transport import Exchange, Response, Transport, Url
 from simulation.api import Answer, Call, SimulatedApi
 from simulation.chance import Chance
@@ -68,6 +69,8 @@ class SimulatedTransport(Transport):
         super().__init__(config)
         self._world: Final = world
         self._process: Final = cast("Process", PROCESS.get())
+        # The product shares one clock in a process, and here several processes are in one.
+        self.server_clock = ServerClock(self._process.name)  # type: ignore[misc]
         self._idle: Final = list[Connection]()
         self._is_open = False
 
@@ -94,12 +97,13 @@ class SimulatedTransport(Transport):
         connection = self._connect(exchange)
         if exchange.own_connection:
             await asyncio.sleep(self._latency())
-        last_check = getattr(exchange, "last_check", None)
-        if last_check is not None:
-            last_check()
+        if exchange.last_check is not None:
+            exchange.last_check()
         world.on_wire(self._process, call)
         exchange.sends += 1
         exchange.sent_at = self._process.wall(world.loop.now)
+        if exchange.on_sent is not None:
+            exchange.on_sent()
         answer = await self._exchange(connection, call, exchange)
         self._note(answer)
         if answer.how == "lost":
@@ -179,6 +183,8 @@ class SimulatedTransport(Transport):
             wait = answer.headers.get("Retry-After")
             if wait is not None and float(wait) > 1:
                 until = self._world.loop.now + float(wait) - 1  # whole seconds, rounded up
+                if self._process.paused_until < self._world.loop.now:
+                    self._process.paused_at = self._world.loop.now
                 self._process.paused_until = max(self._process.paused_until, until)
 
 
