@@ -98,12 +98,12 @@ def test_a_job_has_its_whole_course_from_the_beginning() -> None:
     api = SimulatedApi(loop, chance, setup, lambda machine: accepted.append(machine.id))
     vps_id = next(iter(api.machines))
     before = api.machines[vps_id].uptime(loop.now)
-    answer = api.answer(Call("POST", "reset", vps_id, "", "run"))
+    answer = api.answer(Call("POST", "reset", vps_id))
     assert answer.status == 202
     assert accepted == [vps_id]
     [job] = api.machines[vps_id].jobs
     sleep(loop, job.ends_at - loop.now + 1.0)
-    assert b"completed" in api.answer(Call("GET", "poll", "", job.id, "run")).body
+    assert b"completed" in api.answer(Call("GET", "poll", job_id=job.id)).body
     assert api.machines[vps_id].uptime(loop.now) < before
     loop.close()
 

@@ -57,6 +57,8 @@ class Job:
     reboots_at: float | None
     run_id: str
     forgotten: bool = False
+    told: str = ""
+    """The process that was told of it, in an answer without a fault."""
 
 
 @define(eq=False)
@@ -81,9 +83,10 @@ class Call:
 
     method: str
     kind: str
-    vps_id: str
-    job_id: str
-    run_id: str
+    vps_id: str = ""
+    job_id: str = ""
+    run_id: str = ""
+    process: str = ""
     cursor: int = 0
 
 
@@ -173,9 +176,11 @@ class SimulatedApi:
         machine = self.machines[call.vps_id]
         job = self._accept(machine, call)
         job.forgotten = fault == "forgotten_job"
+        job.told = call.process if not fault else ""
         named = job.id
-        if fault == "job_named_twice" and len(self.jobs) > 1:
-            named = next(iter(self.jobs))
+        if fault == "job_named_twice":  # only who knows the other one's job can tell
+            known = (one.id for one in self.jobs.values() if one.told == call.process)
+            named = next(known, job.id)
         operation = {"status": "pending", "jobId": named, "pollUrl": f"/api/jobs/{named}"}
         if fault == "foreign_poll_url":
             operation["pollUrl"] = f"https://elsewhere.test/api/jobs/{named}"

@@ -7,6 +7,7 @@ that is repeated late on a connection answers whatever request is under way ther
 import asyncio
 from collections.abc import Callable
 from contextvars import Context
+from functools import partial
 from typing import Any, Final, cast
 from urllib.parse import unquote
 
@@ -88,7 +89,7 @@ class SimulatedTransport(Transport):
         if not self._is_open or self._closing or self._process.is_dead:
             msg = "not open"
             raise ClientClosed(msg)
-        world, call = self._world, _read_call(method, url, self._process.run_id)
+        world, call = self._world, _read_call(method, url, self._process)
         world.on_send(self._process, call)
         if self._fires("refused_connection", call):
             await asyncio.sleep(world.chance.between("connect", 0.0, 3.0))
@@ -188,21 +189,20 @@ class SimulatedTransport(Transport):
                 self._process.paused_until = max(self._process.paused_until, until)
 
 
-def _read_call(method: str, url: Url, run_id: str) -> Call:
+def _read_call(method: str, url: Url, process: Process) -> Call:
     parts = [unquote(part) for part in url.path.strip("/").split("/")]
+    call = partial(Call, method, run_id=process.run_id, process=process.name)
     match parts:
         case ["api", "v2", "vps", vps_id, "actions", _]:
-            return Call(method, "reset", vps_id, "", run_id)
-        case ["api", "v2", "vps", vps_id, "status"]:
-            return Call(method, "status", vps_id, "", run_id)
-        case ["api", "v2", "vps", vps_id, "details"]:
-            return Call(method, "details", vps_id, "", run_id)
+            return call("reset", vps_id)
+        case ["api", "v2", "vps", vps_id, ("status" | "details") as kind]:
+            return call(kind, vps_id)
         case ["api", "v2", "vps", vps_id]:
-            return Call(method, "get", vps_id, "", run_id)
+            return call("get", vps_id)
         case ["api", "v2", "vps"]:
-            return Call(method, "list", "", "", run_id, int(url.query.get("cursor", "0")))
+            return call("list", cursor=int(url.query.get("cursor", "0")))
         case ["api", "jobs", job_id]:
-            return Call(method, "poll", "", job_id, run_id)
+            return call("poll", job_id=job_id)
     msg = f"no such route: {url}"
     raise AssertionError(msg)
 
