@@ -76,6 +76,13 @@ async def connect() -> AsyncIterator[Connect]:
         yield open_client
 
 
+@pytest.fixture(autouse=True)
+def short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lets "not done" be said some seconds after the send, instead of one minute or five."""
+    monkeypatch.setattr(pace, "LEAST", 0.6)
+    monkeypatch.setattr(pace, "UNKNOWN_QUEUE", 2.5)
+
+
 @pytest.fixture
 def precise_uptime(monkeypatch: pytest.MonkeyPatch) -> None:
     """Lets a fleet rely on uptimes to a fifth of a second, so that evidence comes that much sooner.
@@ -83,8 +90,6 @@ def precise_uptime(monkeypatch: pytest.MonkeyPatch) -> None:
     Only for sandboxes whose `uptime_step` is finer than that, as `start_sandbox` makes them.
     """
     monkeypatch.setattr(boot, "SECOND", 0.2)
-    monkeypatch.setattr(pace, "LEAST", 0.6)
-    monkeypatch.setattr(pace, "UNKNOWN_QUEUE", 1.5)
 
 
 @pytest.fixture

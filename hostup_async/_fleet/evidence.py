@@ -122,6 +122,7 @@ class Evidence:
             Unauthorized: The API refuses the key.
         """
         search = _Search(self, Inquiry(self._action, self.interval), entry, sent, resends=resends)
+        self._open_jobs.pop(entry.position, None)  # its own job is not followed any more
         self._searches += 1
         try:
             while (finding := await search.step()) is None:

@@ -96,8 +96,10 @@ class Rollout:
 
     def sent(self) -> int:
         """Count one that is sent; returns the step that it belongs to."""
+        step = self._step
         self._sent += 1
-        return self._step
+        self._advance()
+        return step
 
     def return_slot(self, step: int) -> None:
         """Count one as not sent after all: another may be sent in its place."""

@@ -13,8 +13,9 @@ from typing import Final, NamedTuple, Self
 
 import anyio
 
+from hostup_async import _clock
 from hostup_async._cancellation import finish
-from hostup_async._errors import ConfigurationError, HostUpError
+from hostup_async._errors import ConfigurationError, HostUpError, StoreError
 from hostup_async._fleet.context import ClientParts, RunContext
 from hostup_async._fleet.engine import Engine
 from hostup_async._fleet.evidence import Evidence
@@ -24,6 +25,7 @@ from hostup_async._fleet.plan import Plan
 from hostup_async._fleet.policy import FleetPolicy
 from hostup_async._fleet.report import FleetReport, RunSnapshot
 from hostup_async._fleet.rollout import Rollout
+from hostup_async._fleet.settle import lost_in_words
 from hostup_async._fleet.trail import AuditTrail
 from hostup_async._outcome import Outcome, StopCause
 from hostup_async._polling.durations import DurationModel
@@ -79,6 +81,7 @@ class FleetRun:
         self._rollout: Final = Rollout(policy, len(plan))
         self._stack = AsyncExitStack()
         self._parts: _Parts | None = None
+        self._doubted_for: float | None = None
         self._task: asyncio.Task[None] | None = None
         self._reader_left = self._block_left = False
 
@@ -218,6 +221,10 @@ class FleetRun:
         After a stop, the budgets start anew with what is in flight. After a crash they go on.
         """
         before = await store.acquire(self.id, who=whoami())
+        if before.doubt is not None:
+            why = "Run %s: %s. A VPS that booted since the run was begun is skipped."
+            _LOGGER.warning(why, self.id, before.doubt)
+            self._doubted_for = max(0.0, _clock.wall() - before.created_at)
         entries = [entry async for entry in store.entries(self.id)]
         for entry in entries:  # so that a job which the API names for another VPS is disputed
             self._client_parts.requester.jobs.claim(entry.vps_id, entry.job_id, entry.poll_url)
@@ -251,6 +258,7 @@ class FleetRun:
             journal,
             self._rollout,
             evidence,
+            self._doubted_for,
         )
         trail = AuditTrail(store, self.id)
         self._parts = _Parts(store, journal, Engine(context, steps), Meters(parts), trail)
@@ -265,15 +273,25 @@ class FleetRun:
     async def _work(self, parts: _Parts) -> None:
         on_pause = self._client_parts.requester.on_pause
         on_pause.append(parts.trail.rate_limited)
+        lost = asyncio.create_task(self._stop_when_lost(parts), name="hostup store watch")
         try:
             await parts.engine.run()
         finally:
+            lost.cancel()
             on_pause.remove(parts.trail.rate_limited)
             parts.meters.stop()
             counts = parts.journal.counts.copy()
             parts.journal.close(self._rollout.stop_reason or "the run was left")
             with anyio.CancelScope(shield=True):
                 await self._close_in_store(parts, counts)
+
+    async def _stop_when_lost(self, parts: _Parts) -> None:
+        """Send nothing more once another process has taken the run, or its store is gone."""
+        try:
+            error = await parts.store.wait_until_lost(self.id)
+        except StoreError as lost_already:
+            error = lost_already
+        parts.engine.stop(StopCause.STORE_LOST, lost_in_words(error))
 
     async def _close_in_store(self, parts: _Parts, counts: Counter[EntryState]) -> None:
         """Record the run's end; if the store is lost, the outcomes are told all the same."""

@@ -40,13 +40,17 @@ def ended(
     return evolve(entry, state=state, reason=reason, evidence=evidence, finished_at=_clock.wall())
 
 
+def lost_in_words(error: StoreError) -> str:
+    """Why nothing more can be recorded, for the report."""
+    what = "run" if isinstance(error, RunHeld) else "store"
+    return f"the {what} is lost: {error}"
+
+
 def stop_for(context: RunContext, error: HostUpError) -> None:
     """Stop the sending because of an error that all further actions would meet too."""
     match error:
-        case RunHeld():
-            context.rollout.stop(StopCause.STORE_LOST, f"the run is lost: {error}")
         case StoreError():
-            context.rollout.stop(StopCause.STORE_LOST, f"the store is lost: {error}")
+            context.rollout.stop(StopCause.STORE_LOST, lost_in_words(error))
         case Unauthorized():
             context.rollout.stop(StopCause.KEY_REFUSED, f"the key is refused: {error}")
         case Forbidden():

@@ -206,15 +206,22 @@ class Target(SendRight):
         return _accepted(self._entry, operation)
 
     async def _read_denial(self) -> str | None:
-        """Why the VPS's own status forbids the action, if that is read before the first send."""
+        """Why the VPS is not to be sent the action: its last boot, or its gate, as far as asked."""
         plan, within = self._context.plan, self._context.policy.skip_booted_within
+        doubted_for = self._context.doubted_for
+        vps, vps_id = self._context.vps, self._entry.vps_id
+        if doubted_for is not None:
+            self._turn.refund()
+            if boot := await check(
+                vps, vps_id, plan.action, gates=False, within=doubted_for, must_be_known=True
+            ):
+                return f"the store may have lost that it was sent, and {boot}"
         reads_gates = plan.preflight is Preflight.GATES
         if within is None:
             within = BOOTED_JUST_NOW if reads_gates else 0.0
         if self._entry.attempts or not (reads_gates or within):
             return None
         self._turn.refund()
-        vps, vps_id = self._context.vps, self._entry.vps_id
         return await check(vps, vps_id, plan.action, gates=reads_gates, within=within)
 
     def _with_send_time(self, entry: Entry) -> Entry:

@@ -236,10 +236,11 @@ def run_exists(run_id: str) -> ConfigurationError:
     )
 
 
-def run_not_held(run_id: str) -> RunHeld:
-    """The error for writing to a run that this store does not hold."""
+def run_not_held(run_id: str, holder: str | None = None) -> RunHeld:
+    """The error for writing to a run that this store does not hold; `holder` does, if known."""
+    by = f" It is held by {holder} now." if holder else ""
     return RunHeld(
-        f"Run {run_id} is not held by this client, or no longer: nothing was recorded. Stop "
+        f"Run {run_id} is not held by this client, or no longer: nothing was recorded.{by} Stop "
         "sending. If no other process goes on with the run, resume it."
     )
 

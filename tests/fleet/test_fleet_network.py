@@ -190,11 +190,12 @@ async def test_a_run_outlives_a_server_that_restarts_and_has_forgotten_its_jobs(
                     report = await run.wait()
                     books = (first._api.books(), await second.books())
     assert report.stopped is None
-    assert set(counts(report)) == {"completed", "ambiguous"}
+    unknown = {OutcomeStatus.AMBIGUOUS, OutcomeStatus.NOT_DONE}  # the new server's uptimes are old
+    assert set(counts(report)) - {"not_done", "ambiguous"} == {"completed"}
     for outcome in report.outcomes:
         jobs = [job for book in books for job in book.jobs.values() if job.vps_id == outcome.vps_id]
         assert len(jobs) <= 1
-        assert outcome.status is OutcomeStatus.AMBIGUOUS or len(jobs) == 1
+        assert outcome.status in unknown or len(jobs) == 1
 
 
 async def test_an_action_limit_of_its_own_does_not_keep_polls_waiting(

@@ -124,7 +124,7 @@ async def test_gates_are_read_when_the_turn_comes(sandbox: Sandbox, client: Clie
     async with client.fleet.run(plan) as run:
         await run.wait()
     books = await sandbox.books()
-    assert books.requests["get"] == len(plan)
+    assert books.requests["status"] == len(plan)
     assert books.requests["reset"] == len(plan)
 
 

@@ -24,7 +24,7 @@ BAD = [
     *(("deadline", value) for value in [0, *BAD_SECONDS]),
     *(("drain_timeout", value) for value in [0, None, *BAD_SECONDS]),
     *(("evidence_interval", value) for value in [0, None, *BAD_SECONDS]),
-    ("on_ambiguous", "resend"),
+    ("on_ambiguous", "resend_if_proved_not_done"),
     ("on_ambiguous", None),
     ("reason", 7),
 ]

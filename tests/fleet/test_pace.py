@@ -28,6 +28,11 @@ def anyio_backend() -> Any:
     return VIRTUAL
 
 
+@pytest.fixture(autouse=True)
+def short_waits() -> None:
+    """The waits are as they are: here nothing waits for them."""
+
+
 @define
 class Machine:
     """A VPS that reboots at a moment, if it does."""

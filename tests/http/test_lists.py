@@ -38,7 +38,7 @@ async def test_many_empty_pages_are_a_filter_and_no_circle() -> None:
 
 
 async def test_a_list_that_breaks_off_is_not_the_whole_list() -> None:
-    async with RawServer(page({"id": "a"}, hasMore=True)) as server:
+    async with RawServer(*[page({"id": "a"}, hasMore=True)] * 30) as server:
         with pytest.raises(UnreadableReply, match="nextCursor"):
             await listed(server)
 

@@ -1,6 +1,7 @@
 """Who holds a run, and when another may take it: by sleeping processes, and whatever clocks say."""
 
 import asyncio
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -37,6 +38,29 @@ left_open = loop.run_until_complete(begin())
 loop.close()
 asyncio.run(go_on())
 os._exit(0)  # the store that was left open cannot be closed any more
+"""
+
+SENDING = """
+import asyncio, os, sys
+import attrs
+from store_tools import a_run, in_file, planned
+from hostup_async import RunHeld
+from hostup_async._store.owner import Owner
+
+async def main():
+    hidden = attrs.evolve(Owner.here(), processes="another space")
+    async with in_file(sys.argv[1], owner=hidden, lease=0.5) as store:
+        await store.create(a_run("r1"), planned(1), cooldown=0)
+        book = os.open(sys.argv[2], os.O_WRONLY | os.O_CREAT)
+        try:
+            while True:
+                await store.check_held("r1")
+                os.write(book, b".")
+                await asyncio.sleep(0)
+        except RunHeld:
+            pass
+
+asyncio.run(main())
 """
 
 
@@ -215,6 +239,45 @@ async def test_a_process_that_slept_while_its_run_was_taken_sends_nothing(
         await here.abandon("r1")
         with pytest.raises(RunHeld):
             await there.check_held("r1")
+
+
+async def test_a_process_that_was_stopped_for_longer_than_its_lease_sends_nothing_more(
+    file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hostup_async._store.sql.sqlite.BUSY_SECONDS", 1.0)
+    book = tmp_path / "sent"
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", SENDING, str(file), str(book), env=child_environment()
+    )
+    while not size(book):
+        await asyncio.sleep(0.01)
+    process.send_signal(signal.SIGSTOP)
+    async with in_file(file) as here:
+        while not await taken(here, process):
+            await asyncio.sleep(0.01)
+        before = size(book)
+        process.send_signal(signal.SIGCONT)
+        assert await process.wait() == 0
+    # At most the one whose check was over when the process was stopped.
+    assert size(book) - before <= 1
+
+
+def size(book: Path) -> int:
+    return book.stat().st_size if book.exists() else 0
+
+
+async def taken(store: SqlStore, process: asyncio.subprocess.Process) -> bool:
+    """Whether the run could be taken from a stopped process."""
+    try:
+        await store.abandon("r1")
+    except RunHeld:
+        return False
+    except StoreError:  # it was stopped amid a commit, and so locks the file: try again
+        process.send_signal(signal.SIGCONT)
+        await asyncio.sleep(0.01)
+        process.send_signal(signal.SIGSTOP)
+        return False
+    return True
 
 
 async def test_a_holder_that_cannot_ask_the_database_does_not_send(

@@ -59,11 +59,6 @@ class HeldRuns:
         self._runs: Final[dict[str, HeldRun]] = {}
         self._timer: asyncio.TimerHandle | None = None
 
-    @property
-    def send_window(self) -> float:
-        """For how many seconds after a save the lease is certain to hold: one heartbeat."""
-        return self._length / lease.BEATS
-
     def __len__(self) -> int:
         return len(self._runs)
 
@@ -139,7 +134,7 @@ class HeldRuns:
             RunHeld: Another has taken it.
         """
         if not await lease.renew(connection, run_id, self.owner, _clock.wall()):
-            raise run_not_held(run_id)
+            raise await lease.lost(connection, run_id)
 
     @contextmanager
     def renewing(self, run_id: str) -> Generator[None, None, None]:
@@ -154,8 +149,13 @@ class HeldRuns:
         if run is not None:
             run.trusted_until = self._trusted_until(began)
 
+    @property
+    def trusted_for(self) -> float:
+        """For how many seconds a lease is trusted from the beginning of its renewal."""
+        return lease.TRUSTED * self._length
+
     def _trusted_until(self, began: float) -> float:
-        return began + lease.TRUSTED * self._length
+        return began + self.trusted_for
 
     def _set_timer(self) -> None:
         if self._timer is not None:
@@ -173,21 +173,24 @@ class HeldRuns:
         """Renew all leases; the next heartbeat makes up for one that fails."""
         held = {run_id: run for run_id, run in self._runs.items() if not run.lost.done()}
 
-        async def work(connection: AsyncConnection) -> dict[str, bool]:
-            now = _clock.wall()
-            return {one: await lease.renew(connection, one, self.owner, now) for one in held}
+        async def work(connection: AsyncConnection) -> dict[str, RunHeld | None]:
+            now, losses = _clock.wall(), dict[str, RunHeld | None]()
+            for run_id in held:
+                is_ours = await lease.renew(connection, run_id, self.owner, now)
+                losses[run_id] = None if is_ours else await lease.lost(connection, run_id)
+            return losses
 
         began = boot_seconds()
         try:
-            are_ours = await self._database.transact(work, writes=True)
+            losses = await self._database.transact(work, writes=True)
         except StoreError:
             self._note_breach()
             return
-        for run_id, is_ours in are_ours.items():
-            if is_ours:
+        for run_id, loss in losses.items():
+            if loss is None:
                 held[run_id].trusted_until = self._trusted_until(began)
             elif self._runs.get(run_id) is held[run_id]:  # and was not released meanwhile
-                held[run_id].lose(run_not_held(run_id))
+                held[run_id].lose(loss)
 
     def _note_breach(self) -> None:
         """If the database itself is lost, no later heartbeat can make up for this one."""

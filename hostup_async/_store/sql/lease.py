@@ -22,7 +22,8 @@ from typing import Final
 from sqlalchemy import bindparam, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from hostup_async._store.base import damaged, run_held_by
+from hostup_async._errors import RunHeld
+from hostup_async._store.base import damaged, run_held_by, run_not_held
 from hostup_async._store.owner import Owner, boot_seconds
 from hostup_async._store.sql.queries import Row
 from hostup_async._store.sql.schema import runs
@@ -59,6 +60,16 @@ async def renew(connection: AsyncConnection, run_id: str, owner: str, wall_clock
     key = {"of_run": run_id, "by_owner": owner}
     moments = {"now": boot_seconds(), "wall_clock": wall_clock}
     return (await connection.execute(_RENEW, key | moments)).rowcount == 1
+
+
+async def lost(connection: AsyncConnection, run_id: str) -> RunHeld:
+    """The error for a run that this store holds no longer; it names the holder, if there is one."""
+    query = select(runs.c.owner).where(runs.c.id == run_id)
+    owner = (await connection.execute(query)).scalar()
+    try:
+        return run_not_held(run_id, None if owner is None else str(Owner.read(owner)))
+    except (ValueError, TypeError):
+        return run_not_held(run_id)
 
 
 async def release_all(

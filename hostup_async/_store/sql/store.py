@@ -69,7 +69,7 @@ class SqlStore(Store):
 
     @property
     def send_window(self) -> float:
-        return self._held.send_window
+        return self._held.trusted_for
 
     async def open(self) -> None:
         await self._database.open()

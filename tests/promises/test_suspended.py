@@ -1,0 +1,134 @@
+"""A process suspended for longer than its lease, while another machine takes its run.
+
+Its actions wait behind 429s, so that it is stopped before, between and after the moments at which
+they are sent. What it sends when it goes on is what another run, with no cooldown, sends as well.
+"""
+
+import asyncio
+import json
+import os
+import random
+import signal
+import sys
+from asyncio.subprocess import Process
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fleet_tools import check_truth, quick
+from store_tools import in_file
+from tools import child_environment
+
+from hostup_async import Budget, Client, Outcome, RunHeld, StoreError
+from hostup_async._store.sql import SqlStore
+from hostup_async.sandbox import Books, Durations, Limit, SandboxConfig, SandboxProcess
+
+SCRIPT = Path(__file__).with_name("reset_in_a_lease.py")
+# `nox -s nightly` asks for 40.
+SUSPENSIONS = int(os.environ.get("HOSTUP_SUSPENSIONS", "12"))
+LEASE = 0.6  # seconds
+
+
+async def begin(sandbox: SandboxProcess, file: Path) -> Process:
+    told = {
+        "url": sandbox.url,
+        "key": sandbox.api_key,
+        "file": str(file),
+        "ids": sandbox.vps_ids,
+        "lease": LEASE,
+    }
+    return await asyncio.create_subprocess_exec(
+        sys.executable,
+        SCRIPT,
+        json.dumps(told),
+        stdout=asyncio.subprocess.PIPE,
+        env=child_environment(),
+    )
+
+
+async def suspend(process: Process, file: Path, *, after: float) -> None:
+    """Stop it some time after its run was recorded, but not amid a commit, which locks the file."""
+    async with in_file(file) as store:
+        while process.returncode is None and not await store.runs():
+            await asyncio.sleep(0.01)
+    await asyncio.sleep(after)
+    process.send_signal(signal.SIGSTOP)
+
+
+async def take(store: SqlStore, process: Process, client: Client, *, resumes: bool) -> str:
+    """Take the run over, by abandoning it, or by resuming and leaving it; its id."""
+    while True:
+        [record] = await store.runs()
+        try:
+            if not resumes:
+                await store.abandon(record.id)
+                return record.id
+            run = await client.fleet.resume(record.id, store=store)
+            async with run:
+                await run.wait()
+        except RunHeld:
+            await asyncio.sleep(0.05)
+        except StoreError:  # stopped amid a commit: let it end that
+            process.send_signal(signal.SIGCONT)
+            await asyncio.sleep(0.005)
+            process.send_signal(signal.SIGSTOP)
+        else:
+            return record.id
+
+
+async def reset_again(client: Client, store: SqlStore) -> list[Outcome]:
+    """A new run of what the abandoned one certainly did not send; no cooldown protects it."""
+    [record] = await store.runs()
+    entries = [entry async for entry in store.entries(record.id)]
+    unsent = [entry.vps_id for entry in entries if entry.state == "not_sent"]
+    if not unsent:
+        return []
+    plan = await client.fleet.plan(ids=unsent, preflight="none")
+    async with client.fleet.run(plan, quick(cooldown=0), store=store) as run:
+        report = await run.wait()
+    return list(report.outcomes)
+
+
+async def one_suspension(file: Path, seed: int) -> tuple[Books, dict[str, Any]]:
+    rng = random.Random(seed)
+    config = SandboxConfig(
+        vps=16,
+        seed=seed,
+        uptime_step=0.01,
+        jobs=Durations(median=0.3),
+        action_limit=Limit(requests=4, seconds=0.5),
+    )
+    async with SandboxProcess(config) as sandbox:
+        process = await begin(sandbox, file)
+        await suspend(process, file, after=rng.uniform(0.0, 1.2))
+        budget = Budget()
+        async with (
+            Client(sandbox.api_key, base_url=sandbox.url, budget=budget) as client,
+            in_file(file) as store,
+        ):
+            resumes = rng.random() < 0.5
+            await take(store, process, client, resumes=resumes)
+            if resumes:
+                process.send_signal(signal.SIGCONT)
+            else:
+                again = asyncio.create_task(reset_again(client, store))
+                await asyncio.sleep(rng.uniform(0.0, 0.3))
+                process.send_signal(signal.SIGCONT)
+                check_truth(await again, await sandbox.books())
+            output, _ = await asyncio.wait_for(process.communicate(), 60)
+        return await sandbox.books(), json.loads(output)
+
+
+@pytest.mark.timeout(60 + 15 * SUSPENSIONS)
+async def test_a_suspended_process_sends_nothing_that_another_may_have_taken(
+    tmp_path: Path,
+) -> None:
+    lost = 0
+    for seed in range(SUSPENSIONS):
+        books, ended = await one_suspension(tmp_path / f"{seed}.db", seed)
+        assert books.reset_twice == (), seed
+        if ended["cause"] is not None:
+            assert ended["cause"] == "store_lost", ended
+            assert "is held by" in ended["why"] or "not held by this client" in ended["why"]
+            lost += 1
+    assert lost >= SUSPENSIONS // 2
