@@ -22,6 +22,7 @@ class Bug:
         old: The text that is replaced; it stands there once.
         new: What it becomes.
         breaks: The invariants of which a history must find one broken.
+        also: A second place, where two safeguards stand in each other's stead.
     """
 
     name: str
@@ -29,13 +30,15 @@ class Bug:
     old: str
     new: str
     breaks: tuple[str, ...]
+    also: "Bug | None" = None
 
     def plant(self, folder: Path) -> None:
         """Copy the package into a folder, with this bug."""
         copy = folder / "hostup_async"
         copytree(PACKAGE, copy, ignore=ignore_patterns("__pycache__"))
-        module = copy / self.module
-        module.write_text(self.planted(module.read_text()))
+        for bug in filter(None, (self, self.also)):
+            module = copy / bug.module
+            module.write_text(bug.planted(module.read_text()))
 
     def planted(self, text: str) -> str:
         """The module's text with the bug in it."""
@@ -75,11 +78,18 @@ BUGS: Final = (
         ("untrue completed",),
     ),
     Bug(
-        "actions go out on shared connections",
+        "actions go out on shared connections, and what names nothing is believed there",
         "_http/call.py",
         "exchange = Exchange(own_connection=own_connection)",
         "exchange = Exchange(own_connection=False)",
-        ("untrue completed", "reset twice", "untrue refused", "unexpected error"),
+        ("untrue completed", "reset twice", "untrue refused"),
+        Bug(
+            "what names nothing is believed",
+            "_http/identity.py",
+            "    if not is_shared or parsed.outcome in _NEEDS_NO_PROOF:",
+            "    if True or parsed.outcome in _NEEDS_NO_PROOF:",
+            (),
+        ),
     ),
     Bug(
         "one job settles two VPSes",
@@ -127,17 +137,15 @@ BUGS: Final = (
     Bug(
         "the bound on VPSes in flight is ignored",
         "_fleet/engine.py",
-        "return size if self.limit is None else min(size, self.limit)",
-        "return size",
+        "return self._context.policy.max_in_flight",
+        "return None",
         ("more in flight than W", "more failures than k + W"),
     ),
     Bug(
-        "a cancelled waiter keeps its permit",
+        "a cancelled waiter stays in the queue",
         "_ratelimit/limiter.py",
-        "            if permit is not None:\n                permit.refund()\n"
-        "            elif waiter.is_queued:",
-        "            if permit is not None:\n                pass\n"
-        "            elif waiter.is_queued:",
+        "            elif waiter.is_queued:\n                self._leave(waiter)",
+        "            elif False:\n                self._leave(waiter)",
         ("left behind", "never ends"),
     ),
     Bug(
@@ -149,9 +157,9 @@ BUGS: Final = (
     ),
     Bug(
         "an intent of a crashed process is taken for planned",
-        "_fleet/engine.py",
-        "journal.positions(EntryState.PLANNED)",
-        "journal.positions(EntryState.PLANNED, EntryState.INTENT)",
+        "_fleet/target.py",
+        "EntryState.INTENT: self._settle,",
+        "EntryState.INTENT: self._send,",
         ("reset twice",),
     ),
     Bug(

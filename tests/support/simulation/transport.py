@@ -168,7 +168,9 @@ class SimulatedTransport(Transport):
             delay += world.chance.between("slow", 1.0, 25.0)
         world.loop.call_later(delay, connection.deliver, answer)
         if self._fires("repeated", call):
-            again = delay + world.chance.between("again", 0.0, 0.05)
+            again = delay + world.chance.between(
+                "again", 0.0, world.chance.pick("late", (0.05, 0.5, 3.0))
+            )
             world.loop.call_later(again, connection.deliver, answer)
 
     def _latency(self) -> float:
