@@ -22,7 +22,6 @@ class Bug:
         old: The text that is replaced; it stands there once.
         new: What it becomes.
         breaks: The invariants of which a history must find one broken.
-        also: A second place, where two safeguards stand in each other's stead.
     """
 
     name: str
@@ -30,15 +29,13 @@ class Bug:
     old: str
     new: str
     breaks: tuple[str, ...]
-    also: "Bug | None" = None
 
     def plant(self, folder: Path) -> None:
         """Copy the package into a folder, with this bug."""
         copy = folder / "hostup_async"
         copytree(PACKAGE, copy, ignore=ignore_patterns("__pycache__"))
-        for bug in filter(None, (self, self.also)):
-            module = copy / bug.module
-            module.write_text(bug.planted(module.read_text()))
+        module = copy / self.module
+        module.write_text(self.planted(module.read_text()))
 
     def planted(self, text: str) -> str:
         """The module's text with the bug in it."""
@@ -78,18 +75,11 @@ BUGS: Final = (
         ("untrue completed",),
     ),
     Bug(
-        "actions go out on shared connections, and what names nothing is believed there",
-        "_http/call.py",
-        "exchange = Exchange(own_connection=own_connection)",
-        "exchange = Exchange(own_connection=False)",
-        ("untrue completed", "reset twice", "untrue refused"),
-        Bug(
-            "what names nothing is believed",
-            "_http/identity.py",
-            "    if not is_shared or parsed.outcome in _NEEDS_NO_PROOF:",
-            "    if True or parsed.outcome in _NEEDS_NO_PROOF:",
-            (),
-        ),
+        "the status of another VPS is evidence",
+        "_vps.py",
+        "partial(read_object, VpsStatus), kind, subject=subject)",
+        "partial(read_object, VpsStatus), kind)",
+        ("untrue completed", "untrue not_done"),
     ),
     Bug(
         "one job settles two VPSes",

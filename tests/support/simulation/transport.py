@@ -91,6 +91,8 @@ class SimulatedTransport(Transport):
             raise ClientClosed(msg)
         world, call = self._world, _read_call(method, url, self._process)
         world.on_send(self._process, call)
+        if self._process.is_dead:
+            await asyncio.sleep(0)  # for ever: it was killed just now
         if self._fires("refused_connection", call):
             await asyncio.sleep(world.chance.between("connect", 0.0, 3.0))
             msg = "connection refused"
