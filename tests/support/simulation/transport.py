@@ -86,12 +86,12 @@ class SimulatedTransport(Transport):
         self, method: str, url: Url, exchange: Exchange, *, body: bytes | None = None
     ) -> Response:
         del body  # no action has one
-        if not self._is_open or self._closing or self._process.is_dead:
+        if not self._is_open or self._closing or self._is_dead():
             msg = "not open"
             raise ClientClosed(msg)
         world, call = self._world, _read_call(method, url, self._process)
         world.on_send(self._process, call)
-        if self._process.is_dead:
+        if self._is_dead():
             await asyncio.sleep(0)  # for ever: it was killed just now
         if self._fires("refused_connection", call):
             await asyncio.sleep(world.chance.between("connect", 0.0, 3.0))
@@ -118,6 +118,9 @@ class SimulatedTransport(Transport):
         response = Response(answer.status, CIMultiDict(answer.headers), answer.body, flaw)
         exchange.response = response
         return response
+
+    def _is_dead(self) -> bool:
+        return self._process.is_dead
 
     def _connect(self, exchange: Exchange) -> Connection:
         connection = Connection()
