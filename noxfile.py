@@ -69,9 +69,10 @@ def matrix(session: nox.Session) -> None:
 
 @nox.session(default=False)
 def nightly(session: nox.Session) -> None:
-    """Hundreds of `kill -9`, 100,000 simulated histories, and every planted bug found."""
+    """Hundreds of `kill -9` and suspensions, 100,000 histories, every planted bug found."""
     install(session, "tests")
     session.run("pytest", "tests/promises/test_fleet_kill.py", env={"HOSTUP_KILLS": "600"})
+    session.run("pytest", "tests/promises/test_suspended.py", env={"HOSTUP_SUSPENSIONS": "40"})
     run_simulation(session, "--seeds", "0:100000", "--all-fire")
     session.run("pytest", "tests/planted", env={"HOSTUP_PLANTED": "1"})
 

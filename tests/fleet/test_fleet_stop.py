@@ -105,6 +105,94 @@ async def test_a_deadline_ends_the_sending_and_the_watching(
     assert report.seconds < 30  # the jobs take an hour
 
 
+@pytest.mark.parametrize("bound", ["deadline", "drain_timeout", "job_timeout"])
+async def test_jobs_that_ended_before_the_end_of_the_run_are_polled_once_more(
+    start_sandbox: StartSandbox, connect: Connect, bound: str
+) -> None:
+    """The jobs are expected to take a minute, so none is polled before."""
+    sandbox = await start_sandbox(vps=9, jobs=Durations(median=0.3))
+    client = await connect(sandbox)
+    plan = await client.fleet.plan(ids=sandbox.vps_ids, preflight="none")
+    async with client.fleet.run(plan, quick(**{bound: 1.0}), store=KnowingStore(60)) as run:
+        await until(lambda: run.snapshot().counts.get(EntryState.ACCEPTED) == 9)
+        if bound == "drain_timeout":
+            run.stop()
+        report = await run.wait()
+    assert statuses(report.outcomes) == ["completed"] * 9
+    assert (await sandbox.books()).requests["poll"] == 9
+    assert report.seconds < 5
+    await check_clean(client)
+
+
+@pytest.mark.parametrize("fault", [Fault.STALL, Fault.ERROR_500])
+async def test_last_polls_that_are_not_answered_hold_the_end_up_for_a_time_only(
+    start_sandbox: StartSandbox,
+    connect: Connect,
+    monkeypatch: pytest.MonkeyPatch,
+    fault: Fault,
+) -> None:
+    monkeypatch.setattr("hostup_async._fleet.engine._LAST_POLLS", 0.3)
+    sandbox = await start_sandbox(vps=3, jobs=NEVER)
+    client = await connect(sandbox)
+    async with await a_run(client, sandbox.vps_ids, deadline=0.5) as run:
+        await until(lambda: run.snapshot().counts.get(EntryState.ACCEPTED) == 3)
+        await sandbox.add_fault(FaultRule(fault, on="poll"))
+        report = await run.wait()
+    assert statuses(report.outcomes) == ["timed_out"] * 3
+    assert report.stop_cause is StopCause.DEADLINE
+    assert report.seconds < 5
+    await check_clean(client)
+
+
+async def test_what_is_left_at_a_deadline_is_not_ended_in_the_store(
+    start_sandbox: StartSandbox, connect: Connect
+) -> None:
+    sandbox = await start_sandbox(vps=3, jobs=NEVER)
+    client = await connect(sandbox)
+    plan = await client.fleet.plan(ids=sandbox.vps_ids, preflight="none")
+    async with KnowingStore(0.1) as store:
+        async with client.fleet.run(plan, quick(deadline=0.5), store=store) as run:
+            report = await run.wait()
+        kept = [entry.state async for entry in store.entries(run.id)]
+    assert statuses(report.outcomes) == ["timed_out"] * 3
+    assert kept == [EntryState.ACCEPTED] * 3
+
+
+async def test_a_break_stops_the_sending_when_the_block_is_left(
+    start_sandbox: StartSandbox, connect: Connect
+) -> None:
+    sandbox = await start_sandbox(vps=200, jobs=Durations(median=0.1))
+    client = await connect(sandbox)
+    async with await a_run(client, sandbox.vps_ids, max_in_flight=4) as run:
+        async for _ in run.outcomes():
+            break
+        known = run.snapshot().known
+        await until(lambda: run.snapshot().known > known)  # it goes on inside the block
+    report = await run.wait()
+    books = await sandbox.books()
+    assert report.stopped == "the loop over its outcomes was left"
+    assert report.stop_cause is StopCause.STOPPED
+    assert set(counts(report)) == {"completed", "not_sent"}
+    assert counts(report)["completed"] == sent(books) < 100
+    await check_clean(client)
+
+
+async def test_a_loop_over_the_outcomes_to_its_end_stops_nothing(
+    start_sandbox: StartSandbox, connect: Connect
+) -> None:
+    sandbox = await start_sandbox(vps=20, jobs=SOON)
+    client = await connect(sandbox)
+    known = []
+    async with await a_run(client, sandbox.vps_ids, max_in_flight=4) as run:
+        async for outcome in run.outcomes():
+            known.append(outcome)
+            if len(known) == 20:
+                break  # nothing is left to stop
+    report = await run.wait()
+    assert report.stopped is None
+    assert statuses(report.outcomes) == ["completed"] * 20
+
+
 async def test_a_pause_sends_nothing_and_follows_what_was_sent(
     start_sandbox: StartSandbox, connect: Connect
 ) -> None:

@@ -21,7 +21,7 @@ from fleet_tools import (
     statuses,
     until,
 )
-from tools import Connect, StartSandbox
+from tools import Connect, StartSandbox, client_of
 
 from hostup_async import (
     Action,
@@ -31,6 +31,7 @@ from hostup_async import (
     EntryState,
     OutcomeStatus,
     RunHeld,
+    RunRecord,
     RunState,
     StopCause,
     Store,
@@ -265,6 +266,51 @@ async def test_only_a_run_of_this_store_and_this_api_is_resumed(
         await (await connect(sandbox)).fleet.resume(run_id, store=None)
     with pytest.raises(ConfigurationError, match="this client talks to"):
         await (await connect(other)).fleet.resume(run_id, store=file)
+
+
+async def test_another_key_does_not_resume_a_run_unless_told_to(
+    start_sandbox: StartSandbox, connect: Connect, tmp_path: Path
+) -> None:
+    """The key of another account would have every VPS refused."""
+    sandbox = await start_sandbox(vps=9, jobs=Durations(median=0.3))
+    file = tmp_path / "fleet.db"
+    run_id = await stopped_run(await connect(sandbox), file)
+    async with client_of(sandbox.url, api_key="sk_test_another") as stranger:
+        with pytest.raises(ConfigurationError, match=r"another key.*other_key=True"):
+            await stranger.fleet.resume(run_id, store=file)
+        run = await stranger.fleet.resume(run_id, store=file, other_key=True)
+        async with run:
+            report = await run.wait()
+    assert report.stop_cause is StopCause.KEY_REFUSED
+    client = await connect(sandbox)
+    async with await client.fleet.resume(run_id, store=file) as run:
+        report = await run.wait()
+    assert statuses(report.outcomes) == ["completed"] * 9
+    assert sent(await sandbox.books()) == 9
+
+
+async def test_in_a_doubted_store_a_vps_that_booted_since_the_begin_is_skipped(
+    start_sandbox: StartSandbox, connect: Connect
+) -> None:
+    """The journal of one reset was lost: its entry is planned."""
+    sandbox = await start_sandbox(vps=4, jobs=SOON)
+    client = await connect(sandbox)
+
+    class Doubted(KnowingStore):
+        async def acquire(self, run_id: str, *, who: str = "") -> RunRecord:
+            return evolve(await super().acquire(run_id, who=who), doubt="its file is a copy")
+
+    async with Doubted(0.05) as store:
+        run_id = await stopped_run_of_none(client, store, quick())
+        operation = await client.vps.reset(sandbox.vps_ids[1])
+        await operation.wait()
+        async with await client.fleet.resume(run_id, store=store) as run:
+            report = await run.wait()
+    assert statuses(report.outcomes) == ["completed", "skipped", "completed", "completed"]
+    assert "the store may have lost that it was sent, and it booted" in (
+        report.outcomes[1].reason or ""
+    )
+    assert (await sandbox.books()).reset_twice == ()
 
 
 async def test_durations_are_learnt_from_the_jobs_own_times_and_kept(

@@ -19,7 +19,7 @@ from fleet_tools import check_truth, quick
 from store_tools import in_file
 from tools import child_environment
 
-from hostup_async import Budget, Client, Outcome, RunHeld, StoreError
+from hostup_async import Budget, Client, RunHeld, StoreError
 from hostup_async._store.sql import SqlStore
 from hostup_async.sandbox import Books, Durations, Limit, SandboxConfig, SandboxProcess
 
@@ -76,17 +76,15 @@ async def take(store: SqlStore, process: Process, client: Client, *, resumes: bo
             return record.id
 
 
-async def reset_again(client: Client, store: SqlStore) -> list[Outcome]:
-    """A new run of what the abandoned one certainly did not send; no cooldown protects it."""
-    [record] = await store.runs()
-    entries = [entry async for entry in store.entries(record.id)]
-    unsent = [entry.vps_id for entry in entries if entry.state == "not_sent"]
-    if not unsent:
-        return []
-    plan = await client.fleet.plan(ids=unsent, preflight="none")
-    async with client.fleet.run(plan, quick(cooldown=0), store=store) as run:
-        report = await run.wait()
-    return list(report.outcomes)
+async def reset_again(client: Client, store: SqlStore, sandbox: SandboxProcess) -> None:
+    """A new run of what was never reset, as its operator sees by the uptimes, with no cooldown."""
+    books = await sandbox.books()
+    ids = [vps_id for vps_id in sandbox.vps_ids if vps_id not in books.accepted]
+    if ids:
+        plan = await client.fleet.plan(ids=ids, preflight="none")
+        async with client.fleet.run(plan, quick(cooldown=0), store=store) as run:
+            report = await run.wait()
+        check_truth(report.outcomes, await sandbox.books())
 
 
 async def one_suspension(file: Path, seed: int) -> tuple[Books, dict[str, Any]]:
@@ -106,15 +104,11 @@ async def one_suspension(file: Path, seed: int) -> tuple[Books, dict[str, Any]]:
             Client(sandbox.api_key, base_url=sandbox.url, budget=budget) as client,
             in_file(file) as store,
         ):
-            resumes = rng.random() < 0.5
-            await take(store, process, client, resumes=resumes)
-            if resumes:
-                process.send_signal(signal.SIGCONT)
-            else:
-                again = asyncio.create_task(reset_again(client, store))
-                await asyncio.sleep(rng.uniform(0.0, 0.3))
-                process.send_signal(signal.SIGCONT)
-                check_truth(await again, await sandbox.books())
+            await take(store, process, client, resumes=rng.random() < 0.5)
+            again = asyncio.create_task(reset_again(client, store, sandbox))
+            await asyncio.sleep(rng.uniform(0.0, 0.3))
+            process.send_signal(signal.SIGCONT)
+            await again
             output, _ = await asyncio.wait_for(process.communicate(), 60)
         return await sandbox.books(), json.loads(output)
 

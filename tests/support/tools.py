@@ -31,8 +31,13 @@ def unmeasured(environment: Mapping[str, str]) -> dict[str, str]:
 @asynccontextmanager
 async def client_of(base_url: str, **options: Any) -> AsyncIterator[Client]:
     """A client that gives up soon, with a budget of its own."""
-    settings: dict[str, Any] = {"timeouts": Timeouts(call=0.3), "budget": Budget(), **options}
-    async with Client("sk_test_sandbox", base_url=base_url, **settings) as client:
+    settings: dict[str, Any] = {
+        "api_key": "sk_test_sandbox",
+        "timeouts": Timeouts(call=0.3),
+        "budget": Budget(),
+        **options,
+    }
+    async with Client(base_url=base_url, **settings) as client:
         yield client
 
 
