@@ -69,10 +69,26 @@ def matrix(session: nox.Session) -> None:
 
 @nox.session(default=False)
 def nightly(session: nox.Session) -> None:
-    """Hundreds of `kill -9` in the midst of runs, where the test-suite has fifty."""
+    """Hundreds of `kill -9` and suspensions, 100,000 histories, every planted bug found."""
     install(session, "tests")
     session.run("pytest", "tests/promises/test_fleet_kill.py", env={"HOSTUP_KILLS": "600"})
     session.run("pytest", "tests/promises/test_suspended.py", env={"HOSTUP_SUSPENSIONS": "40"})
+    run_simulation(session, "--seeds", "0:100000", "--all-fire")
+    session.run("pytest", "tests/planted", env={"HOSTUP_PLANTED": "1"})
+
+
+@nox.session(default=False)
+def simulate(session: nox.Session) -> None:
+    """1,000 simulated histories; `-- --seed 7` replays one, `-- --seeds 0:5000` plays more."""
+    install(session, "tests")
+    run_simulation(session, *(session.posargs or ["--seeds", "0:1000", "--all-fire"]))
+
+
+@nox.session(default=False)
+def planted(session: nox.Session) -> None:
+    """Plant each known bug in a copy of the package: the simulation has to find it."""
+    install(session, "tests")
+    session.run("pytest", "tests/planted", *session.posargs, env={"HOSTUP_PLANTED": "1"})
 
 
 @nox.session(default=False)
@@ -81,6 +97,12 @@ def bench(session: nox.Session) -> None:
     install(session, "bench")
     for script in sorted(Path("benchmarks").glob("bench_*.py")):
         session.run("python", str(script), *session.posargs)
+
+
+def run_simulation(session: nox.Session, *arguments: str) -> None:
+    """Play histories; set order must not depend on the process, so its hashes are fixed."""
+    env = {"PYTHONPATH": "tests/support", "PYTHONHASHSEED": "0"}
+    session.run("python", "-m", "simulation", *arguments, env=env)
 
 
 def run_suite(session: nox.Session) -> None:

@@ -1,12 +1,12 @@
 """An action that was accepted, and the job that carries it out."""
 
 import asyncio
-import time
 from collections.abc import AsyncIterator, Collection, Iterable
 from contextlib import nullcontext
 from itertools import chain
 from typing import Any, Final
 
+from hostup_async import _clock
 from hostup_async._cancellation import finish
 from hostup_async._config import Seconds, seconds
 from hostup_async._errors import (
@@ -123,7 +123,7 @@ class Operation:
 
     def _watch(self, patience: float) -> Watch:
         self._known_url()  # a job that cannot be polled fails here, not at the first poll
-        age = 0.0 if self.accepted_at is None else time.time() - self.accepted_at
+        age = 0.0 if self.accepted_at is None else _clock.wall() - self.accepted_at
         return self._poller.watch(self._poll, action=self.action, age=age, patience=patience)
 
     async def _follow(self, longest: float) -> None:

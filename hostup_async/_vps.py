@@ -175,7 +175,8 @@ class VpsResource:
 async def read_status(requester: Requester, vps_id: str, kind: RequestClass) -> VpsStatus:
     """The status of a VPS, read for another purpose than a preflight."""
     url = requester.api_url(f"/vps{_segment(vps_id)}/status")
-    return await requester.get(url, partial(read_object, VpsStatus), kind)
+    subject = Subject(VpsStatus, vps_id)
+    return await requester.get(url, partial(read_object, VpsStatus), kind, subject=subject)
 
 
 async def act_to_the_end(

@@ -1,12 +1,12 @@
 """The entries of a run, in memory and in the store, and the stream of its outcomes."""
 
 import asyncio
-import time
 from array import array
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from typing import Final
 
+from hostup_async import _clock
 from hostup_async._errors import StoreError
 from hostup_async._events import OnEvent, OutcomeKnown, tell
 from hostup_async._outcome import Outcome
@@ -93,7 +93,7 @@ class Journal:
 
         In the store it stays unsettled, so that the run can be resumed.
         """
-        now = time.time()
+        now = _clock.wall()
         for entry in list(self._entries):
             if not entry.state.is_terminal:
                 left = entry.abandoned(entry.reason or why, now)

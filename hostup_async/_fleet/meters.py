@@ -1,10 +1,10 @@
 """What a run uses of its client: requests, 429s, time; counted from its begin to its end."""
 
-import time
 from collections import Counter
 from math import inf
 from typing import Final
 
+from hostup_async import _clock
 from hostup_async._fleet.context import ClientParts
 
 
@@ -17,7 +17,7 @@ class Meters:
 
     def __init__(self, parts: ClientParts) -> None:
         self._parts: Final = parts
-        self._began_at: Final = time.monotonic()
+        self._began_at: Final = _clock.monotonic()
         self._ended_at: float | None = None
         self._requests_before: Final = Counter(parts.requester.requests)
         self._limited_before: Final = parts.budget.snapshot().limited
@@ -25,12 +25,12 @@ class Meters:
 
     def stop(self) -> None:
         """Let the time stand still: the run is over."""
-        self._ended_at = time.monotonic()
+        self._ended_at = _clock.monotonic()
 
     @property
     def seconds(self) -> float:
         """How long the run has been going on, or took."""
-        now = time.monotonic() if self._ended_at is None else self._ended_at
+        now = _clock.monotonic() if self._ended_at is None else self._ended_at
         return now - self._began_at
 
     @property

@@ -2,13 +2,13 @@
 
 import hashlib
 import json
-import secrets
 from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from typing import Any, Self
 
 from attrs import evolve, field, frozen
 
+from hostup_async import _clock
 from hostup_async._config import switch
 from hostup_async._errors import ConfigurationError
 from hostup_async._models import Action, Gate
@@ -87,7 +87,7 @@ class Plan:
     preflight: Preflight = field(default=Preflight.LIST, converter=Preflight)
     force: bool = field(default=False, converter=_force)
     names: Mapping[str, str] = field(factory=dict[str, str], hash=False, repr=False)
-    id: str = field(factory=lambda: "plan_" + secrets.token_hex(4))
+    id: str = field(factory=lambda: "plan_" + _clock.token(4).hex())
 
     def __len__(self) -> int:
         return len(self.ids)

@@ -4,7 +4,6 @@ import asyncio
 import json
 import logging
 import os
-import time
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, suppress
@@ -14,6 +13,7 @@ from typing import Final, NamedTuple, Self
 
 import anyio
 
+from hostup_async import _clock
 from hostup_async._cancellation import finish
 from hostup_async._errors import ConfigurationError, HostUpError, StoreError
 from hostup_async._fleet.context import ClientParts, RunContext
@@ -249,7 +249,7 @@ class FleetRun:
             await self._client_parts.vps.status(self.plan.ids[0])
         now = self._server_now()
         if now is None or run.created_server_low is None:
-            return max(_LEAST_AGE, time.time() - run.created_at)
+            return max(_LEAST_AGE, _clock.wall() - run.created_at)
         return max(0.0, now.latest - run.created_server_low)
 
     async def _relearn(self, store: Store) -> None:

@@ -6,10 +6,9 @@ stays unknown. If the policy says so, what was not done is planned anew; but nev
 process was sending, which may be about to send it still.
 """
 
-import time
-
 from attrs import evolve
 
+from hostup_async import _clock
 from hostup_async._errors import (
     ApiError,
     ClientClosed,
@@ -38,7 +37,7 @@ def ended(
     entry: Entry, state: EntryState, reason: str | None = None, *, evidence: str | None = None
 ) -> Entry:
     """The entry in a terminal state, from now."""
-    return evolve(entry, state=state, reason=reason, evidence=evidence, finished_at=time.time())
+    return evolve(entry, state=state, reason=reason, evidence=evidence, finished_at=_clock.wall())
 
 
 def lost_in_words(error: StoreError) -> str:

@@ -1,11 +1,11 @@
 """One VPS from its intent to its outcome; each step is recorded before the next relies on it."""
 
 import asyncio
-import time
 from typing import Any, Final
 
 from attrs import evolve
 
+from hostup_async import _clock
 from hostup_async._errors import HostUpError, StoreError
 from hostup_async._fleet.context import RunContext, operation_of
 from hostup_async._fleet.evidence import SendTime
@@ -116,10 +116,10 @@ class Target(SendRight):
         if before.state is EntryState.INTENT:  # it was not sent, or was refused by the rate limit
             low, high = by_server or (None, None)
             self._entry = evolve(
-                before, sent_at=time.time(), sent_server_low=low, sent_server_high=high
+                before, sent_at=_clock.wall(), sent_server_low=low, sent_server_high=high
             )
         else:
-            self._entry = evolve(before.intended(time.time(), by_server), reason=None)
+            self._entry = evolve(before.intended(_clock.wall(), by_server), reason=None)
         try:
             await self._context.journal.put(self._entry)
         except StoreError:

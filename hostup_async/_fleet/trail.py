@@ -3,10 +3,10 @@
 import asyncio
 import json
 import logging
-import time
 from collections import deque
 from typing import Any, Final
 
+from hostup_async import _clock
 from hostup_async._errors import HostUpError
 from hostup_async._events import Paused
 from hostup_async._store.base import Store
@@ -39,7 +39,7 @@ class AuditTrail:
 
     def rate_limited(self, pause: Paused) -> None:
         """A 429 makes everyone wait: until `until`, in seconds since the epoch."""
-        until = time.time() + pause.seconds
+        until = _clock.wall() + pause.seconds
         self._add("rate_limited", {"seconds": pause.seconds, "until": until})
 
     async def flush(self) -> None:

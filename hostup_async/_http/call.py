@@ -1,12 +1,12 @@
 """One call from its first try to its last: a permit, a try, a decision, and perhaps another try."""
 
-import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from typing import Final, TypeVar
 
 import anyio
 
+from hostup_async import _clock
 from hostup_async._errors import HostUpError, RateLimited
 from hostup_async._events import OnEvent, Paused, RequestDone, Retrying, Waiting, tell
 from hostup_async._http.attempt import Request, Sent, send
@@ -81,7 +81,7 @@ class CallLoop:
         """
         retries = Retries(self._quota, self._patience)
         patience = self.limiter.max_wait if max_wait is None else max_wait
-        asked_at = time.monotonic()
+        asked_at = _clock.monotonic()
         refusal: HostUpError | None = None
         own_connection = self._needs_own_connection(request)
         while True:
@@ -102,7 +102,7 @@ class CallLoop:
     ) -> Sent[T]:
         """Send once; count it, give the permit back, and tell the listener."""
         self.requests[request.kind.name.lower()] += 1
-        started = time.monotonic()
+        started = _clock.monotonic()
         sent: Sent[T] | None = None
         try:
             sent = await send(self.transport, request, read, exchange)
@@ -113,7 +113,7 @@ class CallLoop:
             pause = permit.spend(reading, sends=exchange.sends, throttled=throttled)
             if self.on_event is not None or pause is not None:
                 status = None if sent is None else sent.status
-                self._tell_done(request, status, time.monotonic() - started, pause)
+                self._tell_done(request, status, _clock.monotonic() - started, pause)
 
     def _needs_own_connection(self, request: Request) -> bool:
         return request.subject is None or request.subject.model in self._on_own_connection
@@ -127,7 +127,7 @@ class CallLoop:
     async def _take_permit(
         self, request: Request, asked_at: float, patience: float, refusal: HostUpError | None
     ) -> Permit:
-        left = patience - (time.monotonic() - asked_at)
+        left = patience - (_clock.monotonic() - asked_at)
         on_wait = self._tell_wait if self.on_event else None
         try:
             return await self.limiter.acquire(
@@ -162,7 +162,7 @@ class CallLoop:
 
     def _tell_wait(self, snapshot: BudgetSnapshot) -> None:
         """Tell each wait once, and not for each request that waits for the same moment."""
-        until = time.monotonic() + snapshot.wait
+        until = _clock.monotonic() + snapshot.wait
         if snapshot.reason is not self._told_reason or until > self._told_until + _SAME_WAIT:
             self._told_reason, self._told_until = snapshot.reason, until
             tell(self.on_event, Waiting(snapshot.reason, snapshot.wait, snapshot.why))

@@ -5,7 +5,6 @@ aiohttp's tracing hooks tell an `Exchange` when its headers go out, which is the
 """
 
 import asyncio
-import time
 from collections.abc import Callable, Mapping
 from types import SimpleNamespace
 from typing import Final, NamedTuple
@@ -13,6 +12,7 @@ from typing import Final, NamedTuple
 import aiohttp
 from aiohttp.connector import Connection
 
+from hostup_async import _clock
 from hostup_async._errors import NotSent
 from hostup_async._http.server_clock import Moment
 
@@ -119,7 +119,7 @@ async def _on_headers_sent(
         if exchange.last_check is not None:
             exchange.last_check()  # aiohttp writes them only after this hook
         exchange.sends += 1
-        exchange.sent_at = time.time()
+        exchange.sent_at = _clock.wall()
         if exchange.on_sent is not None:
             exchange.on_sent()
 

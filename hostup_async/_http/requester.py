@@ -5,7 +5,6 @@ Everything above this module speaks of VPSes and jobs, everything below of bytes
 
 import asyncio
 import logging
-import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -13,6 +12,7 @@ from typing import Final, TypeVar
 
 from attrs import evolve
 
+from hostup_async import _clock
 from hostup_async._cancellation import finish
 from hostup_async._errors import (
     ApiError,
@@ -276,7 +276,7 @@ class Requester:
             job_id=job.id,
             poll_url=job.poll_url,
             sent_at=sent.sent_at,
-            accepted_at=time.time(),
+            accepted_at=_clock.wall(),
         )
         if self.on_event is not None:
             accepted = Accepted(power_action.vps_id, power_action.action, job.id, make_token(ref))

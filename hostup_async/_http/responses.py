@@ -1,9 +1,9 @@
 """Understands a response: a value, or the error that says why there is none. Never raises."""
 
-import time
 from collections.abc import Callable
 from typing import Any, Generic, NamedTuple, TypeVar
 
+from hostup_async import _clock
 from hostup_async._errors import HostUpError, UnreadableReply
 from hostup_async._http.exchange import Response
 from hostup_async._http.problems import is_failure_envelope, make_api_error, read_problem
@@ -60,7 +60,7 @@ def _refused(what: str, response: Response, body: object) -> ParsedResponse[Any]
 
 
 def _read_limit(response: Response, body: object = None) -> RateLimitReading:
-    return read_rate_limit(response.headers, body, now=time.time())
+    return read_rate_limit(response.headers, body, now=_clock.wall())
 
 
 def _whole_json(response: Response) -> Any:  # noqa: ANN401 - JSON is anything

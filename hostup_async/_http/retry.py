@@ -4,11 +4,11 @@ A reset is a forced reboot, and two are worse than none: an action whose sending
 never repeated. What is proved never to have been sent, or to have been refused, may be.
 """
 
-import time
 from collections.abc import Iterator
 from enum import Enum, auto
 from typing import Final
 
+from hostup_async import _clock
 from hostup_async._http.problems import effective_status
 from hostup_async._http.wire import SUCCESSES
 from hostup_async._models import Problem
@@ -108,12 +108,12 @@ def classify(problem: Problem) -> RequestOutcome:
 
 def delays() -> Iterator[float]:
     """Seconds before each retry: exponential, with full jitter."""
-    from backoff import expo, full_jitter  # noqa: PLC0415 - most calls never retry
+    from backoff import expo  # noqa: PLC0415 - most calls never retry
 
     ceilings = expo(base=2, factor=_FIRST_DELAY, max_value=_LONGEST_DELAY)
     next(ceilings)  # backoff's generators yield None first
     for ceiling in ceilings:
-        yield full_jitter(ceiling)
+        yield ceiling * _clock.chance()
 
 
 class RetryQuota:
@@ -153,7 +153,7 @@ class Retries:
 
     def __init__(self, quota: RetryQuota, patience: float) -> None:
         self._quota = quota
-        self._give_up_at = time.monotonic() + patience
+        self._give_up_at = _clock.monotonic() + patience
         self._delays: Iterator[float] | None = None
         self._brief_left = _BRIEF_RETRIES
 
@@ -171,5 +171,5 @@ class Retries:
         if self._delays is None:
             self._delays = delays()
         delay = max(next(self._delays), at_least or 0.0)
-        in_time = time.monotonic() + delay <= self._give_up_at
+        in_time = _clock.monotonic() + delay <= self._give_up_at
         return delay if in_time and self._quota.take() else None

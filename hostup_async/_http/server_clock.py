@@ -41,8 +41,6 @@ matters.
 """
 
 import json
-import secrets
-import time
 from collections.abc import Mapping
 from functools import cache
 from math import inf, isfinite
@@ -51,6 +49,7 @@ from typing import Final
 
 from attrs import frozen
 
+from hostup_async import _clock
 from hostup_async._ratelimit.timestamps import parse_moment
 
 # How far the clocks of the servers behind one address may differ. Servers that keep time by NTP
@@ -80,7 +79,7 @@ class Moment:
     @classmethod
     def now(cls) -> "Moment":
         """The present moment."""
-        return cls(time.monotonic(), time.time())
+        return cls(_clock.monotonic(), _clock.wall())
 
     def agrees(self, other: "Moment") -> bool:
         """Whether as much time lies between the two by either clock."""
@@ -264,7 +263,7 @@ class ServerClock:
 @cache
 def shared_clock(origin: str) -> ServerClock:
     """The one clock of an origin's servers in this process."""
-    return ServerClock(f"{origin} {secrets.token_hex(8)}")
+    return ServerClock(f"{origin} {_clock.token(8).hex()}")
 
 
 def read_date(headers: Mapping[str, str]) -> float | None:

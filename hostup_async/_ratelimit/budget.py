@@ -2,11 +2,11 @@
 
 import os
 import threading
-import time
 from collections.abc import Callable
 from typing import ClassVar, Final
 from weakref import WeakValueDictionary
 
+from hostup_async import _clock
 from hostup_async._config import Seconds, seconds
 from hostup_async._errors import ConfigurationError
 from hostup_async._ratelimit.limiter import RateLimiter
@@ -51,15 +51,16 @@ class Budget:
         *,
         read_limit: RateLimit | None = None,
         max_wait: Seconds = DEFAULT_MAX_WAIT,
-        clock: Callable[[], float] = time.monotonic,
+        clock: Callable[[], float] | None = None,
     ) -> None:
         limits: dict[str, object] = {"limit": limit, "read_limit": read_limit}
         for name, value in limits.items():
             if value is not None and not isinstance(value, RateLimit):
                 msg = f"{name} must be a RateLimit, such as RateLimit(60, 60), not {value!r}."
                 raise ConfigurationError(msg)
+        longest = seconds(max_wait, name="max_wait")
         self._limiter: Final[RateLimiter] = RateLimiter(
-            limit, seconds(max_wait, name="max_wait"), clock, read_limit=read_limit
+            limit, longest, clock or _clock.monotonic, read_limit=read_limit
         )
 
     def __repr__(self) -> str:

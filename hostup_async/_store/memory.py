@@ -4,7 +4,6 @@ import asyncio
 import json
 import os
 import threading
-import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Generator, Iterable, Sequence
 from contextlib import contextmanager
@@ -12,6 +11,7 @@ from typing import ClassVar, Final
 
 from attrs import define, evolve, field
 
+from hostup_async import _clock
 from hostup_async._errors import StoreError
 from hostup_async._models import Action
 from hostup_async._store.base import (
@@ -83,8 +83,8 @@ class MemoryStore(Store):
     os.register_at_fork(after_in_child=_shared.clear)
     os.register_at_fork(after_in_child=_shared_lock.release)
 
-    def __init__(self, *, clock: Callable[[], float] = time.time) -> None:
-        self._clock: Final = clock
+    def __init__(self, *, clock: Callable[[], float] | None = None) -> None:
+        self._clock: Final = clock or _clock.wall
         self._runs: Final[dict[str, _Run]] = {}  # in the order of creation
         self._acted_on: Final[dict[tuple[str, str], tuple[str, Entry]]] = {}
         self._durations: Final[dict[tuple[str, Action], str]] = {}

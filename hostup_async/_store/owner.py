@@ -5,8 +5,6 @@ import getpass
 import json
 import os
 import platform
-import secrets
-import time
 import uuid
 from pathlib import Path
 from typing import ClassVar, Final, Self
@@ -14,10 +12,10 @@ from weakref import WeakValueDictionary
 
 from attrs import astuple, frozen
 
+from hostup_async import _clock
+
 _PROC: Final = Path("/proc")
 _GONE: Final = frozenset("ZXx")  # the kernel's states of a process that has ended
-# The clock of Linux that goes on while the machine sleeps; that of other systems does anyway.
-_BOOT_CLOCK: Final = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
 
 @frozen
@@ -49,7 +47,7 @@ class Owner:
         """A new owner, in this process."""
         pid = os.getpid()
         started = _started(pid) or ""
-        return cls(platform.node(), _boot(), _processes(), pid, started, secrets.token_hex(4))
+        return cls(platform.node(), _boot(), _processes(), pid, started, _clock.token(4).hex())
 
     @classmethod
     def read(cls, text: str) -> Self:
@@ -104,7 +102,7 @@ def boot_seconds() -> float:
     Leases are measured by it: setting the wall clock does not move it, and a laptop that was
     shut for an hour sees that the hour has passed.
     """
-    return time.clock_gettime(_BOOT_CLOCK)
+    return _clock.boot()
 
 
 def _boot() -> str:

@@ -3,7 +3,6 @@
 Moments are seconds since the epoch, by the clock of the machine that wrote them.
 """
 
-import secrets
 import time
 from collections.abc import Mapping
 from enum import StrEnum
@@ -11,6 +10,7 @@ from typing import Final
 
 from attrs import evolve, field, fields, frozen
 
+from hostup_async import _clock
 from hostup_async._models import Action
 from hostup_async._outcome import Outcome, OutcomeStatus
 
@@ -193,7 +193,7 @@ class RunRecord:
     policy: str = field(default="", repr=False)
     who: str = ""
     reason: str | None = None
-    created_at: float = field(factory=time.time)
+    created_at: float = field(factory=lambda: _clock.wall())  # noqa: PLW0108 - bound late
     created_server_low: float | None = None
     finished_at: float | None = None
     state: RunState = RunState.RUNNING
@@ -255,5 +255,5 @@ def new_run_id(now: float | None = None) -> str:
         >>> new_run_id(0.0).startswith("19700101-000000-")
         True
     """
-    moment = time.strftime("%Y%m%d-%H%M%S", time.gmtime(now))
-    return f"{moment}-{''.join(secrets.choice(_LETTERS) for _ in range(5))}"
+    moment = time.strftime("%Y%m%d-%H%M%S", time.gmtime(_clock.wall() if now is None else now))
+    return f"{moment}-{''.join(_LETTERS[byte % len(_LETTERS)] for byte in _clock.token(5))}"

@@ -1,10 +1,8 @@
 from itertools import islice
-from types import SimpleNamespace
 
 import pytest
 
 from hostup_async import Problem
-from hostup_async._http import retry
 from hostup_async._http.retry import (
     Decision,
     RequestOutcome,
@@ -29,13 +27,13 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
-    monkeypatch.setattr(retry, "time", SimpleNamespace(monotonic=clock.monotonic))
+    monkeypatch.setattr("hostup_async._clock.monotonic", clock.monotonic)
     return clock
 
 
 @pytest.fixture
 def _longest_delays(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("random.uniform", lambda _, highest: highest)
+    monkeypatch.setattr("hostup_async._clock.chance", lambda: 1.0)
 
 
 @pytest.mark.parametrize(

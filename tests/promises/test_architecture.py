@@ -28,6 +28,7 @@ SYNC_ROOT = Path(hostup_sync.__file__).parent
 # Nothing imports to its right.
 ORDER = [
     "_version",
+    "_clock",
     "_text",
     "_cancellation",
     "_models",
@@ -214,6 +215,75 @@ def test_the_command_line_uses_each_private_name_that_it_may() -> None:
 def test_each_library_has_its_sole_importers(source: Source) -> None:
     for library, importers in SOLE_IMPORTERS.items():
         assert library not in tops(source) or source.place in importers
+
+
+# Where time and chance come from; hostup_async asks `_clock` alone, so that they can be simulated.
+TIME_AND_CHANCE = {
+    "time": {
+        "time",
+        "time_ns",
+        "monotonic",
+        "monotonic_ns",
+        "perf_counter",
+        "sleep",
+        "localtime",
+        "clock_gettime",
+    },
+    "datetime": {"now", "utcnow", "today"},
+    "date": {"today"},
+    "os": {"urandom"},
+    "uuid": {"uuid1", "uuid4"},
+}
+
+
+def asks_the_machine(tree: ast.Module) -> set[str]:
+    """What a module uses of time and chance, past `_clock`; `_clock.wall` bound to a name, too."""
+    found = {
+        f"{node.value.id}.{node.attr}"
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name)
+        if node.attr in TIME_AND_CHANCE.get(node.value.id, set())
+    }
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and node.module is not None:
+            names = {alias.name for alias in node.names}
+            banned = TIME_AND_CHANCE.get(node.module, set())
+            if node.module in {"secrets", "random"} or node.module.endswith("._clock"):
+                banned = names
+            found |= {f"{node.module}.{name}" for name in names & banned}
+        elif isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names} & {"secrets", "random"}
+        elif isinstance(node, ast.arguments):
+            defaults = [*node.defaults, *filter(None, node.kw_defaults)]
+            found |= {one for one in map(ast.unparse, defaults) if one.startswith("_clock.")}
+    return found
+
+
+@pytest.mark.parametrize(
+    "source",
+    [one for one in ALL if one.place not in {"_clock", "cli", "sandbox"}],
+    ids=lambda source: source.name,
+)
+def test_time_and_chance_come_from_one_module(source: Source) -> None:
+    assert asks_the_machine(source.tree) == set()
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "x = time.time()",
+        "from time import monotonic",
+        "import secrets",
+        "from random import choice",
+        "x = datetime.now(UTC)",
+        "x = uuid.uuid4()",
+        "from hostup_async._clock import wall",
+        "def f(*, clock=_clock.wall): ...",
+        "def f(clock=_clock.wall): ...",
+    ],
+)
+def test_each_way_past_that_module_is_seen(line: str) -> None:
+    assert asks_the_machine(ast.parse(line)) != set()
 
 
 @pytest.mark.parametrize("library", [name for name, allowed in SOLE_IMPORTERS.items() if allowed])

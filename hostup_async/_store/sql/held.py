@@ -2,7 +2,6 @@
 
 import asyncio
 import copy
-import time
 from collections.abc import Awaitable, Callable, Generator, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -11,6 +10,7 @@ from typing import Final
 from attrs import define
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from hostup_async import _clock
 from hostup_async._errors import RunHeld, StoreError
 from hostup_async._store.base import run_not_held, store_closed
 from hostup_async._store.owner import boot_seconds
@@ -95,7 +95,7 @@ class HeldRuns:
 
     def new_lease(self) -> Row:
         """The columns of a run that is to be held."""
-        return lease.new_lease(self.owner, self._length, time.time())
+        return lease.new_lease(self.owner, self._length, _clock.wall())
 
     def add(
         self, run_id: str, commit: Callable[[list[Entry]], Awaitable[None]], began: float
@@ -133,7 +133,7 @@ class HeldRuns:
         Raises:
             RunHeld: Another has taken it.
         """
-        if not await lease.renew(connection, run_id, self.owner, time.time()):
+        if not await lease.renew(connection, run_id, self.owner, _clock.wall()):
             raise await lease.lost(connection, run_id)
 
     @contextmanager
@@ -174,7 +174,7 @@ class HeldRuns:
         held = {run_id: run for run_id, run in self._runs.items() if not run.lost.done()}
 
         async def work(connection: AsyncConnection) -> dict[str, RunHeld | None]:
-            now, losses = time.time(), dict[str, RunHeld | None]()
+            now, losses = _clock.wall(), dict[str, RunHeld | None]()
             for run_id in held:
                 is_ours = await lease.renew(connection, run_id, self.owner, now)
                 losses[run_id] = None if is_ours else await lease.lost(connection, run_id)

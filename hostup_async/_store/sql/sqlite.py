@@ -3,7 +3,6 @@
 import asyncio
 import os
 import sqlite3
-import time
 from pathlib import Path
 from typing import Any, Final
 
@@ -13,6 +12,7 @@ from sqlalchemy import URL, Connection, NullPool, inspect, text
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
+from hostup_async import _clock
 from hostup_async._errors import ConfigurationError, StoreError
 from hostup_async._store.sql import schema
 from hostup_async._store.sql.database import Traces
@@ -156,13 +156,13 @@ class SqliteFile:
     @staticmethod
     async def _use_wal(connection: AsyncConnection) -> None:
         """Switch to the write-ahead log. SQLite does not wait for a lock here, so this retries."""
-        give_up_at = time.monotonic() + BUSY_SECONDS
+        give_up_at = _clock.monotonic() + BUSY_SECONDS
         while True:
             try:
                 async with connection.begin():
                     await connection.exec_driver_sql("PRAGMA journal_mode=WAL")
             except DBAPIError as error:
-                if _code(error) != "SQLITE_BUSY" or time.monotonic() > give_up_at:
+                if _code(error) != "SQLITE_BUSY" or _clock.monotonic() > give_up_at:
                     raise
                 await anyio.sleep(_RETRY_SECONDS)
             else:

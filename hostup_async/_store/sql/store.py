@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import suppress
 from functools import partial
@@ -12,6 +11,7 @@ import anyio
 from attrs import evolve
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from hostup_async import _clock
 from hostup_async._cancellation import finish
 from hostup_async._config import Seconds, seconds
 from hostup_async._errors import StoreError
@@ -51,11 +51,11 @@ class SqlStore(Store):
         backend: Backend,
         *,
         lease: Seconds = DEFAULT_LEASE,
-        clock: Callable[[], float] = time.time,
+        clock: Callable[[], float] | None = None,
         owner: Owner | None = None,
     ) -> None:
         self._database: Final = Database(backend, self._prepare)
-        self._clock: Final = clock
+        self._clock: Final = clock or _clock.wall
         self._given_owner: Final = owner
         self._owner = owner or Owner.here()
         self._held: Final = HeldRuns(self._database, seconds(lease, name="lease"))
@@ -88,8 +88,8 @@ class SqlStore(Store):
         self._owner = self._given_owner or Owner.here()
         self._owner.opened(asyncio.get_running_loop())
         self._held.owner = self._owner.text
-        is_marked = await doubt.mark_doubt(connection, traces, time.time())
-        return await lease.release_dead(connection, time.time()) or is_marked
+        is_marked = await doubt.mark_doubt(connection, traces, _clock.wall())
+        return await lease.release_dead(connection, _clock.wall()) or is_marked
 
     async def create(
         self,
@@ -103,7 +103,7 @@ class SqlStore(Store):
         new = evolve(run, state=RunState.RUNNING, finished_at=None, doubt=None)
 
         async def work(connection: AsyncConnection) -> list[Entry]:
-            await queries.lock(connection, time.time())
+            await queries.lock(connection, _clock.wall())
             await queries.find_conflicts(connection, run.origin, conflicts)
             stored = conflicts.resolve(entries)
             await queries.add_run(connection, new, len(stored), self._held.new_lease())
@@ -221,7 +221,7 @@ class SqlStore(Store):
 
     async def save_durations(self, origin: str, action: Action, text: str) -> None:
         async def work(connection: AsyncConnection) -> None:
-            await queries.lock(connection, time.time())
+            await queries.lock(connection, _clock.wall())
             await queries.put_durations(connection, origin, action.value, text)
 
         await self._database.write(work)
@@ -250,7 +250,7 @@ class SqlStore(Store):
         self, connection: AsyncConnection, run_id: str, watched: Sign | None
     ) -> Row:
         """The row of a run that can be acquired; locks the store."""
-        await queries.lock(connection, time.time())
+        await queries.lock(connection, _clock.wall())
         row = await queries.find_run(connection, run_id)
         refuse_ended(run_id, RunState(row["state"]))
         if row["owner"] != self._owner.text:
@@ -274,6 +274,6 @@ class SqlStore(Store):
         """Give up, as they stand, the runs that are ours in the database but not in `_held`."""
 
         async def work(connection: AsyncConnection) -> None:
-            await lease.release_all(connection, self._owner.text, time.time(), *self._held)
+            await lease.release_all(connection, self._owner.text, _clock.wall(), *self._held)
 
         await self._database.write(work)

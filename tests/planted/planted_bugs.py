@@ -1,0 +1,204 @@
+"""Bugs that were once in the product, or could be: each is planted in a copy, and must be found.
+
+Each replaces some text of one module. Where that text is gone, the bug has to be planted anew.
+"""
+
+from pathlib import Path
+from shutil import copytree, ignore_patterns
+from typing import Final
+
+from attrs import frozen
+
+PACKAGE: Final = Path(__file__).parents[2] / "hostup_async"
+
+
+@frozen
+class Bug:
+    """A bug to plant.
+
+    Attributes:
+        name: What goes wrong.
+        module: Where, below hostup_async.
+        old: The text that is replaced; it stands there once.
+        new: What it becomes.
+        breaks: The invariants of which a history must find one broken.
+    """
+
+    name: str
+    module: str
+    old: str
+    new: str
+    breaks: tuple[str, ...]
+
+    def plant(self, folder: Path) -> None:
+        """Copy the package into a folder, with this bug."""
+        copy = folder / "hostup_async"
+        copytree(PACKAGE, copy, ignore=ignore_patterns("__pycache__"))
+        module = copy / self.module
+        module.write_text(self.planted(module.read_text()))
+
+    def planted(self, text: str) -> str:
+        """The module's text with the bug in it."""
+        assert text.count(self.old) == 1, f"{self.name}: its place in {self.module} is gone"
+        return text.replace(self.old, self.new)
+
+
+BUGS: Final = (
+    Bug(
+        "an action in doubt is sent again",
+        "_http/retry.py",
+        "RequestOutcome.IN_DOUBT: (Decision.OUTCOME_UNKNOWN, Decision.RETRY)",
+        "RequestOutcome.IN_DOUBT: (Decision.RETRY, Decision.RETRY)",
+        ("reset twice",),
+    ),
+    Bug(
+        "408, 421, 425 and 499 count as refusals",
+        "_http/retry.py",
+        "    if status in _IN_DOUBT or status not in _ABOVE_SUCCESS:\n",
+        "    if status in _IN_DOUBT:\n        return RequestOutcome.REFUSED\n"
+        "    if status not in _ABOVE_SUCCESS:\n",
+        ("untrue refused",),
+    ),
+    Bug(
+        "a 409 upstream_failed counts as a refusal",
+        "_http/problems.py",
+        "    if problem.status in _CLIENT_ERRORS and meant >= _TOO_MANY_REQUESTS:\n"
+        "        return meant\n",
+        "",
+        ("untrue refused",),
+    ),
+    Bug(
+        "the answer about another job or VPS is believed",
+        "_http/identity.py",
+        "    if subject is not None and name is not None:\n",
+        "    if False and subject is not None and name is not None:\n",
+        ("untrue completed",),
+    ),
+    Bug(
+        "the status of another VPS is evidence",
+        "_vps.py",
+        "partial(read_object, VpsStatus), kind, subject=subject)",
+        "partial(read_object, VpsStatus), kind)",
+        ("untrue completed", "untrue not_done"),
+    ),
+    Bug(
+        "one job settles two VPSes",
+        "_http/accepted.py",
+        "return not self._disputed.isdisjoint(names)",
+        "return False",
+        ("untrue completed",),
+    ),
+    Bug(
+        "the intent is recorded in memory alone",
+        "_fleet/target.py",
+        "        try:\n            await self._context.journal.put(self._entry)\n"
+        "        except StoreError:\n            self._entry = before\n            raise\n",
+        "        self._context.journal.keep(self._entry)\n",
+        ("sent without an intent",),
+    ),
+    Bug(
+        "a process that slept sends what another has taken",
+        "_fleet/target.py",
+        "        if elapsed() >= self._send_by:\n",
+        "        if False and elapsed() >= self._send_by:\n",
+        ("sent without the lease", "sent without an intent", "reset twice"),
+    ),
+    Bug(
+        "a 429 pauses no one",
+        "_ratelimit/ledger.py",
+        "            return max(asked, SHORTEST_PAUSE)\n",
+        "            return SHORTEST_PAUSE\n",
+        ("sent in a pause",),
+    ),
+    Bug(
+        "a known limit is exceeded by one",
+        "_ratelimit/ledger.py",
+        "        return room - self.in_flight\n",
+        "        return room - self.in_flight + 1\n",
+        ("above the known limit",),
+    ),
+    Bug(
+        "failures do not stop the sending",
+        "_fleet/rollout.py",
+        "self._failures >= self._max_failures:",
+        "self._failures > 99:",
+        ("more failures than k + W",),
+    ),
+    Bug(
+        "the bound on VPSes in flight is ignored",
+        "_fleet/engine.py",
+        "return self._context.policy.max_in_flight",
+        "return None",
+        ("more in flight than W", "more failures than k + W"),
+    ),
+    Bug(
+        "a cancelled waiter stays in the queue",
+        "_ratelimit/limiter.py",
+        "            elif waiter.is_queued:\n                self._leave(waiter)",
+        "            elif False:\n                self._leave(waiter)",
+        ("left behind", "never ends"),
+    ),
+    Bug(
+        "an outcome is lost when the run ends early",
+        "_fleet/journal.py",
+        "return [entry.outcome() for entry in self._entries]",
+        "return [entry.outcome() for entry in self._entries if entry.finished_at]",
+        ("an outcome is missing",),
+    ),
+    Bug(
+        "an intent of a crashed process is taken for planned",
+        "_fleet/target.py",
+        "EntryState.INTENT: self._settle,",
+        "EntryState.INTENT: self._send,",
+        ("reset twice",),
+    ),
+    Bug(
+        "what another run holds is reset all the same",
+        "_store/conflicts.py",
+        "if is_open and entry.state in UNSETTLED:",
+        "if False and is_open:",
+        ("reset twice",),
+    ),
+    Bug(
+        "the cooldown is measured and not kept",
+        "_store/conflicts.py",
+        "            if age < self._cooldown:\n",
+        "            if age < self._cooldown - 1e9:\n",
+        ("reset twice",),
+    ),
+    Bug(
+        "a failed job counts as completed",
+        "_fleet/settle.py",
+        "    if job.status == JobStatus.FAILED:\n",
+        "    if False and job.status == JobStatus.FAILED:\n",
+        ("untrue completed",),
+    ),
+    Bug(
+        "an action that ends under a cancellation is taken for unsent",
+        "_http/requester.py",
+        "if drops_cancellation and sent.decision in _ENDS and _uncancel():",
+        "if False and drops_cancellation and sent.decision in _ENDS:",
+        ("reset twice", "untrue not_sent", "unexpected error"),
+    ),
+    Bug(
+        "an intent that was abandoned counts as not sent",
+        "_store/records.py",
+        "EntryState.INTENT: EntryState.AMBIGUOUS,",
+        "EntryState.INTENT: EntryState.NOT_SENT,",
+        ("untrue not_sent",),
+    ),
+    Bug(
+        "a permit is given back twice",
+        "_ratelimit/ledger.py",
+        "        self.in_flight -= 1\n        if not self._counts:\n",
+        "        self.in_flight -= 2\n        if not self._counts:\n",
+        ("permits",),
+    ),
+    Bug(
+        "the poller forgets to wake when a job is watched",
+        "_polling/poller.py",
+        "        return watch\n\n    async def follow",
+        "        self._watches.clear()\n        return watch\n\n    async def follow",
+        ("untrue timed_out", "never ends", "left behind"),
+    ),
+)

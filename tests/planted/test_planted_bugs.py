@@ -1,0 +1,54 @@
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from planted_bugs import BUGS, PACKAGE, Bug
+
+ROOT = PACKAGE.parent
+SEEDS = "0:200"
+# In the everyday suite a few; all of them in `nox -s planted`.
+FEW = 3
+CHOSEN = BUGS if os.environ.get("HOSTUP_PLANTED") else BUGS[:FEW]
+
+
+@pytest.mark.parametrize("bug", BUGS, ids=lambda bug: bug.name)
+def test_each_bug_can_still_be_planted(bug: Bug) -> None:
+    text = (PACKAGE / bug.module).read_text()
+    assert bug.planted(text) != text
+
+
+def test_there_is_a_bug_for_each_invariant() -> None:
+    broken = {invariant for bug in BUGS for invariant in bug.breaks}
+    assert broken >= {
+        "reset twice",
+        "an outcome is missing",
+        "untrue completed",
+        "untrue refused",
+        "untrue not_sent",
+        "above the known limit",
+        "sent in a pause",
+        "more failures than k + W",
+        "sent without an intent",
+        "sent without the lease",
+        "left behind",
+        "permits",
+    }
+
+
+@pytest.mark.parametrize("bug", CHOSEN, ids=lambda bug: bug.name)
+def test_a_planted_bug_is_found(bug: Bug, tmp_path: Path) -> None:
+    bug.plant(tmp_path)
+    path = os.pathsep.join([str(tmp_path), str(ROOT / "tests/support")])
+    done = subprocess.run(
+        [sys.executable, "-m", "simulation", "--seeds", SEEDS, "--find", *bug.breaks],
+        env={**os.environ, "PYTHONPATH": path},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=170,
+    )
+    assert done.returncode == 0, f"not found within seeds {SEEDS}:\n{done.stdout}{done.stderr}"
+    assert done.stdout.strip()

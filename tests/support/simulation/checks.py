@@ -1,0 +1,149 @@
+"""What must hold in every history: after every step, and after the last."""
+
+from collections import Counter
+from typing import Any, Final
+
+from hostup_async import Client, FleetReport, Outcome
+from hostup_async._ratelimit.budget import limiter_of
+from hostup_async._ratelimit.limits import RateLimit
+from hostup_async.sandbox import Limit
+from hostup_async.sandbox._limiters import FixedWindow
+from simulation.api import Call, Machine, SimulatedApi
+from simulation.loop import Process, SimulatedLoop
+from simulation.setup import RESEND, Setup
+from simulation.store import Disk
+
+# An operator who has a lost action sent again accepts a risk: that a job waits longer than this
+# in a queue. Until then, evidence has to wait.
+_PATIENCE_OF_RESEND: Final = 240.0
+_UNTOUCHED: Final = frozenset({"refused", "skipped", "not_sent"})
+
+
+class Broken(Exception):
+    """An invariant does not hold.
+
+    Attributes:
+        invariant: Which.
+    """
+
+    def __init__(self, invariant: str, what: str) -> None:
+        super().__init__(invariant, what)
+        self.invariant: Final = invariant
+
+    def __str__(self) -> str:
+        return ": ".join(self.args)
+
+
+class Checks:
+    """The invariants of one history, and what they saw."""
+
+    def __init__(self, loop: SimulatedLoop, setup: Setup, disk: Disk) -> None:
+        self._loop: Final = loop
+        self._setup: Final = setup
+        self._disk: Final = disk
+        self.api: SimulatedApi | None = None
+        self.clients: Final = list[tuple[Process, Client]]()
+        self.found: Final = list[Broken]()
+        self._windows: Final[dict[Process, FixedWindow]] = {}
+        self._is_fleet: Final = setup.plot != "direct"
+
+    def fail(self, invariant: str, what: str) -> None:
+        self.found.append(Broken(invariant, f"{what} (at {self._loop.now:.3f})"))
+
+    def on_send(self, process: Process, call: Call) -> None:
+        """A process is about to send."""
+        now = self._loop.now
+        had_its_permit = process.saving.get(call.vps_id, now) <= process.paused_at
+        if now < process.paused_until - 1e-3 and not (call.kind == "reset" and had_its_permit):
+            left = process.paused_until - now
+            self.fail("sent in a pause", f"{call.kind} by {process.name}, {left:.3f} s too early")
+
+    def on_wire(self, process: Process, call: Call) -> None:
+        """The first byte of a request is about to leave."""
+        if self._setup.given_limit is not None:
+            self._check_limit(process, self._setup.given_limit, call)
+        if call.kind == "reset" and self._is_fleet:
+            self._check_intent(process, call)
+            self._check_in_flight(process)
+
+    def _check_limit(self, process: Process, limit: RateLimit, call: Call) -> None:
+        if process not in self._windows:
+            kept = Limit(requests=int(limit.requests), seconds=limit.window - 1e-3)
+            self._windows[process] = FixedWindow(kept)
+        if not self._windows[process].take(self._loop.now).allowed:
+            self.fail("above the known limit", f"{call.kind} by {process.name}, limit {limit}")
+
+    def _check_intent(self, process: Process, call: Call) -> None:
+        entry = self._disk.entry_of(process.run_id, call.vps_id)
+        if entry is None or entry.state != "intent":
+            state = entry.state if entry else None
+            self.fail("sent without an intent", f"{call.vps_id} is {state} on disk")
+        if not self._disk.is_held_by(process.run_id, process):
+            self.fail("sent without the lease", f"{call.vps_id} by {process.name}")
+
+    def _check_in_flight(self, process: Process) -> None:
+        bound = self._setup.policy.max_in_flight
+        unknown = self._disk.count(process.run_id, "intent", "accepted")
+        if bound is not None and unknown > bound:
+            self.fail("more in flight than W", f"{unknown} by {process.name}")
+
+    def after_step(self) -> None:
+        """Cheap: what every moment must satisfy."""
+        for process, client in self.clients:
+            limiter: Any = limiter_of(client.budget)
+            for queue in limiter._distinct_queues():
+                if queue.ledger.in_flight < 0:
+                    self.fail("permits", f"{queue.ledger.in_flight} in flight in {process.name}")
+
+    def after_accept(self, machine: Machine) -> None:
+        """An action was accepted."""
+        if len(machine.posts) < 2:
+            return
+        if self._setup.policy.on_ambiguous == RESEND and self._is_fleet:
+            reboots = sum(job.reboots_at is not None for job in machine.jobs)
+            if reboots < 2 or self._setup.longest_job > _PATIENCE_OF_RESEND:
+                return
+        times = ", ".join(f"{moment:.3f}" for moment in machine.posts)
+        self.fail("reset twice", f"{machine.id} at {times}")
+
+    def report(self, report: FleetReport, began: float, *, counts_anew: bool) -> None:
+        """A run has ended and told its outcomes."""
+        ids = Counter(outcome.vps_id for outcome in report.outcomes)
+        assert self.api is not None
+        if set(ids) != set(self.api.machines) or set(ids.values()) != {1}:
+            self.fail("an outcome is missing", f"{sorted(ids.items())}")
+        for outcome in report.outcomes:
+            self._check_outcome(outcome, report.run_id, began)
+        if not counts_anew:
+            self._check_bound(report)
+
+    def _check_outcome(self, outcome: Outcome, run_id: str, began: float) -> None:
+        assert self.api is not None
+        machine, status = self.api.machines[outcome.vps_id], str(outcome.status)
+        jobs = [job for job in machine.jobs if job.run_id == run_id]
+        if status == "completed" and not machine.booted_between(began, self._loop.now):
+            self.fail("untrue completed", f"{outcome.vps_id} did not boot: {outcome.evidence}")
+        if self._setup.policy.on_ambiguous == RESEND:  # the first one may have come to nothing
+            jobs = [job for job in jobs if job.reboots_at is not None]
+        if status in _UNTOUCHED and jobs:
+            self.fail(f"untrue {status}", f"{outcome.vps_id} was sent: {outcome.reason}")
+        reboots = any(job.reboots_at is not None for job in jobs)
+        if status == "not_done" and reboots and self._setup.longest_job <= _PATIENCE_OF_RESEND:
+            self.fail("untrue not_done", f"{outcome.vps_id} was reset")
+
+    def _check_bound(self, report: FleetReport) -> None:
+        policy = self._setup.policy
+        if policy.max_failures is None or policy.max_in_flight is None or policy.max_failures < 1:
+            return
+        failures = sum(outcome.status.is_failure for outcome in report.outcomes)
+        if failures > policy.max_failures + policy.max_in_flight:
+            self.fail("more failures than k + W", f"{failures}")
+
+    def nothing_left(self, process: Process, client: Client) -> None:
+        """A client was closed."""
+        snapshot = client.budget.snapshot()
+        if snapshot.queued or snapshot.in_flight:
+            left = f"{snapshot.in_flight} permits, {snapshot.queued} queued"
+            self.fail("left behind", f"{left} in {process.name}")
+        if client._poller._watches or client._requester._actions_under_way:
+            self.fail("left behind", f"watches or actions in {process.name}")

@@ -1,0 +1,169 @@
+"""What a seed stands for: the account, the API's manners, the policy, and what befalls the run."""
+
+from typing import Final
+
+from attrs import evolve, frozen
+
+from hostup_async import FleetPolicy, RateLimit
+from hostup_async.sandbox import Limit
+from simulation.chance import Chance
+
+# What can go wrong with one request, and where: everywhere unless it is said.
+FAULTS: Final = {
+    "refused_connection": "",
+    "lost_reply": "",
+    "disconnect_before": "",
+    "stall": "",
+    "stall_before": "",
+    "error_500": "",
+    "html_502": "",
+    "error_503": "",
+    "error_504": "",
+    "truncated_body": "",
+    "empty_body": "",
+    "html_body": "",
+    "no_operation": "reset",
+    "null_operation": "reset",
+    "no_content": "",
+    "success_false": "",
+    "redirect": "",
+    "html_403": "",
+    "unauthorized": "",
+    "forbidden": "",
+    "conflict": "reset",
+    "upstream_failed": "reset",
+    "timeout_408": "",
+    "misdirected_421": "",
+    "too_early_425": "",
+    "closed_499": "",
+    "forgotten_job": "reset",
+    "foreign_poll_url": "reset",
+    "job_of_another": "poll",
+    "job_named_twice": "reset",
+    "status_of_another": "status",
+    "repeated": "",
+    "sent_again": "read",
+    "slow_answer": "",
+}
+PLOTS: Final = (
+    "plain", "plain", "crash", "crash", "crash_twice", "takeover", "rival", "stop", "leave",
+    "pause", "direct", "client_clock", "server_clock", "suspend",
+)  # fmt: skip
+
+
+@frozen(kw_only=True)
+class Setup:
+    """One history's fixed facts. Times are seconds, shares go from 0 to 1."""
+
+    seed: int
+    vps: int
+    plot: str
+    reordered: bool
+    rates: dict[str, float]
+    preflight: str
+    policy: FleetPolicy
+    limit: Limit | None
+    headers: str
+    reset_format: str
+    retry_after: str
+    given_limit: RateLimit | None
+    latency: float
+    queue: float
+    job: float
+    job_failures: float
+    own_reboots: float
+    names_jobs: bool
+    poll_shape: str
+    timestamps: bool
+    uptime_known: bool
+    has_date: bool
+    client_off: float
+    server_off: float
+
+    @property
+    def longest_job(self) -> float:
+        """Seconds from its acceptance to a job's end, at most."""
+        return 1.5 * self.queue + 4.0 * self.job
+
+
+def make_setup(seed: int, chance: Chance) -> Setup:
+    """Draw what the seed stands for."""
+    plot = chance.pick("plot", PLOTS)
+    job = chance.pick("job", (0.5, 2.0, 10.0, 30.0))
+    limit = _limit(chance)
+    setup = Setup(
+        seed=seed,
+        vps=chance.whole("vps", 4, 16),
+        plot=plot,
+        reordered=chance.draw("reordered") < 0.5,
+        rates=_rates(chance),
+        preflight=chance.pick("preflight", ("none", "none", "list", "gates")),
+        policy=_policy(chance),
+        limit=limit,
+        headers=chance.pick("headers", ("429", "always", "never")),
+        reset_format=chance.pick("reset", ("iso", "epoch", "epoch_ms", "delta")),
+        retry_after=chance.pick("retry_after", ("seconds", "seconds", "absent", "zero")),
+        given_limit=None,
+        latency=chance.pick("latency", (0.002, 0.03, 0.3)),
+        queue=chance.pick("queue", (0.0, 0.0, 5.0, 60.0, 150.0)),
+        job=job,
+        job_failures=chance.pick("job_failures", (0.0, 0.0, 0.05, 0.3)),
+        own_reboots=chance.pick("own_reboots", (0.0, 0.0, 0.2)),
+        names_jobs=chance.draw("names_jobs") < 0.8,
+        poll_shape=chance.pick("shape", ("operation", "job", "status_data")),
+        timestamps=chance.draw("timestamps") < 0.6,
+        uptime_known=chance.draw("uptime") < 0.9,
+        has_date=chance.draw("date") < 0.9,
+        client_off=chance.pick("client_off", (0.0, 0.0, -3600.0, 5.0, 86400.0)),
+        server_off=chance.pick("server_off", (0.0, 0.3, -7200.0, 40.0)),
+    )
+    if limit is not None and chance.draw("given") < 0.2:
+        setup = evolve(setup, given_limit=RateLimit(limit.requests, limit.seconds))
+    return setup
+
+
+def _rates(chance: Chance) -> dict[str, float]:
+    """A few kinds of faults, some often: those that are everywhere hide each other."""
+    if chance.draw("calm") < 0.15:
+        return {}
+    share = chance.pick("share of kinds", (0.05, 0.15, 0.4))
+    return {
+        kind: chance.pick(f"rate of {kind}", (0.02, 0.1, 0.3))
+        for kind in FAULTS
+        if chance.draw(f"with {kind}") < share
+    }
+
+
+def _limit(chance: Chance) -> Limit | None:
+    if chance.draw("limited") < 0.35:
+        return None
+    return Limit(
+        requests=chance.pick("requests", (3, 10, 30)),
+        seconds=chance.pick("window", (2.0, 5.0, 20.0)),
+        kind=chance.pick("kind", ("fixed", "clock", "sliding", "bucket")),
+    )
+
+
+def _policy(chance: Chance) -> FleetPolicy:
+    return FleetPolicy(
+        max_in_flight=chance.pick("max_in_flight", (None, None, 1, 3, 8)),
+        canary=chance.pick("canary", (0, 0, 1, 2)),
+        max_failures=chance.pick("max_failures", (None, None, 1, 3)),
+        max_ambiguous=chance.pick("max_ambiguous", (None, None, 1, 3)),
+        cooldown=86_400.0 * 365,
+        job_timeout=chance.pick("job_timeout", (900.0, 900.0, 60.0)),
+        deadline=chance.pick("deadline", (None, None, None, 40.0)),
+        drain_timeout=chance.pick("drain", (900.0, 900.0, 5.0)),
+        verify=chance.draw("verify") < 0.2,
+        on_ambiguous=chance.pick("on_ambiguous", ("report", "report", "report", RESEND)),
+        evidence_interval=chance.pick("evidence", (10.0, 3.0)),
+    )
+
+
+def _resend() -> str:
+    from hostup_async import OnAmbiguous  # noqa: PLC0415 - its value is about to be renamed
+
+    return OnAmbiguous.RESEND.value
+
+
+RESEND: Final = _resend()

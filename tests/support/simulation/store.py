@@ -1,0 +1,228 @@
+"""A store on a disk that several simulated processes share; what was committed survives a crash.
+
+Each call waits, takes effect as a whole, and waits again before it returns: a process that is
+killed during the first wait has recorded nothing, and during the second one it has, without
+knowing. That is the durable prefix of what it meant to record.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from typing import Any, Final, TypeVar
+
+from hostup_async import Entry, RunRecord, Store, StoreError
+from hostup_async._models import Action
+from hostup_async._store.base import run_held_by, run_not_held
+from hostup_async._store.memory import MemoryStore
+from hostup_async._store.records import AuditEvent, AuditRecord, EntryState, RunState
+from simulation.chance import Chance
+from simulation.loop import Process, SimulatedLoop
+
+LEASE: Final = 30.0
+HEARTBEAT: Final = 10.0
+T = TypeVar("T")
+
+
+class Disk:
+    """What is durable: the runs, and who holds each, until when."""
+
+    def __init__(self, loop: SimulatedLoop, chance: Chance) -> None:
+        self.loop: Final = loop
+        self.chance: Final = chance
+        self.runs: Final = MemoryStore(clock=lambda: 0.0)
+        self.on_intent: Callable[[Process], None] = lambda _: None
+        self.holders: Final[dict[str, tuple[SimulatedStore, float]]] = {}
+
+    def is_held_by(self, run_id: str, process: Process) -> bool:
+        store, until = self.holders.get(run_id, (None, 0.0))
+        return store is not None and store.process is process and until >= self.loop.now
+
+    def entry_of(self, run_id: str, vps_id: str) -> Entry | None:
+        run = self.runs._runs.get(run_id)
+        entries = run.entries.values() if run is not None else ()
+        return next((one for one in entries if one.vps_id == vps_id), None)
+
+    def count(self, run_id: str, *states: str) -> int:
+        run = self.runs._runs.get(run_id)
+        return sum(one.state in states for one in run.entries.values()) if run is not None else 0
+
+
+class SimulatedStore(Store):
+    """The store as one process sees it."""
+
+    def __init__(self, disk: Disk, process: Process) -> None:
+        self.process: Final = process
+        self._disk: Final = disk
+        self._held: Final = set[str]()
+        self._lost: Final[dict[str, asyncio.Future[Any]]] = {}
+        self._is_open = False
+        self._timer: asyncio.TimerHandle | None = None
+
+    @property
+    def is_open(self) -> bool:
+        return self._is_open
+
+    @property
+    def send_window(self) -> float:
+        return LEASE
+
+    async def open(self) -> None:
+        await self._disk.runs.open()
+        self._is_open = True
+        self._beat()
+
+    async def aclose(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        for run_id in list(self._held):
+            self._give_up(run_id)
+        self._is_open = False
+
+    async def create(
+        self,
+        run: RunRecord,
+        entries: Sequence[Entry],
+        *,
+        cooldown: float,
+        server_now: float | None = None,
+    ) -> list[Entry]:
+        await self._wait()
+        self._disk.runs._clock = self._wall  # type: ignore[misc]
+        stored = await self._disk.runs.create(
+            run, entries, cooldown=cooldown, server_now=server_now
+        )
+        self._take(run.id)
+        await self._wait()
+        return stored
+
+    async def save(self, run_id: str, entries: Sequence[Entry]) -> None:
+        for entry in entries:
+            if entry.state is EntryState.INTENT:
+                self.process.saving[entry.vps_id] = self._disk.loop.now
+        await self._commit(run_id, lambda: self._save(run_id, entries))
+
+    async def acquire(self, run_id: str, *, who: str = "") -> RunRecord:
+        await self._wait()
+        self._free(run_id)
+        record = await self._disk.runs.acquire(run_id, who=who)
+        self._take(run_id)
+        await self._wait()
+        return record
+
+    async def release(self, run_id: str, state: RunState, *, detail: str = "{}") -> None:
+        await self._commit(run_id, lambda: self._disk.runs.release(run_id, state, detail=detail))
+        self._held.discard(run_id)
+        self._disk.holders.pop(run_id, None)
+
+    async def abandon(self, run_id: str, *, who: str = "", reason: str = "") -> RunRecord:
+        await self._wait()
+        self._free(run_id)
+        record = await self._disk.runs.abandon(run_id, who=who, reason=reason)
+        await self._wait()
+        return record
+
+    async def run(self, run_id: str) -> RunRecord:
+        return await self._disk.runs.run(run_id)
+
+    async def runs(self, limit: int = 20) -> list[RunRecord]:
+        return await self._disk.runs.runs(limit)
+
+    async def entries(self, run_id: str) -> AsyncIterator[Entry]:
+        async for entry in self._disk.runs.entries(run_id):
+            yield entry
+
+    async def note(
+        self, run_id: str, what: AuditEvent | str, *, who: str = "", detail: str = "{}"
+    ) -> None:
+        await self._wait()
+        await self._disk.runs.note(run_id, what, who=who, detail=detail)
+
+    async def audit(self, run_id: str) -> list[AuditRecord]:
+        return await self._disk.runs.audit(run_id)
+
+    async def load_durations(self, origin: str, action: Action) -> str | None:
+        return await self._disk.runs.load_durations(origin, action)
+
+    async def save_durations(self, origin: str, action: Action, text: str) -> None:
+        await self._disk.runs.save_durations(origin, action, text)
+
+    def holds(self, run_id: str) -> bool:
+        """As far as it knows."""
+        return run_id in self._held
+
+    async def check_held(self, run_id: str) -> None:
+        """Make sure of it, on the disk."""
+        self._renew(run_id)
+
+    async def wait_until_lost(self, run_id: str) -> StoreError:
+        """Wait until a heartbeat finds that another process has the run."""
+        if run_id not in self._held:
+            raise run_not_held(run_id)
+        lost = self._lost.setdefault(run_id, asyncio.get_running_loop().create_future())
+        await asyncio.shield(lost)
+        return run_not_held(run_id)
+
+    async def _commit(self, run_id: str, change: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        await self._wait()
+        self._renew(run_id)
+        self._disk.runs._clock = self._wall  # type: ignore[misc]
+        result = await change()
+        await self._wait()
+        return result
+
+    async def _save(self, run_id: str, entries: Sequence[Entry]) -> None:
+        await self._disk.runs.save(run_id, entries)
+        if any(entry.state is EntryState.INTENT for entry in entries):
+            self._disk.on_intent(self.process)
+
+    async def _wait(self) -> None:
+        slow = self._disk.chance.fires("slow_disk", 0.01)
+        await asyncio.sleep(self._disk.chance.between("disk", 0.0, 2.0 if slow else 0.004))
+
+    def _wall(self) -> float:
+        return self.process.wall(self._disk.loop.now)
+
+    def _free(self, run_id: str) -> None:
+        """Let the run go whose holder's lease is over, as the store in a file would."""
+        store, until = self._disk.holders.get(run_id, (None, 0.0))
+        if store is not None and store is not self and until >= self._disk.loop.now:
+            raise run_held_by(run_id, store.process.name)
+        if store is not None and store is not self:
+            self._disk.chance.reached("lease taken over")
+        let_go(self._disk.runs, run_id)
+
+    def _take(self, run_id: str) -> None:
+        self._held.add(run_id)
+        self._disk.holders[run_id] = (self, self._disk.loop.now + LEASE)
+
+    def _renew(self, run_id: str) -> None:
+        store, _ = self._disk.holders.get(run_id, (None, 0.0))
+        if store is not self:
+            self._held.discard(run_id)
+            if run_id in self._lost and not self._lost[run_id].done():
+                self._lost[run_id].set_result(None)
+            raise run_not_held(run_id)
+        self._take(run_id)
+
+    def _give_up(self, run_id: str) -> None:
+        self._held.discard(run_id)
+        store, _ = self._disk.holders.get(run_id, (None, 0.0))
+        if store is self:
+            del self._disk.holders[run_id]
+            let_go(self._disk.runs, run_id)
+
+    def _beat(self) -> None:
+        """Renew the leases; a process that stands still does not."""
+        for run_id in list(self._held):
+            store, _ = self._disk.holders.get(run_id, (None, 0.0))
+            if store is self:
+                self._take(run_id)
+            elif run_id in self._lost and not self._lost[run_id].done():
+                self._lost[run_id].set_result(None)
+        self._timer = asyncio.get_running_loop().call_later(HEARTBEAT, self._beat)
+
+
+def let_go(runs: MemoryStore, run_id: str) -> None:
+    """Have the memory store think that its run is not held: the leases are ours."""
+    run = runs._runs.get(run_id)
+    if run is not None:
+        run.loop = None
