@@ -31,6 +31,8 @@ _SAME_QUEUE: Final = 60.0
 _DRIFT: Final = 1e-3
 # Once an action must be over, its status is read for this many intervals more, at most.
 _INTERVALS: Final = 6
+# Seconds of the uptime between two reads, so that it is seen to grow.
+_GROWS: Final = 1.2
 # A read that nearly decides is repeated this often; then the second's fraction is not the reason.
 _REPEATS: Final = 6
 # A job's own word is checked by this many reads; evidence that is not there by then stays away.
@@ -71,7 +73,8 @@ class Evidence:
         action: The action.
         requester: Reads the statuses.
         poller: Knows how long such actions take.
-        interval: Seconds between two reads that together show a "not done".
+        interval: Seconds between two reads that together show a "not done"; a little more than a
+            second at least.
         patience: Seconds after which a pending task or a queue is not waited for any more.
     """
 
@@ -84,7 +87,7 @@ class Evidence:
         interval: float,
         patience: float,
     ) -> None:
-        self.interval: Final = interval
+        self.interval: Final = max(interval, _GROWS * boot.SECOND)
         self.patience: Final = patience
         self._action: Final = action
         self._requester: Final = requester

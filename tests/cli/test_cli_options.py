@@ -110,6 +110,9 @@ def test_no_failure_budgets(text: str) -> None:
 def test_the_policy() -> None:
     policy = make_policy(PolicyOptions(max_failures="5%", cooldown="0", verify=True, reason="why"))
     assert (policy.canary, policy.max_failures, policy.cooldown) == (1, 0.05, 0)
+    assert policy.skip_booted_within is None
+    assert make_policy(PolicyOptions(skip_booted_within="10m")).skip_booted_within == 600
+    assert make_policy(PolicyOptions(skip_booted_within="0")).skip_booted_within == 0
     assert (policy.verify, policy.reason) == (True, "why")
 
 

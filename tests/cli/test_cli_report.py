@@ -18,7 +18,7 @@ RUNNING = Books(
     accepted={"vps_1": {"reset": 1}},
     jobs={"job_1": BookedJob("vps_1", "reset", "queued", 0.0, None, performed=False)},
 )
-UPTIME, CONTRARY = "uptime", "not done: uptime"
+UPTIME = "uptime"
 
 
 def report(
@@ -37,7 +37,8 @@ def report(
         (OutcomeStatus.COMPLETED, DONE, None),
         (OutcomeStatus.COMPLETED, DONE, UPTIME),
         (OutcomeStatus.AMBIGUOUS, DONE, None),
-        (OutcomeStatus.AMBIGUOUS, Books(), CONTRARY),
+        (OutcomeStatus.AMBIGUOUS, Books(), None),
+        (OutcomeStatus.NOT_DONE, Books(), UPTIME),
         (OutcomeStatus.FAILED, Books(), None),
         (OutcomeStatus.REFUSED, Books(), None),
     ],
@@ -52,7 +53,8 @@ def test_a_good_end(status: OutcomeStatus, books: Books, evidence: str | None) -
         (OutcomeStatus.COMPLETED, TWICE, None, "Reset twice: vps_1"),
         (OutcomeStatus.COMPLETED, Books(), None, "says completed, the books say not done"),
         (OutcomeStatus.COMPLETED, RUNNING, UPTIME, "says completed, the books say running"),
-        (OutcomeStatus.AMBIGUOUS, DONE, CONTRARY, "says ambiguous, the books say done"),
+        (OutcomeStatus.NOT_DONE, DONE, UPTIME, "says not_done, the books say done"),
+        (OutcomeStatus.NOT_DONE, RUNNING, UPTIME, "says not_done, the books say running"),
         (OutcomeStatus.FAILED, DONE, None, "says failed, the books say done"),
         (OutcomeStatus.NOT_SENT, DONE, None, "says not_sent, the books say done"),
         (OutcomeStatus.NOT_SENT, Books(), None, "has no outcome: not_sent"),

@@ -3,11 +3,13 @@
 import re
 import shlex
 import signal
+from functools import partial
 from pathlib import Path
 
 import pytest
 from cli_tools import PATIENCE, events, here, hostup, line_with, running, sandbox
 
+from hostup_async import FleetPolicy
 from hostup_async.sandbox import Durations, Fault, FaultRule
 
 pytestmark = pytest.mark.usefixtures("cli_home")
@@ -132,7 +134,9 @@ def test_a_failure_budget_or_a_canary_is_3(
 
 
 def test_an_unknown_outcome_is_4(monkeypatch: pytest.MonkeyPatch) -> None:
-    with sandbox(monkeypatch, vps=1, uptime_known=False):
+    soon = partial(FleetPolicy, evidence_interval=0.2)
+    monkeypatch.setattr("hostup_async.cli._inputs.policy.FleetPolicy", soon)
+    with sandbox(monkeypatch, vps=1, completed_without_effect_rate=1):
         ended = here("reset", "--all", "--verify")
     assert ended.returncode == 4
     assert "1  ambiguous" in ended.stdout

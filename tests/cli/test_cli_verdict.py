@@ -64,6 +64,7 @@ def code(run: FinishedRun, **facts: bool) -> ExitCode:
         ((S.COMPLETED, S.SKIPPED), ExitCode.FAILED),
         ((S.COMPLETED, S.TIMED_OUT), ExitCode.FAILED),
         ((S.COMPLETED, S.NOT_SENT), ExitCode.FAILED),
+        ((S.COMPLETED, S.NOT_DONE), ExitCode.FAILED),
         ((S.FAILED, S.AMBIGUOUS), ExitCode.AMBIGUOUS),
     ],
 )

@@ -29,13 +29,8 @@ def print_summary(console: Console, report: Report) -> None:
 
 
 def _outcome_words(status: OutcomeStatus, evidence: str | None) -> Text:
-    words = f"{in_words(status)} ({_by(evidence)})" if evidence else in_words(status)
-    return Text(words, STYLES[status.value])
-
-
-def _by(evidence: str) -> str:
-    what, _, field = evidence.rpartition(": ")
-    return f"{what}, by its {field}" if what else f"shown by its {field}"
+    shown = f" (shown by its {evidence})" if evidence else ""
+    return Text(in_words(status) + shown, STYLES[status.value])
 
 
 def _in_words(results: Mapping[ActualResult, int]) -> str:
