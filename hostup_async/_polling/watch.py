@@ -52,7 +52,7 @@ class Watch:
 
     def __init__(self, poll: PollJob, deadline: float) -> None:
         self._poll = poll
-        self.deadline = deadline
+        self.deadline: float = deadline
         self._refusal: tuple[type[HostUpError], float] | None = None
         self.task: asyncio.Task[None] | None = None
         self.end: asyncio.Future[Job] = asyncio.get_running_loop().create_future()
