@@ -320,9 +320,9 @@ async def test_a_wait_is_cancelled_at_once(start_sandbox: StartSandbox, connect:
     assert client.budget.snapshot().in_flight == 0
 
 
-async def test_an_error_that_is_final_ends_a_wait() -> None:
+async def test_an_error_that_is_final_and_comes_twice_ends_a_wait() -> None:
     denied = http(b'{"code": "forbidden", "detail": "No scope."}', "403 Forbidden")
-    async with RawServer(denied) as server, client_of(server.url) as client:
+    async with RawServer(*[denied] * 5) as server, client_of(server.url) as client:
         with pytest.raises(Forbidden, match="No scope"):
             await client.operation("/api/jobs/j1").wait(timeout=10)
 
