@@ -112,12 +112,16 @@ class BootTrack:
             self._boot = Span(max(known.low, seen.low), min(known.high, seen.high))
         self._last = reading
 
+    @property
+    def fell(self) -> bool:
+        """Whether the uptime was seen to fall."""
+        return self._fell_after > -inf
+
     def grew(self) -> bool:
         """Whether the uptime went on between two reads of this boot."""
         if self._first is None or self._last is None:
             return False
-        apart = self._last.asked - self._first.answered
-        return min(apart, (self._last.uptime or 0.0) - (self._first.uptime or 0.0)) >= SECOND
+        return (self._last.uptime or 0.0) - (self._first.uptime or 0.0) >= SECOND
 
     def is_after(self, sent: Span) -> bool:
         """Whether it certainly booted after a moment."""

@@ -219,6 +219,7 @@ class _Search:
         self._begun: Final = owner.boot_seconds()
         # From when on the wait counts: the send, or the moment at which it was taken up.
         self._since: Final = self._begun if sent is None else sent.latest
+        self._sent_by = self._since  # the upper bound of the send's moment
         self._reads = self._repeats = 0
         self._first_late: float | None = None  # the first read that was made when it must be over
         self._is_close = False
@@ -231,6 +232,7 @@ class _Search:
         over_at = self._over_at()
         if reading is not None:
             sent = self._sent()
+            self._sent_by = sent.high
             finding = self._inquiry.add(reading, sent, over_at)
             if finding is not Finding.INCONCLUSIVE:
                 return finding
@@ -268,7 +270,9 @@ class _Search:
         evidence, now = self._evidence, owner.boot_seconds()
         if self._is_close and self._repeats < _REPEATS:
             self._repeats += 1
-            return max(pace.repeat_gap(self._repeats - 1, boot.SECOND), evidence.least_gap())
+            fell = self._inquiry.track.fell
+            gap = pace.repeat_gap(now - self._sent_by, boot.SECOND, fell=fell)
+            return max(gap, evidence.least_gap())
         if self._is_over or (self._own is None and not self._reads):
             return evidence.interval if self._reads else 0.0
         gap, over_at = evidence.gap(self._reads, now - self._since), self._over_at()

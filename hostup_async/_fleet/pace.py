@@ -1,11 +1,12 @@
 """When to read a VPS's status for evidence, and when an action must be over. Pure.
 
-The first read comes a second after the send, the next ones every 2.8 s: that bounds the delay from
-a reboot to its discovery to 3 s, and a reboot within 9 s of the send costs at most 5 reads. From
+The first read comes a second after the send, the next ones every 2.5 s: that bounds the delay from
+a reboot to its discovery to 3 s, and a reboot within 10 s of the send costs at most 5 reads. From
 there on the gaps grow with the age, so that a long job costs few reads. A read that finds an
-uptime about as old as the send is repeated soon, at other fractions of the uptime's second, which
-decide on which side of the send the boot lies. Once enough is known of how long such actions take,
-the reads before the earliest of them are left out.
+uptime about as old as the send is repeated soon. Just after a whole number of seconds since the
+send, the uptime of a VPS that booted after it is smaller by one than the age, and that of one that
+booted before is not: this is when such a read decides, unless the uptime is rounded up. Once enough
+is known of how long such actions take, the reads before the earliest of them are left out.
 
 "It did not take place" cannot be read off a clock: a job may queue longer than any that was seen.
 So that is believed only after twice the time in which 95 % of all jobs end, after the longest that
@@ -15,17 +16,20 @@ action would be sent again.
 Ages and durations are in seconds. `second` is what the uptime is rounded to.
 """
 
+from math import ceil
 from typing import Final
 
 from hostup_async._polling.durations import DurationModel
 
-_FIRST: Final = 1.0
-_GAP: Final = 2.8
+_JUST_AFTER: Final = 0.02
+_FIRST: Final = 1.0 + _JUST_AFTER
+_GAP: Final = 2.5
 _DENSE: Final = 5  # reads, before the gaps grow
 _SHARE: Final = 0.08  # of the age: the gap of an old action
 _LONGEST_GAP: Final = 30.0
-# A read that needs another fraction of a second: later by these, the second one golden.
-_REPEATS: Final = (1.1, 0.618)
+# A read that nearly decides is repeated after this, or at the next moment that decides.
+_REPEAT: Final = 1.1
+_LEAST_REPEAT: Final = 0.9
 # The age that few jobs end before is believed from this confidence on: about seven ends.
 _KNOWS_EARLIEST: Final = 0.15
 _EARLY: Final = 0.02
@@ -59,9 +63,18 @@ def next_gap(reads: int, age: float, durations: DurationModel, second: float) ->
     return gap
 
 
-def repeat_gap(repeats: int, second: float) -> float:
-    """Seconds from a read that nearly decides to the next one, after this many such reads."""
-    return _REPEATS[min(repeats, len(_REPEATS) - 1)] * second
+def repeat_gap(age: float, second: float, *, fell: bool) -> float:
+    """Seconds from a read that nearly decides to the next one.
+
+    Args:
+        age: The age of the action now.
+        second: What the uptime is rounded to.
+        fell: Whether the uptime was seen to fall, so that any read decides which is not too soon.
+    """
+    if fell:
+        return _REPEAT * second
+    whole = ceil(age / second + _LEAST_REPEAT - _JUST_AFTER)
+    return (whole + _JUST_AFTER) * second - age
 
 
 def gap_at_rate(reading: int, rate: float | None) -> float:

@@ -123,6 +123,17 @@ async def test_other_durations_are_found_too(monkeypatch: pytest.MonkeyPatch, ta
     assert reads < 30
 
 
+@pytest.mark.parametrize("takes", [0.15, 0.3, 0.5, 0.7, 0.9])
+async def test_a_reboot_within_the_second_of_the_send_is_found_at_once(
+    monkeypatch: pytest.MonkeyPatch, takes: float
+) -> None:
+    """By a read just after a whole number of seconds since the send."""
+    for number in range(50):
+        finding, delay, reads = await Machines(monkeypatch).lose(number, takes)
+        assert finding is Finding.DONE
+        assert (delay < 3, reads <= 3) == (True, True)
+
+
 async def test_a_rate_limit_stretches_the_reads(monkeypatch: pytest.MonkeyPatch) -> None:
     machines = Machines(monkeypatch, rate=10)
     found = await asyncio.gather(*(machines.lose(n, 30) for n in range(SIZE)))
