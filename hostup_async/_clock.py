@@ -22,7 +22,11 @@ def _since_boot() -> float:
 
 
 boot: Callable[[], float] = _since_boot
-"""Seconds since this machine booted, including those in which it slept."""
+"""Seconds since this machine booted, including those in which it slept.
+
+Leases and evidence are measured by it: setting the wall clock does not move it, and a laptop that
+was shut for an hour sees that the hour has passed.
+"""
 
 sleep: Callable[[float], None] = time.sleep
 """Block this thread for this many seconds."""

@@ -2,7 +2,7 @@
 
 A reset sets the uptime back (inferred: the API does not document it). So the status is read from a
 second after the send on, at the pace of `pace`, until `boot` can tell. All moments are put on one
-clock, `boot_seconds`, which cannot be set: those of this process were read from it; a send of
+clock, `_clock.boot`, which cannot be set: those of this process were read from it; a send of
 another process is known by the server's clock, and each answer shows how far that is ahead.
 """
 
@@ -12,6 +12,7 @@ from typing import Final
 import anyio
 from attrs import frozen
 
+from hostup_async import _clock
 from hostup_async._errors import ClientClosed, HostUpError, Unauthorized
 from hostup_async._fleet import boot, pace
 from hostup_async._fleet.boot import Finding, Inquiry, Reading, Span
@@ -21,7 +22,6 @@ from hostup_async._models import Action
 from hostup_async._polling.durations import DurationModel
 from hostup_async._polling.poller import Poller
 from hostup_async._ratelimit.limits import RequestClass
-from hostup_async._store import owner
 from hostup_async._store.records import Entry, EntryState
 from hostup_async._vps import read_status
 
@@ -44,8 +44,8 @@ class SendTime:
     """When this process sent an action; one sent twice may be carried out from the first on.
 
     Attributes:
-        first: Between which two moments it was sent first, in `boot_seconds`.
-        latest: A moment after it was sent last, in `boot_seconds`.
+        first: Between which two moments it was sent first, in `_clock.boot`.
+        latest: A moment after it was sent last, in `_clock.boot`.
         moment: The same by the clocks that the server's is compared with.
     """
 
@@ -58,10 +58,10 @@ class SendTime:
         """Of a send that began then, and has just taken place.
 
         Args:
-            begun: In `boot_seconds`.
+            begun: In `_clock.boot`.
             before: When the same action was sent before.
         """
-        now = owner.boot_seconds()
+        now = _clock.boot()
         first = Span(begun, now) if before is None else before.first
         return cls(first, now, Moment.now())
 
@@ -105,7 +105,7 @@ class Evidence:
         if entry.state is not EntryState.ACCEPTED:
             self._open_jobs.pop(entry.position, None)
         elif entry.position not in self._open_jobs:
-            self._open_jobs[entry.position] = owner.boot_seconds()
+            self._open_jobs[entry.position] = _clock.boot()
 
     def by_server(self, moment: Moment) -> tuple[float, float] | None:
         """A moment by the server's clock: the earliest and the latest; None where unknown."""
@@ -146,26 +146,26 @@ class Evidence:
 
     async def read(self, vps_id: str) -> Reading | None:
         """The status; None where it could not be read, which costs this read and no more."""
-        asked = owner.boot_seconds()
+        asked = _clock.boot()
         try:
             status = await read_status(self._requester, vps_id, RequestClass.POLL)
         except (ClientClosed, Unauthorized):
             raise
         except HostUpError:
             return None
-        return Reading(asked, owner.boot_seconds(), status)
+        return Reading(asked, _clock.boot(), status)
 
     def sent_elsewhere(self, entry: Entry) -> Span | None:
-        """When another process sent an action, in `boot_seconds`; None where that is not known."""
+        """When another process sent an action, in `_clock.boot`; None where that is not known."""
         low, high, moment = entry.sent_server_low, entry.sent_server_high, Moment.now()
-        here, now = owner.boot_seconds(), self.by_server(moment)
+        here, now = _clock.boot(), self.by_server(moment)
         if low is None or high is None or now is None:
             return None
         least, most = now[0] - high, now[1] - low
         return Span(here - most - _DRIFT * abs(most), here - least + _DRIFT * abs(least))
 
     def must_be_over(self, sent: float, *, resends: bool) -> float:
-        """From when on an action must be over, in `boot_seconds`; infinite while a queue lasts."""
+        """From when on an action must be over, in `_clock.boot`; infinite while a queue lasts."""
         if any(at <= sent + _SAME_QUEUE for at in self._open_jobs.values()):
             return inf
         return sent + pace.longest_wait(self._durations(), resends=resends)
@@ -216,7 +216,7 @@ class _Search:
         self._resends: Final = resends
         self._is_over: Final = is_over
         self._own: Final = None if sent is None else sent.first
-        self._begun: Final = owner.boot_seconds()
+        self._begun: Final = _clock.boot()
         # From when on the wait counts: the send, or the moment at which it was taken up.
         self._since: Final = self._begun if sent is None else sent.latest
         self._sent_by = self._since  # the upper bound of the send's moment
@@ -267,7 +267,7 @@ class _Search:
         return self._evidence.must_be_over(self._since, resends=self._resends)
 
     def _gap(self) -> float:
-        evidence, now = self._evidence, owner.boot_seconds()
+        evidence, now = self._evidence, _clock.boot()
         if self._is_close and self._repeats < _REPEATS:
             self._repeats += 1
             fell = self._inquiry.track.fell
@@ -280,7 +280,7 @@ class _Search:
 
     def _is_hopeless(self, reading: Reading | None, over_at: float) -> bool:
         """Whether reads to come can show no more than those before."""
-        now, evidence = owner.boot_seconds(), self._evidence
+        now, evidence = _clock.boot(), self._evidence
         shows_contrary = self._inquiry.contrary_since is not None
         if self._is_close and self._repeats < _REPEATS:
             return False

@@ -26,7 +26,6 @@ from hostup_async._http.server_clock import Moment
 from hostup_async._models import Job
 from hostup_async._operation import Operation, watch
 from hostup_async._polling.watch import Watch
-from hostup_async._store.owner import boot_seconds as elapsed
 from hostup_async._store.records import Entry, EntryState
 from hostup_async._vps import act_to_the_end
 
@@ -77,7 +76,7 @@ class Target(SendRight):
         self._is_ending = False
         self._left = False
         self._send_by = 0.0
-        self._sent_since = 0.0  # a moment before the send, in `boot_seconds`
+        self._sent_since = 0.0  # a moment before the send, in `_clock.boot`
         self._sent: SendTime | None = None  # by this process; None where another one sent it
         context.evidence.note(entry)
 
@@ -111,7 +110,7 @@ class Target(SendRight):
         Raises:
             StoreError: It did not; the entry is as before, and nothing may be sent.
         """
-        before, began = self._entry, elapsed()
+        before, began = self._entry, _clock.boot()
         by_server = self._context.evidence.by_server(Moment.now())
         if before.state is EntryState.INTENT:  # it was not sent, or was refused by the rate limit
             low, high = by_server or (None, None)
@@ -133,7 +132,7 @@ class Target(SendRight):
         Raises:
             TooLate: It was.
         """
-        if elapsed() >= self._send_by:
+        if _clock.boot() >= self._send_by:
             msg = "The action was not sent: this process slept, or waited, since it was recorded."
             raise TooLate(msg)
 

@@ -48,8 +48,6 @@ from hostup_async._token import OperationRef, make_token
 T = TypeVar("T")
 
 _LOGGER: Final = logging.getLogger("hostup")
-# Seconds. Two waits that end this close together are one wait to the listener.
-_SAME_WAIT: Final = 0.05
 # Responses to a poll that are not the API's word about the job.
 _STRAY: Final = frozenset(
     {RequestOutcome.IN_DOUBT, RequestOutcome.UNEXPECTED, RequestOutcome.FILTERED}

@@ -24,7 +24,7 @@ class Owner:
 
     Attributes:
         host: The machine's name, to show.
-        boot: Identifies the machine and its boot, and so what `boot_seconds` counts from; empty
+        boot: Identifies the machine and its boot, and so what `_clock.boot` counts from; empty
             where that is not known.
         processes: Identifies the space of process ids on the machine.
         pid: The process.
@@ -92,17 +92,8 @@ class Owner:
         return _started(self.pid) == self.started
 
     def shares_clock(self) -> bool:
-        """Whether the owner's `boot_seconds` can be compared with those of this process."""
+        """Whether the owner's `_clock.boot` can be compared with those of this process."""
         return bool(self.boot) and self.boot == _boot()
-
-
-def boot_seconds() -> float:
-    """Seconds since this machine booted, including those in which it slept.
-
-    Leases are measured by it: setting the wall clock does not move it, and a laptop that was
-    shut for an hour sees that the hour has passed.
-    """
-    return _clock.boot()
 
 
 def _boot() -> str:

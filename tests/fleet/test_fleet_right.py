@@ -55,7 +55,7 @@ class LeasedStore(KnowingStore):
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
-    monkeypatch.setattr("hostup_async._fleet.target.elapsed", clock)
+    monkeypatch.setattr("hostup_async._clock.boot", clock)
     return clock
 
 

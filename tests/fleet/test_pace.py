@@ -11,14 +11,13 @@ import pytest
 from attrs import define
 from virtual_time import VIRTUAL, now
 
-from hostup_async import Action, Entry, EntryState, PowerState, VpsStatus
+from hostup_async import Action, Entry, EntryState, PowerState, VpsStatus, _clock
 from hostup_async._fleet import evidence
 from hostup_async._fleet.boot import Finding
 from hostup_async._fleet.evidence import Evidence, SendTime
 from hostup_async._fleet.pace import longest_wait
 from hostup_async._http.server_clock import ServerClock
 from hostup_async._polling.durations import DurationModel
-from hostup_async._store import owner
 
 SIZE = 300
 
@@ -48,7 +47,7 @@ class Machines:
     def __init__(self, monkeypatch: pytest.MonkeyPatch, *, rate: float | None = None) -> None:
         self.durations = DurationModel()
         self.machines: dict[str, Machine] = {}
-        monkeypatch.setattr(owner, "boot_seconds", now)
+        monkeypatch.setattr(_clock, "boot", now)
         monkeypatch.setattr(evidence, "read_status", self.read)
         requester = SimpleNamespace(
             transport=SimpleNamespace(server_clock=ServerClock("test")),

@@ -99,8 +99,8 @@ BUGS: Final = (
     Bug(
         "a process that slept sends what another has taken",
         "_fleet/target.py",
-        "        if elapsed() >= self._send_by:\n",
-        "        if False and elapsed() >= self._send_by:\n",
+        "        if _clock.boot() >= self._send_by:\n",
+        "        if False and _clock.boot() >= self._send_by:\n",
         ("sent without the lease", "sent without an intent", "reset twice"),
     ),
     Bug(

@@ -13,7 +13,6 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from hostup_async import _clock
 from hostup_async._errors import RunHeld, StoreError
 from hostup_async._store.base import run_not_held, store_closed
-from hostup_async._store.owner import boot_seconds
 from hostup_async._store.records import Entry
 from hostup_async._store.sql import lease
 from hostup_async._store.sql.database import Database
@@ -27,7 +26,7 @@ class HeldRun:
 
     Attributes:
         writer: Saves its entries.
-        trusted_until: Until when the lease is trusted without asking, in `boot_seconds`.
+        trusted_until: Until when the lease is trusted without asking, in `_clock.boot`.
         lost: Done once the run cannot be recorded any more; its result is why.
     """
 
@@ -100,7 +99,7 @@ class HeldRuns:
     def add(
         self, run_id: str, commit: Callable[[list[Entry]], Awaitable[None]], began: float
     ) -> None:
-        """Hold a run, by a lease from a transaction that began then, in `boot_seconds`."""
+        """Hold a run, by a lease from a transaction that began then, in `_clock.boot`."""
         lost = asyncio.get_running_loop().create_future()
         self._runs[run_id] = HeldRun(GroupWriter(commit), self._trusted_until(began), lost)
         self._set_timer()
@@ -123,7 +122,7 @@ class HeldRuns:
         """Make sure that a run is held, asking the database where the lease is not trusted."""
         run = self.find(run_id)
         self._database.check()
-        if boot_seconds() >= run.trusted_until:
+        if _clock.boot() >= run.trusted_until:
             with self.renewing(run_id):
                 await self._database.write(partial(self.renew, run_id=run_id))
 
@@ -139,7 +138,7 @@ class HeldRuns:
     @contextmanager
     def renewing(self, run_id: str) -> Generator[None, None, None]:
         """Around a transaction that renews a lease: trust the lease anew, or note its loss."""
-        run, began = self._runs.get(run_id), boot_seconds()
+        run, began = self._runs.get(run_id), _clock.boot()
         try:
             yield
         except RunHeld as error:
@@ -180,7 +179,7 @@ class HeldRuns:
                 losses[run_id] = None if is_ours else await lease.lost(connection, run_id)
             return losses
 
-        began = boot_seconds()
+        began = _clock.boot()
         try:
             losses = await self._database.transact(work, writes=True)
         except StoreError:

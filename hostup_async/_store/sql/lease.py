@@ -5,7 +5,7 @@ The wall clock has no part in it, since it can be set, and differs from machine 
 
 - A process of this machine holds its run while it lives, however long it is suspended.
 - Of a process in another container of this machine, the lease ends when it was not renewed for
-  its length, by the clock that counts from the machine's boot (`boot_seconds`).
+  its length, by the clock that counts from the machine's boot (`_clock.boot`).
 - Of a process on another machine (the file was moved, or its disk is shared) only the number of
   its heartbeats is known. Who wants its run watches that number for the length of the lease, by
   its own clock; the lease has ended if the number stayed.
@@ -22,9 +22,10 @@ from typing import Final
 from sqlalchemy import bindparam, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from hostup_async import _clock
 from hostup_async._errors import RunHeld
 from hostup_async._store.base import damaged, run_held_by, run_not_held
-from hostup_async._store.owner import Owner, boot_seconds
+from hostup_async._store.owner import Owner
 from hostup_async._store.sql.queries import Row
 from hostup_async._store.sql.schema import runs
 
@@ -47,7 +48,7 @@ def new_lease(owner: str, lease: float, wall_clock: float) -> Row:
         "owner": owner,
         "lease": lease,
         "beats": 0,
-        "renewed_at": boot_seconds(),
+        "renewed_at": _clock.boot(),
         "written_at": wall_clock,
     }
 
@@ -58,7 +59,7 @@ async def renew(connection: AsyncConnection, run_id: str, owner: str, wall_clock
     As the first statement of a transaction it also locks the run against being taken over.
     """
     key = {"of_run": run_id, "by_owner": owner}
-    moments = {"now": boot_seconds(), "wall_clock": wall_clock}
+    moments = {"now": _clock.boot(), "wall_clock": wall_clock}
     return (await connection.execute(_RENEW, key | moments)).rowcount == 1
 
 
@@ -131,7 +132,7 @@ def refuse_holder(row: Row, watched: Sign | None) -> None:
         raise run_held_by(row["id"], str(holder))
     if alive is None and not holder.shares_clock() and watched != sign_of(row):
         raise run_held_by(row["id"], f"{holder}, which gives signs of life")
-    left = row["renewed_at"] + row["lease"] - boot_seconds()
+    left = row["renewed_at"] + row["lease"] - _clock.boot()
     if alive is None and holder.shares_clock() and left > 0:
         where = f"{holder} (its lease ends in {left:.0f} s, unless it renews it)"
         raise run_held_by(row["id"], where)

@@ -55,7 +55,7 @@ runs: Final = Table(
     Column("doubt", Text),
     Column("texts_checksum", BigInteger, nullable=False),  # of plan and policy
     Column("checksum", BigInteger, nullable=False),  # of the columns above but the key's owner
-    # Who holds it. The lease is measured by `boot_seconds` of the owner's machine, and shown to
+    # Who holds it. The lease is measured by `_clock.boot` of the owner's machine, and shown to
     # other machines by the number of heartbeats.
     Column("owner", Text),
     Column("lease", Float(53)),

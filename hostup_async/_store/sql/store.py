@@ -23,7 +23,7 @@ from hostup_async._store.base import (
     run_held_by,
 )
 from hostup_async._store.conflicts import Conflicts
-from hostup_async._store.owner import Owner, boot_seconds
+from hostup_async._store.owner import Owner
 from hostup_async._store.records import AuditEvent, AuditRecord, Entry, RunRecord, RunState
 from hostup_async._store.sql import doubt, lease, queries
 from hostup_async._store.sql.database import Backend, Database, Traces
@@ -112,7 +112,7 @@ class SqlStore(Store):
             return stored
 
         undo = partial(self.abandon, run.id, reason="cancelled while it was being created")
-        began = boot_seconds()
+        began = _clock.boot()
         stored = await self._database.write(work, undo=undo)
         self._held.add(run.id, partial(self._commit, run.id), began)
         return stored
@@ -148,7 +148,7 @@ class SqlStore(Store):
             await self._write(connection, run_id, AuditEvent.RESUMED, who)
             return before
 
-        began = boot_seconds()
+        began = _clock.boot()
         before = await self._database.write(work, undo=self._release_all)
         self._held.add(run_id, partial(self._commit, run_id), began)
         return before
@@ -238,8 +238,8 @@ class SqlStore(Store):
         row = await self._database.read(find)
         if row["owner"] == self._owner.text or not lease.must_watch(row):
             return None
-        sign, ends_at = lease.sign_of(row), boot_seconds() + row["lease"]
-        while (left := ends_at - boot_seconds()) > 0:
+        sign, ends_at = lease.sign_of(row), _clock.boot() + row["lease"]
+        while (left := ends_at - _clock.boot()) > 0:
             await anyio.sleep(min(left, row["lease"] / lease.BEATS))
             row = await self._database.read(find)
             if lease.sign_of(row) != sign:
