@@ -11,6 +11,7 @@ from hostup_async._errors import HostUpError
 from hostup_async._events import Paused
 from hostup_async._store.base import Store
 from hostup_async._store.owner import whoami
+from hostup_async._store.records import AuditEvent
 
 _LOGGER: Final = logging.getLogger("hostup")
 
@@ -26,28 +27,28 @@ class AuditTrail:
     def __init__(self, store: Store, run_id: str) -> None:
         self._store: Final = store
         self._run_id: Final = run_id
-        self._lines: Final = deque[tuple[str, dict[str, Any]]]()
+        self._lines: Final = deque[tuple[AuditEvent, dict[str, Any]]]()
         self._task: asyncio.Task[None] | None = None
 
     def paused(self, reason: str | None) -> None:
         """The operator has the run send nothing for now."""
-        self._add("paused", {"why": reason} if reason else {})
+        self._add(AuditEvent.PAUSED, {"why": reason} if reason else {})
 
     def unpaused(self) -> None:
         """The operator lets the run go on."""
-        self._add("unpaused", {})
+        self._add(AuditEvent.UNPAUSED, {})
 
     def rate_limited(self, pause: Paused) -> None:
         """A 429 makes everyone wait: until `until`, in seconds since the epoch."""
         until = _clock.wall() + pause.seconds
-        self._add("rate_limited", {"seconds": pause.seconds, "until": until})
+        self._add(AuditEvent.RATE_LIMITED, {"seconds": pause.seconds, "until": until})
 
     async def flush(self) -> None:
         """Wait until every line is written."""
         if self._task is not None:
             await self._task
 
-    def _add(self, what: str, detail: dict[str, Any]) -> None:
+    def _add(self, what: AuditEvent, detail: dict[str, Any]) -> None:
         self._lines.append((what, detail))
         if self._task is None or self._task.done():
             self._task = asyncio.create_task(self._write(), name="hostup audit trail")
