@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from cli_tools import COMMAND, PATIENCE, here, hostup, sandbox
-from tools import free_port
+from tools import free_port, unmeasured
 
 from hostup_async._store.sql import sqlite
 from hostup_async.sandbox import Durations
@@ -83,7 +83,7 @@ def test_a_full_disk_stops_the_sending(monkeypatch: pytest.MonkeyPatch, tmp_path
 
         options = ("--yes", "--canary", "0", "--store", str(store))
         # What measures coverage would run out of room as well.
-        names = {name: value for name, value in os.environ.items() if name[:3] != "COV"}
+        names = unmeasured(os.environ)
         ended = hostup("reset", "--all", *options, env=names, preexec_fn=little_room)
         resets = served.books().resets
         assert 0 < len(resets) < 300
