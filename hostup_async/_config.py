@@ -118,8 +118,11 @@ class ApiKey:
 
 
 def _escaped_or_not(code: int) -> bytes:
-    r"""A pattern for a character of a JSON text: as it is, as `\u0041`, or after a backslash."""
-    return rb"\\?(?:%s|u00(?i:%02x))" % (re.escape(bytes([code])), code)
+    r"""A pattern for a character of a JSON text: as `\u0041`, as it is, or after a backslash.
+
+    The longest comes first: a key that ends with a `u` would else leave the digits of `\u0075`.
+    """
+    return rb"(?:\\u00(?i:%02x)|\\?%s)" % (code, re.escape(bytes([code])))
 
 
 class TypeName(SecretText):

@@ -191,10 +191,12 @@ class Poller:
             self._scheduler.forget(watch)
         self._watches.clear()
         tasks = set(self._polls)  # those that have not begun must begin, see `Watch.abort`
-        if self._task is not None:
-            self._task.cancel()
-            tasks.add(self._task)
+        task, self._task = self._task, None  # so that what comes meanwhile wakes another task
+        if task is not None:
+            task.cancel()
+            tasks.add(task)
         await asyncio.gather(*tasks, return_exceptions=True)
+        self.wake()  # a sender tries to send, and so learns that the client is closed
 
     def _resolve_all(self, end: Exception) -> None:
         for watch in self._watches:

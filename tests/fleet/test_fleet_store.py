@@ -331,9 +331,9 @@ async def test_durations_are_learnt_from_the_jobs_own_times_and_kept(
         plan = await another.fleet.plan(ids=sandbox.vps_ids[:1])
         async with another.fleet.run(plan, quick(cooldown=0), store=store) as run:
             known = another._poller.durations(Action.RESET)
-            assert known.mean() == pytest.approx(0.3, rel=0.2)
+            assert known.mean() == pytest.approx(0.3, rel=0.5)
             assert run
-    assert client._poller.durations(Action.RESET).mean() == pytest.approx(0.3, rel=0.2)
+    assert client._poller.durations(Action.RESET).mean() == pytest.approx(0.3, rel=0.5)
 
 
 @pytest.mark.parametrize("text", ["", "{", '{"ends": 1}', learnt()[:-9]])

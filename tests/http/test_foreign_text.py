@@ -130,6 +130,13 @@ async def test_a_key_in_json_escapes_is_in_no_message(
     assert KEY not in caught.value.raw["detail"]
 
 
+@pytest.mark.parametrize("key", ["000000000u", "u0075u0075", "uuuuuuuu"])
+@pytest.mark.parametrize("how", ["plain", "low", "high"])
+def test_a_key_that_looks_like_an_escape_is_hidden_whole(key: str, how: str) -> None:
+    body = f'"\\n{escaped(key, how)}"'.encode()
+    assert ApiKey(key).redact_bytes(body) == b'"\\n<ApiKey>"'
+
+
 @given(st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=8), st.data())
 def test_no_mix_of_escapes_hides_a_key(text: str, data: st.DataObject) -> None:
     ways = data.draw(st.lists(st.sampled_from(["plain", "low", "high"]), min_size=len(text)))

@@ -72,6 +72,36 @@ def test_a_poller_goes_from_loop_to_loop_and_leaves_nothing_behind() -> None:
         on_a_loop_of_its_own(work())
 
 
+def test_what_comes_while_a_poller_closes_is_polled() -> None:
+    """An action that runs to its end while its client closes: its job's poll tells of the close."""
+    limiter = RateLimiter(RateLimit.UNLIMITED, 900, now)
+    poller = Poller(limiter)
+
+    async def closed(permit: Permit, _: float) -> tuple[Job, float]:
+        permit.refund()
+        msg = "the client is closing"
+        raise ClientClosed(msg)
+
+    async def hangs(permit: Permit, _: float) -> tuple[Job, float]:
+        permit.spend()
+        await asyncio.sleep(1e6)
+        return DONE, 0.0
+
+    async def work() -> None:
+        poller.watch(hangs, action=Action.RESET, age=0.0, patience=1e6)
+        await asyncio.sleep(60)
+        closing = asyncio.create_task(poller.aclose())
+        await asyncio.sleep(0)
+        late = poller.watch(closed, action=Action.RESET, age=0.0, patience=900)
+        began = now()
+        with pytest.raises(ClientClosed):
+            await poller.follow(late)
+        assert now() - began < 60
+        await closing
+
+    on_a_loop_of_its_own(work())
+
+
 @pytest.mark.parametrize("same_loop", [True, False])
 def test_a_client_that_is_opened_again_resets_and_follows(*, same_loop: bool) -> None:
     async def work(client: Client, ids: tuple[str, ...]) -> None:

@@ -67,7 +67,7 @@ def main(kills: int, seed: int, told: dict[str, Any]) -> None:
     while killed < kills and not lives_to_the_end(told, rng.choice([0.05, 0.3]) * rng.random() * 2):
         killed += 1
     if killed == kills:
-        assert lives_to_the_end(told, 60)
+        assert lives_to_the_end(told, 120)
     sys.stdout.write(json.dumps(killed))
 
 

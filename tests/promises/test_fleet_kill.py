@@ -93,7 +93,7 @@ async def a_batch(folder: Path, seed: int) -> int:
     return kills
 
 
-@pytest.mark.timeout(60 + 2 * KILLS)
+@pytest.mark.timeout(180 + 2 * KILLS)
 async def test_kills_at_any_point_lose_nothing_and_repeat_nothing(tmp_path: Path) -> None:
     killed = batch = 0
     while killed < KILLS * 5 // 6:
