@@ -1084,7 +1084,7 @@ class Client(Handle[hostup_async.Client]):
 def open_store(
     store: str | os.PathLike[str] | Store | None,
 ) -> AbstractContextManager[Store]:
-    """Open a store, and close it at the end if it was opened here.
+    """Open a store, and close it at the end if it was opened here and nothing else uses it.
 
     Args:
         store: A path or `sqlite:///path` of a file, which is created if it does not exist and

@@ -324,7 +324,7 @@ class FleetRun:
         }
         durations = self._client_parts.poller.durations(self.plan.action)
         try:
-            await parts.trail.flush()
+            await parts.trail.close()
             await parts.journal.catch_up()
             await store.save_durations(self.plan.origin, self.plan.action, durations.to_json())
             state = RunState.FINISHED if is_done else RunState.STOPPED

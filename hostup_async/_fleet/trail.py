@@ -29,6 +29,7 @@ class AuditTrail:
         self._run_id: Final = run_id
         self._lines: Final = deque[tuple[AuditEvent, dict[str, Any]]]()
         self._task: asyncio.Task[None] | None = None
+        self._is_closed = False
 
     def paused(self, reason: str | None) -> None:
         """The operator has the run send nothing for now."""
@@ -43,12 +44,15 @@ class AuditTrail:
         until = _clock.wall() + pause.seconds
         self._add(AuditEvent.RATE_LIMITED, {"seconds": pause.seconds, "until": until})
 
-    async def flush(self) -> None:
-        """Wait until every line is written."""
+    async def close(self) -> None:
+        """Wait until every line is written; what comes later belongs to no run."""
+        self._is_closed = True
         if self._task is not None:
             await self._task
 
     def _add(self, what: AuditEvent, detail: dict[str, Any]) -> None:
+        if self._is_closed:
+            return
         self._lines.append((what, detail))
         if self._task is None or self._task.done():
             self._task = asyncio.create_task(self._write(), name="hostup audit trail")

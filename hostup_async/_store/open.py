@@ -6,18 +6,22 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from importlib import import_module
 from typing import Final
+from weakref import WeakKeyDictionary
 
 from hostup_async._errors import ConfigurationError
 from hostup_async._store.base import Store
 from hostup_async._store.memory import MemoryStore
 
+# How many use a store that was opened here; the last of them closes it.
+_USERS: Final = WeakKeyDictionary[Store, int]()
+os.register_at_fork(after_in_child=_USERS.clear)  # a child opens a store anew
 _SQLITE: Final = "sqlite:///"
 _SCHEME: Final = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]+:(?://|$)")
 
 
 @asynccontextmanager
 async def open_store(store: str | os.PathLike[str] | Store | None) -> AsyncGenerator[Store, None]:
-    """Open a store, and close it at the end if it was opened here.
+    """Open a store, and close it at the end if it was opened here and nothing else uses it.
 
     Args:
         store: A path or `sqlite:///path` of a file, which is created if it does not exist and
@@ -34,11 +38,18 @@ async def open_store(store: str | os.PathLike[str] | Store | None) -> AsyncGener
         ...             print(run.id, run.state, run.counts)
     """
     found = find_store(store)
-    if found.is_open:
+    users = _USERS.get(found, 0)
+    if found.is_open and not users:  # whoever opened it closes it
         yield found
         return
-    async with found:
+    _USERS[found] = users + 1
+    try:
+        await found.open()
         yield found
+    finally:
+        _USERS[found] -= 1
+        if not _USERS[found]:
+            await found.aclose()
 
 
 def store_for(

@@ -237,6 +237,22 @@ async def test_the_audit_trail_has_the_pauses_of_the_operator(
     assert ended["cause"] == StopCause.STOPPED
 
 
+async def test_a_pause_of_a_run_that_is_over_leaves_nothing_behind(
+    start_sandbox: StartSandbox, connect: Connect
+) -> None:
+    sandbox = await start_sandbox(vps=2, jobs=SOON)
+    async with KnowingStore(0.05) as store:
+        client = await connect(sandbox)
+        plan = await client.fleet.plan(ids=sandbox.vps_ids, preflight="none")
+        async with client.fleet.run(plan, quick(), store=store) as run:
+            await run.wait()
+            run.pause("too late")
+            run.unpause()
+        assert "hostup audit trail" not in {task.get_name() for task in asyncio.all_tasks()}
+        trail = await store.audit(run.id)
+    assert [line.what for line in trail] == ["created", "finished"]
+
+
 @pytest.mark.parametrize("after", [1, 5, 11])
 async def test_a_cancellation_leaks_nothing_and_is_told_what_was_begun(
     start_sandbox: StartSandbox, connect: Connect, after: int

@@ -8,6 +8,7 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import attrs
@@ -26,7 +27,7 @@ from hostup_async import (
     open_store,
 )
 from hostup_async._store.memory import MemoryStore
-from hostup_async._store.sql import SqlStore, schema
+from hostup_async._store.sql import SqliteFile, SqlStore, schema
 
 CRASHING = """
 import asyncio, os, sys
@@ -359,6 +360,19 @@ async def test_a_path_names_a_file(file: Path, spelling: str) -> None:
         assert str(file) in repr(opened)
     async with open_store(file) as opened:
         assert len(await opened.runs()) == 1
+
+
+async def test_a_lent_store_is_closed_by_the_last_that_uses_it(tmp_path: Path) -> None:
+    lent = SqlStore(SqliteFile(tmp_path / "fleet.db"))
+    async with AsyncExitStack() as last:
+        async with open_store(lent):
+            await last.enter_async_context(open_store(lent))
+        assert await lent.runs() == []
+    assert not lent.is_open
+    async with lent:
+        async with open_store(lent):
+            pass
+        assert lent.is_open
 
 
 async def test_a_store_is_lent_and_none_is_memory() -> None:
