@@ -303,7 +303,7 @@ async def test_cancellations_at_any_moment(start_sandbox: StartSandbox, connect:
         async with store:
             stored = [entry async for entry in store.entries(run.id)]
         check_truth((entry.outcome() for entry in stored), await sandbox.books())
-    assert sent(await sandbox.books()) > 120
+    assert sent(await sandbox.books()) > 60  # enough of them were cut off amid sends
 
 
 async def test_a_second_cancellation_waits_for_the_end_too(
