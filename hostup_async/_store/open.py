@@ -47,8 +47,10 @@ async def open_store(store: str | os.PathLike[str] | Store | None) -> AsyncGener
         await found.open()
         yield found
     finally:
-        _USERS[found] -= 1
-        if not _USERS[found]:
+        others = _USERS.pop(found, 1) - 1  # gone in a child that was forked inside the block
+        if others:
+            _USERS[found] = others
+        else:
             await found.aclose()
 
 

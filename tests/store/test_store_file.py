@@ -7,8 +7,9 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import traceback
 from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from pathlib import Path
 
 import attrs
@@ -27,7 +28,7 @@ from hostup_async import (
     open_store,
 )
 from hostup_async._store.memory import MemoryStore
-from hostup_async._store.sql import SqliteFile, SqlStore, schema
+from hostup_async._store.sql import SqlStore, schema
 
 CRASHING = """
 import asyncio, os, sys
@@ -362,8 +363,8 @@ async def test_a_path_names_a_file(file: Path, spelling: str) -> None:
         assert len(await opened.runs()) == 1
 
 
-async def test_a_lent_store_is_closed_by_the_last_that_uses_it(tmp_path: Path) -> None:
-    lent = SqlStore(SqliteFile(tmp_path / "fleet.db"))
+async def test_a_lent_store_is_closed_by_the_last_that_uses_it(file: Path) -> None:
+    lent = in_file(file)
     async with AsyncExitStack() as last:
         async with open_store(lent):
             await last.enter_async_context(open_store(lent))
@@ -373,6 +374,31 @@ async def test_a_lent_store_is_closed_by_the_last_that_uses_it(tmp_path: Path) -
         async with open_store(lent):
             pass
         assert lent.is_open
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # a fork beside threads, on purpose
+async def test_a_child_that_leaves_the_block_of_a_store_closes_its_own_copy() -> None:
+    block = open_store(None)
+    store = await block.__aenter__()
+    if not (pid := os.fork()):
+        os._exit(_leave(block))
+    _, status = os.waitpid(pid, 0)  # noqa: ASYNC222 - it ends at once
+    assert os.waitstatus_to_exitcode(status) == 0
+    assert await store.runs() == []
+    await block.__aexit__(None, None, None)
+    assert not store.is_open
+
+
+def _leave(block: AbstractAsyncContextManager[object]) -> int:
+    """Leave a block in a forked child, where the loop runs no more; an exit code."""
+    try:
+        block.__aexit__(None, None, None).send(None)
+    except StopIteration:
+        return 0
+    except BaseException:  # noqa: BLE001 - the parent has to hear of it
+        traceback.print_exc()
+    return 1
 
 
 async def test_a_store_is_lent_and_none_is_memory() -> None:
