@@ -112,7 +112,7 @@ class Client:
 
         Calls that still wait raise `ClientClosed`, and their actions were not sent.
         """
-        self._requester.transport.refuse()
+        self._requester.refuse()
         await self._poller.aclose()
         await self._requester.close()
 

@@ -109,9 +109,12 @@ class Requester:
         """Begin to send, on the running loop."""
         await self.transport.open()
 
-    async def close(self) -> None:
-        """Send nothing more, wait until no action is being sent, then close the session."""
+    def refuse(self) -> None:
+        """Send nothing more; what is being sent may end."""
         self.transport.refuse()
+
+    async def close(self) -> None:
+        """After `refuse`: wait until no action is being sent, then close the session."""
         try:
             while self._actions_under_way:
                 await asyncio.wait(self._actions_under_way)

@@ -31,9 +31,11 @@ pytestmark = pytest.mark.usefixtures("precise_uptime")
 STOPS = Path(__file__).with_name("run_until_sigterm.py")
 
 
-async def a_run(client: Client, ids: tuple[str, ...], **policy: object) -> FleetRun:
+async def a_run(
+    client: Client, ids: tuple[str, ...], store: KnowingStore | None = None, **policy: object
+) -> FleetRun:
     plan = await client.fleet.plan(ids=ids, preflight="none")
-    return client.fleet.run(plan, quick(**policy), store=KnowingStore(0.1))
+    return client.fleet.run(plan, quick(**policy), store=store or KnowingStore(0.1))
 
 
 def our_tasks() -> list[asyncio.Task[Any]]:
@@ -216,8 +218,7 @@ async def test_the_audit_trail_has_the_pauses_of_the_operator(
     sandbox = await start_sandbox(vps=6, jobs=SOON)
     async with KnowingStore(0.05) as store:
         client = await connect(sandbox)
-        plan = await client.fleet.plan(ids=sandbox.vps_ids, preflight="none")
-        async with client.fleet.run(plan, quick(max_in_flight=2), store=store) as run:
+        async with await a_run(client, sandbox.vps_ids, store, max_in_flight=2) as run:
             run.pause("lunch")
             run.pause("is paused already")
             run.unpause()
@@ -243,8 +244,7 @@ async def test_a_pause_of_a_run_that_is_over_leaves_nothing_behind(
     sandbox = await start_sandbox(vps=2, jobs=SOON)
     async with KnowingStore(0.05) as store:
         client = await connect(sandbox)
-        plan = await client.fleet.plan(ids=sandbox.vps_ids, preflight="none")
-        async with client.fleet.run(plan, quick(), store=store) as run:
+        async with await a_run(client, sandbox.vps_ids, store) as run:
             await run.wait()
             run.pause("too late")
             run.unpause()
