@@ -11,11 +11,12 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
+from sqlalchemy.ext.asyncio import AsyncConnection
 from store_tools import BEGAN, a_run, elsewhere, in_file, planned, states, stored
 from tools import child_environment
 
 from hostup_async import ConfigurationError, Entry, EntryState, RunHeld, RunState, StoreError
-from hostup_async._store.sql import SqlStore
+from hostup_async._store.sql import SqliteFile, SqlStore
 
 COUNT = 400
 SENDING = """
@@ -337,6 +338,30 @@ async def test_stores_that_write_to_one_file_at_once_take_nothing_for_a_breach(
         await asyncio.gather(work("r1", 0), work("r2", 1000), read())
         for run_id in stores:
             assert set(states(await stored(reader, run_id))) == {EntryState.INTENT}
+
+
+async def test_a_process_that_was_suspended_before_its_copy_is_no_breach(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It committed before this store was opened, and copies this store's commits as well."""
+    async with in_file(file) as store:
+        await store.create(a_run("r1"), planned(1), cooldown=0)
+    suspended = sqlite3.connect(file, isolation_level=None)
+    suspended.execute("PRAGMA wal_autocheckpoint=0")
+    suspended.execute("UPDATE hostup_store SET version = version")
+    async with in_file(file) as store:
+        (first, second) = await store.create(a_run("r2"), planned(2, 3), cooldown=0)
+        await store.save("r2", [first.intended(BEGAN)])
+        confirm = SqliteFile.confirm
+
+        async def later(self: SqliteFile, connection: AsyncConnection) -> None:
+            suspended.execute("PRAGMA wal_checkpoint(PASSIVE)")
+            await confirm(self, connection)
+
+        monkeypatch.setattr(SqliteFile, "confirm", later)
+        await store.save("r2", [second.intended(BEGAN)])
+        assert states(await stored(store, "r2")) == [EntryState.INTENT, EntryState.INTENT]
+    suspended.close()
 
 
 @EACH_BREACH

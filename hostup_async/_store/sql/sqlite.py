@@ -56,15 +56,17 @@ class SqliteFile:
         self.name: Final = str(self._path)
         self._files: Final = DatabaseFiles(self._path)
         self._traces: Traces
-        self._left_at: int | None = None
-        self._version = 0
+        self._left_at: int | None = None  # when the file was last written, once all was copied
+        self._version: int | None = None
+        self._is_shared = False
         self._thread: Any = None
 
     def engine(self) -> AsyncEngine:
         """An engine whose writing transactions take the file's lock when they begin."""
         self._make_file()
         self._traces = self._files.traces()
-        self._left_at = None
+        self._left_at = self._version = None
+        self._is_shared = False
         url = URL.create("sqlite+aiosqlite", database=str(self._path))
         options = {
             "isolation_level": "IMMEDIATE",
@@ -117,27 +119,27 @@ class SqliteFile:
         """Copy the log into the database's file, so that the file alone has all commits.
 
         Where another process reads just now, a part stays in the log until the next time.
+
+        Raises:
+            StoreError: Something that is not SQLite wrote to the file, such as a backup that was
+                copied over it. Only a process that is alone can tell: another one that committed
+                earlier may copy our commits as well, and at any time if it was suspended. So where
+                others commit too, or where they left us nothing to copy, nothing is suspected.
         """
         self._files.check()
+        found = self._files.written_at
         driver = (await connection.get_raw_connection()).driver_connection
-        await self._refuse_other_writers(driver)
-        is_complete = await _copy_log(driver)
+        (version,) = await _ask(
+            driver, "PRAGMA data_version"
+        )  # other connections' commits alter it
+        is_complete, was_disturbed = await _copy_log(driver)
         self._files.check()
-        self._left_at = self._files.written_at if is_complete else None
-
-    async def _refuse_other_writers(self, driver: Any) -> None:  # noqa: ANN401 - the driver's
-        """Refuse to go on where the file was written, and no other process committed anything.
-
-        When the log was copied last, nothing was left to copy, and no other process was copying.
-        So a process that wrote to the file since then has committed before, which changes
-        `data_version`. If it is as it was, something else wrote: a backup, copied over the file.
-        """
-        if self._left_at is not None and self._left_at == self._files.written_at:
-            return
-        (version,) = await _ask(driver, "PRAGMA data_version")
-        if self._left_at is not None and version == self._version:
+        left = self._files.written_at
+        self._is_shared |= was_disturbed or self._version not in (None, version)
+        if not self._is_shared and self._left_at not in (None, found) and left != found:
             self._files.lose("was overwritten while it was in use")
         self._version = version
+        self._left_at = left if is_complete else None
 
     async def _prepare(self, connection: AsyncConnection) -> None:
         await self._use_wal(connection)
@@ -183,14 +185,16 @@ class SqliteFile:
         return f"failed ({cause}): check the disk and the file, then try again."
 
 
-async def _copy_log(driver: Any) -> bool:  # noqa: ANN401 - the driver's
-    """Copy the log into the database's file; whether nothing is left in it to copy."""
+async def _copy_log(driver: Any) -> tuple[bool, bool]:  # noqa: ANN401 - the driver's
+    """Copy the log into the database's file: whether all is copied, whether another copied too."""
+    was_disturbed = False
     for _ in range(_TRIES):
         busy, in_log, copied = await _ask(driver, "PRAGMA wal_checkpoint(PASSIVE)")
+        was_disturbed |= bool(busy)
         if not busy and in_log == copied:
-            return True
+            return True, was_disturbed
         await anyio.sleep(_RETRY_SECONDS)
-    return False
+    return False, was_disturbed
 
 
 async def _ask(driver: Any, sql: str) -> tuple[int, ...]:  # noqa: ANN401 - the driver's
