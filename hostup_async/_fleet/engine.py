@@ -11,10 +11,10 @@ from hostup_async._fleet.context import RunContext
 from hostup_async._fleet.target import Target
 from hostup_async._fleet.turn import Turn
 from hostup_async._models import Action
-from hostup_async._outcome import OutcomeStatus, StopCause
+from hostup_async._outcome import StopCause
 from hostup_async._polling.poller import Sender
 from hostup_async._ratelimit.queue import Permit
-from hostup_async._store.records import Entry, EntryState
+from hostup_async._store.records import EntryState
 
 # Seconds. When the time of the whole run is up, each job is polled once more, all together for no
 # longer than this: at 600 requests a minute that is enough for 100.
@@ -128,25 +128,19 @@ class Engine(Sender):
         self._context.poller.wake()
 
     def _start(self, position: int, turn: Turn, step: int) -> None:
-        target = Target(self._context, self._context.journal[position], turn)
+        target = Target(self._context, self._context.journal[position], turn, step)
         task = asyncio.create_task(target.run())
         self._targets[task] = target
-        task.add_done_callback(partial(self._ended, step))
+        task.add_done_callback(self._ended)
 
-    def _ended(self, step: int, task: asyncio.Task[None]) -> None:
+    def _ended(self, task: asyncio.Task[None]) -> None:
         target = self._targets.pop(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             self._stop_for_bug(error)
-        self._judge(target.entry, step)
+        if target.entry.state in {EntryState.SKIPPED, EntryState.PLANNED}:
+            self._context.rollout.return_slot(target.step)
         self._check()
         self._context.poller.wake()
-
-    def _judge(self, entry: Entry, step: int) -> None:
-        rollout = self._context.rollout
-        if entry.state in {EntryState.SKIPPED, EntryState.PLANNED}:
-            rollout.return_slot(step)
-        elif entry.state.is_terminal:
-            rollout.record_outcome(step, entry.vps_id, OutcomeStatus(entry.state.value))
 
     def _stop_for_bug(self, error: BaseException) -> None:
         self.internal_error = self.internal_error or error

@@ -25,6 +25,7 @@ from hostup_async._http.exchange import TooLate
 from hostup_async._http.server_clock import Moment
 from hostup_async._models import Job
 from hostup_async._operation import Operation, watch
+from hostup_async._outcome import OutcomeStatus
 from hostup_async._polling.watch import Watch
 from hostup_async._store.records import Entry, EntryState
 from hostup_async._vps import act_to_the_end
@@ -48,6 +49,7 @@ class Target(SendRight):
         context: What all targets share.
         entry: Where it stands.
         turn: Where the permits to send come from.
+        step: Its step in the rollout.
     """
 
     __slots__ = (
@@ -63,9 +65,11 @@ class Target(SendRight):
         "_task",
         "_turn",
         "_watched",
+        "step",
     )
 
-    def __init__(self, context: RunContext, entry: Entry, turn: Turn) -> None:
+    def __init__(self, context: RunContext, entry: Entry, turn: Turn, step: int) -> None:
+        self.step: Final = step
         self._context: Final = context
         self._turn: Final = turn
         self._entry = entry
@@ -280,6 +284,10 @@ class Target(SendRight):
         """Record what it has become; a store that is lost costs no outcome, only the sending."""
         self._entry = entry
         self._context.evidence.note(entry)
+        if entry.state.is_terminal and entry.state is not EntryState.SKIPPED:
+            # Before it is saved, which takes a time: a failure may be the one that stops the run.
+            outcome = OutcomeStatus(entry.state.value)
+            self._context.rollout.record_outcome(self.step, entry.vps_id, outcome)
         try:
             await self._context.journal.put(entry)
         except StoreError as error:

@@ -182,6 +182,12 @@ class Poller:
         elif self._watches or self._senders:
             self._wake = asyncio.Event()
             self._task = asyncio.create_task(self._run(), name="hostup poller")
+            self._task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        """Wake another task if this one was cancelled from outside: a wake may have been lost."""
+        if task is self._task and task.cancelled():
+            self.wake()
 
     async def aclose(self) -> None:
         """Stop; what still waits for a job fails. Another loop may use it afterwards."""

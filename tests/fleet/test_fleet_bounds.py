@@ -1,6 +1,7 @@
 """What can go wrong at most: the window, the budgets of failures, the canary."""
 
 import asyncio
+from collections.abc import Sequence
 from itertools import accumulate
 
 import pytest
@@ -18,7 +19,16 @@ from fleet_tools import (
 )
 from tools import Connect, StartSandbox
 
-from hostup_async import Budget, Client, FleetPolicy, OutcomeStatus, RateLimit, StopCause
+from hostup_async import (
+    Budget,
+    Client,
+    Entry,
+    EntryState,
+    FleetPolicy,
+    OutcomeStatus,
+    RateLimit,
+    StopCause,
+)
 from hostup_async.sandbox import Books, Durations, Fault, FaultRule, Limit, SandboxConfig
 from hostup_async.sandbox import SandboxProcess as Process
 
@@ -94,6 +104,26 @@ async def test_nothing_is_sent_after_the_kth_failure_is_known(
     assert sent(books) == len(failed)
     known_at = sorted(outcome.finished_at or 0 for outcome in failed)[4]
     assert max(outcome.sent_at or 0 for outcome in failed) <= known_at
+
+
+async def test_a_failure_stops_the_sending_before_it_is_saved(
+    start_sandbox: StartSandbox, connect: Connect
+) -> None:
+    """Saving takes a time, in which more could be sent."""
+    client = await connect(await start_sandbox(vps=9, jobs=SOON, job_failure_rate=1))
+    stopping: list[str | None] = []
+
+    class Watching(KnowingStore):
+        async def save(self, run_id: str, entries: Sequence[Entry]) -> None:
+            if entries[0].state is EntryState.FAILED:
+                stopping.append(run.snapshot().stopping)
+            await super().save(run_id, entries)
+
+    plan = await client.fleet.plan(all=True, preflight="none")
+    run = client.fleet.run(plan, quick(max_failures=2, max_in_flight=1), store=Watching(0.05))
+    async with run:
+        await run.wait()
+    assert stopping == [None, "2 failures are known, which is max_failures"]
 
 
 @pytest.mark.parametrize("share", [0.1, 10])

@@ -126,6 +126,18 @@ class TestOnVirtualTime:
         assert bench.poller._task is not None
         assert bench.poller._task.done()
 
+    async def test_a_poller_that_was_cancelled_from_outside_goes_on(self) -> None:
+        """As a runner does that cancels all tasks at its end: a wake must not be lost."""
+        bench = Bench()
+        follower = asyncio.create_task(bench.poller.follow(bench.watch(1)))
+        await asyncio.sleep(0.1)
+        assert bench.poller._task is not None
+        bench.poller._task.cancel()
+        second = bench.watch(1)  # its wake goes to the task that is being cancelled
+        assert await asyncio.wait_for(follower, 10) is DONE
+        assert await asyncio.wait_for(bench.poller.follow(second), 10) is DONE
+        await bench.check_clean()
+
     async def test_a_sender_that_makes_a_mistake_is_told_and_spoils_no_watch_to_come(self) -> None:
         bench, told = Bench(), list[Exception]()
 
