@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from fleet_tools import learnt
 from hypothesis import HealthCheck, settings
-from tools import QUICK, Connect, StartSandbox
+from tools import QUICK, Connect, StartSandbox, examples
 
 from hostup_async import Action, Budget, Client
 from hostup_async._fleet import boot, pace
@@ -18,9 +18,12 @@ from hostup_async.sandbox import Fault, FaultRule, Sandbox, SandboxConfig
 
 # The machine may be busy: no example fails for the time that it takes.
 settings.register_profile(
-    "busy machine", deadline=None, suppress_health_check=[HealthCheck.too_slow]
+    "hostup",
+    deadline=None,
+    max_examples=examples(100),
+    suppress_health_check=[HealthCheck.too_slow],
 )
-settings.load_profile("busy machine")
+settings.load_profile("hostup")
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ import pytest
 from html_tools import BEGUN, REASONS, Document, entry, fleet, line, run_of, unsent
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tools import examples
 
 from hostup_async import Budget, Client, ConfigurationError, FleetPolicy
 from hostup_async._store.memory import MemoryStore
@@ -145,7 +146,7 @@ def test_what_others_wrote_is_text(text: str) -> None:
 
 # A surrogate is in a text where a JSON answer spelt one out.
 @given(text=st.text(st.characters(codec=None)), why=st.text(min_size=1))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 def test_any_text_is_shown_and_can_be_written(text: str, why: str) -> None:
     entries = [Entry(text, 0, EntryState.SKIPPED, why)]
     told = render(run_of([], reason=why), entries, ())

@@ -6,6 +6,7 @@ from functools import partial
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tools import examples
 
 from hostup_async import Action, Client, ConfigurationError, UntrustedPollUrl
 from hostup_async._token import OperationRef, make_token, read_token
@@ -97,7 +98,7 @@ def test_a_truncated_token_is_refused(length: int) -> None:
 
 
 @given(st.integers(0, len(contents(TOKEN)) * 8 - 1))
-@settings(max_examples=300)
+@settings(max_examples=examples(300))
 def test_a_flipped_bit_is_refused_or_still_a_ticket(bit: int) -> None:
     raw = bytearray(contents(TOKEN))
     raw[bit // 8] ^= 1 << bit % 8
@@ -105,7 +106,7 @@ def test_a_flipped_bit_is_refused_or_still_a_ticket(bit: int) -> None:
 
 
 @given(st.integers(0, len(TOKEN) - 1), st.characters())
-@settings(max_examples=300)
+@settings(max_examples=examples(300))
 def test_a_changed_character_is_refused_or_still_a_ticket(place: int, character: str) -> None:
     changed = TOKEN[:place] + character + TOKEN[place + 1 :]
     if changed.startswith("hostup1_"):
@@ -116,7 +117,7 @@ def test_a_changed_character_is_refused_or_still_a_ticket(place: int, character:
 
 
 @given(st.text() | st.text().map("hostup1_".__add__) | st.binary().map(token_of))
-@settings(max_examples=300)
+@settings(max_examples=examples(300))
 def test_arbitrary_text_is_refused_or_a_ticket(text: str) -> None:
     reads_or_is_refused(text)
 

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tools import examples
 
 from hostup_async import Action, PowerState, VpsStatus
 from hostup_async._fleet.boot import Finding, Inquiry, Reading, Span
@@ -34,7 +35,7 @@ def judge(
     return findings[-1]
 
 
-@settings(max_examples=400)
+@settings(max_examples=examples(400))
 @given(
     data=st.data(),
     gaps=st.lists(st.floats(0.1, 40), min_size=1, max_size=8),

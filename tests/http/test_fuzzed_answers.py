@@ -7,7 +7,7 @@ import traceback
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tools import RawServer, client_of, free_port, http
+from tools import RawServer, client_of, examples, free_port, http
 
 from hostup_async import Client, HostUpError, Operation, OutcomeUnknown, Timeouts
 
@@ -24,7 +24,7 @@ ANSWERS = st.one_of(
 
 
 @given(answer=ANSWERS)
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(150), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_bytes_of_any_kind_give_our_errors_and_send_an_action_once(answer: bytes) -> None:
     async def ask() -> None:
         timeouts = Timeouts(read=0.2, call=0.01)

@@ -4,6 +4,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tools import examples
 
 from hostup_async import (
     Conflict,
@@ -52,7 +53,7 @@ def reply_to(status: int, body: object = None, flaw: str | None = None) -> Parse
 
 
 @given(ANSWERS, st.sampled_from([read_job, read_page, read_vps]))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 def test_no_answer_whatsoever_raises(answer: Response, read: Any) -> None:
     reply = parse_response("GET /x", answer, read)
     failed = isinstance(reply.result, HostUpError)
@@ -61,7 +62,7 @@ def test_no_answer_whatsoever_raises(answer: Response, read: Any) -> None:
 
 
 @given(ANSWERS)
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 def test_only_a_whole_2xx_is_an_answer(answer: Response) -> None:
     reply = parse_response("GET /x", answer, read_job)
     if answer.flaw is not None or not 200 <= answer.status < 300:

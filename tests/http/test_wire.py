@@ -7,6 +7,7 @@ import attrs
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tools import examples
 
 from hostup_async import (
     Billing,
@@ -417,7 +418,7 @@ def _is_strict(value: object) -> bool:
 
 
 @given(st.binary())
-@settings(max_examples=300)
+@settings(max_examples=examples(300))
 def test_any_bytes_read_or_are_unreadable(body: bytes) -> None:
     try:
         read_json(body)

@@ -10,7 +10,7 @@ from tools import unmeasured
 ROOT = PACKAGE.parent
 SEEDS = "0:200"
 # In the everyday suite a few; all of them in `nox -s planted`.
-FEW = 3
+FEW = 2
 CHOSEN = BUGS if os.environ.get("HOSTUP_PLANTED") else BUGS[:FEW]
 
 

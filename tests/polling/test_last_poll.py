@@ -11,7 +11,7 @@ from itertools import count
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tools import child_environment
+from tools import child_environment, examples
 from virtual_time import VIRTUAL, VirtualLoop, now
 
 from hostup_async import Action, Job, JobStatus, RateLimit, RateLimited
@@ -153,7 +153,7 @@ JOBS = st.lists(
     hangs=st.frozensets(st.integers(0, 10), max_size=4),
     naps=st.lists(st.tuples(st.floats(0, 60), st.floats(0, 200)), max_size=3),
 )
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 def test_no_wait_ends_by_its_deadline_without_a_poll_after_it(
     jobs: list[tuple[float, float, float]],
     hangs: frozenset[int],

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tools import examples
 
 from hostup_async._polling.durations import DurationModel
 from hostup_async._polling.price import HIGHEST_PRICE, LOWEST_PRICE
@@ -297,7 +298,7 @@ STEPS = st.lists(
 
 
 @given(steps=STEPS, limit=st.none() | st.integers(0, 4), rate=st.sampled_from([None, 0.5, 10, inf]))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 def test_whatever_happens_the_rules_hold(
     steps: list[tuple[str, int]], limit: int | None, rate: float | None
 ) -> None:

@@ -17,9 +17,9 @@ from hostup_async.sandbox import Durations, Fault, FaultRule, SandboxConfig, San
 
 SCRIPT = Path(__file__).with_name("kill_and_resume.py")
 # `nox -s nightly` asks for hundreds.
-KILLS = int(os.environ.get("HOSTUP_KILLS", "60"))
-AT_ONCE, EACH = 5, 12
-SIZE = 300
+KILLS = int(os.environ.get("HOSTUP_KILLS", "30"))
+AT_ONCE, EACH = 5, 6
+SIZE = 200
 
 
 async def killed_and_resumed(**told: Any) -> int:

@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tools import examples
 from virtual_time import VirtualLoop, now
 
 from hostup_async import Budget, RateLimit, RateLimited
@@ -194,7 +195,7 @@ def run(steps: list[Step], limit: RateLimit | None) -> None:
 
 
 @given(steps=STEPS, limit=NO_LIMIT)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 def test_no_permit_is_lost_or_made_while_the_limit_is_learnt(
     steps: list[Step], limit: RateLimit | None
 ) -> None:
@@ -202,6 +203,6 @@ def test_no_permit_is_lost_or_made_while_the_limit_is_learnt(
 
 
 @given(steps=STEPS, limit=LIMITS)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 def test_a_known_limit_is_never_passed_in_any_window(steps: list[Step], limit: RateLimit) -> None:
     run(steps, limit)

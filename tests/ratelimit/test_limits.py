@@ -8,6 +8,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from limit_models import ResetFormat, Result, Scenario, run
+from tools import examples
 from virtual_time import VIRTUAL, now
 
 from hostup_async import Budget, RateLimit
@@ -130,7 +131,7 @@ def most_refused(scenario: Scenario) -> int:
     )
 )
 @example(ONE_BY_THE_CLOCK)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 def test_whatever_the_limit_everything_ends_and_most_is_accepted(scenario: Scenario) -> None:
     result = run(scenario)
     assert len(result.accepted) == 2 * scenario.vps

@@ -11,6 +11,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 from store_tools import Clock, a_run, in_file, planned, stored
+from tools import examples
 
 from hostup_async import EntryState, HostUpError, RunState, Store
 from hostup_async._store.memory import MemoryStore
@@ -144,4 +145,4 @@ class Stores(RuleBasedStateMachine):
 
 
 TestStores = Stores.TestCase
-TestStores.settings = settings(max_examples=25, stateful_step_count=25, deadline=None)
+TestStores.settings = settings(max_examples=examples(25), stateful_step_count=25, deadline=None)
