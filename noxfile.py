@@ -24,6 +24,8 @@ def install(session: nox.Session, *groups: str, extras: str = "cli,report,store"
 # The tests wait more than they compute, so a few more workers than cores are quicker. No test is
 # bound to a worker: what measures time measures its own CPU time.
 PARALLEL = ("-n", str(max(4, os.cpu_count() or 1)), "--dist", "worksteal")
+# They start hundreds of interpreters, each of which would compile the package once more.
+CACHED = {"PYTHONDONTWRITEBYTECODE": None}
 
 
 @nox.session
@@ -55,22 +57,33 @@ def facade(session: nox.Session) -> None:
 
 @nox.session
 def tests(session: nox.Session) -> None:
-    """The test-suite, with branch coverage; arguments go to pytest (`-- -n 0`: one process)."""
+    """The test-suite; arguments go to pytest (`-- -n 0`: one process)."""
     install(session, "tests")
-    run_suite(session)
+    session.run("pytest", *PARALLEL, *session.posargs, env=CACHED)
+
+
+@nox.session(default=False)
+def coverage(session: nox.Session) -> None:
+    """The test-suite with branch coverage, which doubles its time; a part owes no coverage."""
+    install(session, "tests")
+    session.run("coverage", "erase")
+    session.run("coverage", "run", "-m", "pytest", *PARALLEL, *session.posargs, env=CACHED)
+    session.run("coverage", "combine", "-q")
+    session.run("coverage", "report", *(["--fail-under=0"] if session.posargs else []))
 
 
 @nox.session(python=PYTHONS, default=False)
 def matrix(session: nox.Session) -> None:
     """The test-suite on each supported Python that is installed."""
     install(session, "tests")
-    session.run("pytest", *PARALLEL, *session.posargs)
+    session.run("pytest", *PARALLEL, *session.posargs, env=CACHED)
 
 
 @nox.session(default=False)
 def nightly(session: nox.Session) -> None:
-    """Hundreds of `kill -9` and suspensions, 100,000 histories, every planted bug found."""
+    """All examples, hundreds of kills and suspensions, 100,000 histories, each planted bug."""
     install(session, "tests")
+    session.run("pytest", *PARALLEL, env={**CACHED, "HOSTUP_THOROUGH": "1"})
     session.run("pytest", "tests/promises/test_fleet_kill.py", env={"HOSTUP_KILLS": "600"})
     session.run("pytest", "tests/promises/test_suspended.py", env={"HOSTUP_SUSPENSIONS": "40"})
     run_simulation(session, "--seeds", "0:100000", "--all-fire")
@@ -103,11 +116,3 @@ def run_simulation(session: nox.Session, *arguments: str) -> None:
     """Play histories; set order must not depend on the process, so its hashes are fixed."""
     env = {"PYTHONPATH": "tests/support", "PYTHONHASHSEED": "0"}
     session.run("python", "-m", "simulation", *arguments, env=env)
-
-
-def run_suite(session: nox.Session) -> None:
-    """Run pytest under coverage; a part of the suite owes no coverage."""
-    session.run("coverage", "erase")
-    session.run("coverage", "run", "-m", "pytest", *PARALLEL, *session.posargs)
-    session.run("coverage", "combine", "-q")
-    session.run("coverage", "report", *(["--fail-under=0"] if session.posargs else []))

@@ -170,12 +170,12 @@ async def test_what_the_api_refused_is_forgotten_for_good(monkeypatch: pytest.Mo
 
 async def test_memory_is_bounded_however_many_runs_there_were() -> None:
     async with MemoryStore() as store:
-        for number in range(200):
+        for number in range(100):
             await finished_run(store, f"r{number}", *range(50))
         gc.collect()
         tracemalloc.start()
         before = tracemalloc.get_traced_memory()[0]
-        for number in range(200, 600):
+        for number in range(100, 300):
             await finished_run(store, f"r{number}", *range(50))
         gc.collect()
         grown = tracemalloc.get_traced_memory()[0] - before
