@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tools import examples
 
 from hostup_async import Action, PowerState, VpsStatus
 from hostup_async._fleet.boot import Finding, Inquiry, Reading, Span
@@ -35,7 +34,7 @@ def judge(
     return findings[-1]
 
 
-@settings(max_examples=examples(400))
+@settings(max_examples=400)  # each finding must occur
 @given(
     data=st.data(),
     gaps=st.lists(st.floats(0.1, 40), min_size=1, max_size=8),
