@@ -64,7 +64,7 @@ def tests(session: nox.Session) -> None:
 
 @nox.session(default=False)
 def coverage(session: nox.Session) -> None:
-    """The test-suite with branch coverage, which doubles its time; a part owes no coverage."""
+    """The test-suite with branch coverage, which doubles its time; with arguments it owes none."""
     install(session, "tests")
     session.run("coverage", "erase")
     session.run("coverage", "run", "-m", "pytest", *PARALLEL, *session.posargs, env=CACHED)

@@ -11,7 +11,7 @@ from typing import Any, Self
 from hostup_async import Budget, Client, Timeouts
 from hostup_async.sandbox import Books, Sandbox
 
-# `nox -s nightly` asks for all examples, kills and suspensions; every day fewer of each will do.
+# `nox -s nightly` asks for all examples; every day fewer will do.
 THOROUGH = bool(os.environ.get("HOSTUP_THOROUGH"))
 QUICK = Timeouts(connect=2, read=0.4, request=5, call=3)
 

@@ -57,16 +57,16 @@ class SqliteFile:
         self._files: Final = DatabaseFiles(self._path)
         self._traces: Traces
         self._left_at: int | None = None  # when the file was last written, once all was copied
-        self._version: int | None = None
-        self._is_shared = False
+        self._version = 0  # `data_version` when it was opened: other connections' commits alter it
+        self._is_disturbed = False  # another connection copied at the same time
         self._thread: Any = None
 
     def engine(self) -> AsyncEngine:
         """An engine whose writing transactions take the file's lock when they begin."""
         self._make_file()
         self._traces = self._files.traces()
-        self._left_at = self._version = None
-        self._is_shared = False
+        self._left_at = None
+        self._is_disturbed = False
         url = URL.create("sqlite+aiosqlite", database=str(self._path))
         options = {
             "isolation_level": "IMMEDIATE",
@@ -108,6 +108,7 @@ class SqliteFile:
     async def set_up(self, connection: AsyncConnection) -> Traces:
         """Set the pragmas, and create the tables in a file that has none."""
         await self._prepare(connection)
+        self._version = await _data_version(await _driver(connection))
         self._files.opened()
         return self._traces
 
@@ -128,18 +129,18 @@ class SqliteFile:
         """
         self._files.check()
         found = self._files.written_at
-        driver = (await connection.get_raw_connection()).driver_connection
-        (version,) = await _ask(
-            driver, "PRAGMA data_version"
-        )  # other connections' commits alter it
+        driver = await _driver(connection)
         is_complete, was_disturbed = await _copy_log(driver)
+        self._is_disturbed |= was_disturbed
         self._files.check()
         left = self._files.written_at
-        self._is_shared |= was_disturbed or self._version not in (None, version)
-        if not self._is_shared and self._left_at not in (None, found) and left != found:
+        if self._left_at not in (None, found) and left != found and await self._is_alone(driver):
             self._files.lose("was overwritten while it was in use")
-        self._version = version
         self._left_at = left if is_complete else None
+
+    async def _is_alone(self, driver: Any) -> bool:  # noqa: ANN401 - the driver's
+        """Whether no other connection committed or copied since it was opened."""
+        return not self._is_disturbed and await _data_version(driver) == self._version
 
     async def _prepare(self, connection: AsyncConnection) -> None:
         await self._use_wal(connection)
@@ -183,6 +184,15 @@ class SqliteFile:
             if _code(error).startswith(code):
                 return advice
         return f"failed ({cause}): check the disk and the file, then try again."
+
+
+async def _driver(connection: AsyncConnection) -> Any:  # noqa: ANN401 - the driver's
+    return (await connection.get_raw_connection()).driver_connection
+
+
+async def _data_version(driver: Any) -> int:  # noqa: ANN401 - the driver's
+    (version,) = await _ask(driver, "PRAGMA data_version")
+    return version
 
 
 async def _copy_log(driver: Any) -> tuple[bool, bool]:  # noqa: ANN401 - the driver's
