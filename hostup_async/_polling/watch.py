@@ -1,7 +1,8 @@
 """A job that is followed: how to poll it, and the future of its end."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from typing import Final
 
 from hostup_async._errors import (
@@ -25,6 +26,8 @@ Returns the job and the number of seconds before the next poll."""
 # How long the last poll of a job may take, in seconds from the deadline or from its own beginning:
 # enough for a request that is tried twice, and not long for whoever set the deadline.
 LAST_POLL: Final = 5.0
+# How much of that, in seconds, a process has for an answer that came while it was suspended.
+_AWAKE: Final = 1.0
 # Errors of this process, not answers: the job cannot be polled.
 _OURS: Final = (RateLimited, ClientClosed, UntrustedPollUrl, ConfigurationError)
 # Answers that end the wait if two polls in a row get them, at least this many seconds apart: one
@@ -66,7 +69,7 @@ class Watch:
         max_wait = self.patience(began)
         answer = None
         try:
-            async with asyncio.timeout(max_wait):
+            async with _time_to_answer(max_wait):
                 answer = await self._poll(permit, max_wait)
                 self._refusal = None
         except _OURS:
@@ -116,3 +119,21 @@ class Watch:
             self.end.exception()  # retrieved: where nothing follows the job, it is not lost
         else:
             self.end.set_result(end)
+
+
+@asynccontextmanager
+async def _time_to_answer(seconds: float) -> AsyncGenerator[None]:
+    """Raise TimeoutError after so long, of which the last second begins with the process awake.
+
+    A process that was suspended finds both the answer in its socket and its time used up. A plain
+    timeout would cancel the reading, and a job that is over would be reported as timed out.
+    """
+    loop = asyncio.get_running_loop()
+    async with asyncio.timeout(None) as timeout:
+        last_second = loop.call_later(
+            seconds - _AWAKE, lambda: timeout.reschedule(loop.time() + _AWAKE)
+        )
+        try:
+            yield
+        finally:
+            last_second.cancel()

@@ -6,10 +6,11 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import closing
 from itertools import count
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from tools import child_environment, examples
 from virtual_time import VIRTUAL, VirtualLoop, now
@@ -96,6 +97,7 @@ class TestOnVirtualTime:
             await server.follow(5, 10)
         assert server.began[-1] >= 10
         assert now() <= 10 + 2 * LAST_POLL + 0.1
+        await asyncio.sleep(0)
         assert server.limiter.snapshot().in_flight == 0
 
     async def test_a_process_that_slept_polls_every_job_at_the_pace_of_the_limit(self) -> None:
@@ -153,6 +155,8 @@ JOBS = st.lists(
     hangs=st.frozensets(st.integers(0, 10), max_size=4),
     naps=st.lists(st.tuples(st.floats(0, 60), st.floats(0, 200)), max_size=3),
 )
+@example(jobs=[(3.0, 3.0, 2.0)], hangs=frozenset(), naps=[(4.0, 4.0)])  # due with the timeout
+@example(jobs=[(3.0, 3.0, 2.0)], hangs=frozenset(), naps=[(4.0, 60.0)])
 @settings(max_examples=examples(150), deadline=None)
 def test_no_wait_ends_by_its_deadline_without_a_poll_after_it(
     jobs: list[tuple[float, float, float]],
@@ -181,9 +185,8 @@ def test_no_wait_ends_by_its_deadline_without_a_poll_after_it(
         assert server.limiter.snapshot().in_flight == 0
 
     for job in jobs:
-        loop = VirtualLoop()
-        loop.run_until_complete(one(*job))
-        loop.close()
+        with closing(VirtualLoop()) as loop:
+            loop.run_until_complete(one(*job))
 
 
 CHILD = """

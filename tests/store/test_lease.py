@@ -126,7 +126,7 @@ async def test_a_step_of_the_wall_clock_frees_no_run(
     file: Path, clock: Clock, owner: Callable[[], Owner], step: float
 ) -> None:
     async with (
-        in_file(file, clock=clock, owner=owner(), lease=0.3) as there,
+        in_file(file, clock=clock, owner=owner(), lease=2.0) as there,
         in_file(file, clock=clock) as here,
     ):
         await there.create(a_run("r1"), planned(1), cooldown=0)
@@ -137,7 +137,7 @@ async def test_a_step_of_the_wall_clock_frees_no_run(
 
 
 async def test_a_holder_on_another_machine_is_watched_for_signs_of_life(file: Path) -> None:
-    async with in_file(file, owner=elsewhere(), lease=0.3) as there, in_file(file) as here:
+    async with in_file(file, owner=elsewhere(), lease=2.0) as there, in_file(file) as here:
         await there.create(a_run("r1"), planned(1), cooldown=0)
         for take in (here.acquire, here.abandon):
             with pytest.raises(RunHeld, match="process 4711 on faraway, which gives signs of life"):
