@@ -1,6 +1,7 @@
 """The project's checks: `nox` runs the default ones, `nox -l` lists them all."""
 
 import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import nox
@@ -42,11 +43,17 @@ def types(session: nox.Session) -> None:
     """Mypy and pyright, both strict, and the completeness of the public types."""
     install(session, "types", "tests", "bench", extras="all")
     session.install("-q", "nox")
-    session.run("mypy")
-    session.run("pyright", "--pythonpath", str(Path(session.bin) / "python"))
-    for package in ("hostup_async", "hostup_sync"):
-        session.run("pyright", "--ignoreexternal", "--verifytypes", package)
-    session.run("pytest", "-q", "tests/promises/test_public_types.py")
+    session.run("pyright", "--version", silent=True)  # downloads itself, once
+    complete = ("pyright", "--ignoreexternal", "--verifytypes")
+    checks = [
+        ("mypy",),
+        ("pyright", "--pythonpath", str(Path(session.bin) / "python")),
+        (*complete, "hostup_async"),
+        (*complete, "hostup_sync"),
+        ("pytest", "-q", "tests/promises/test_public_types.py"),
+    ]
+    with ThreadPoolExecutor(os.cpu_count()) as pool:  # each of them keeps one core busy
+        list(pool.map(lambda command: session.run(*command), checks))
 
 
 @nox.session(default=False)

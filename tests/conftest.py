@@ -1,5 +1,6 @@
 """Fixtures for all tests: sandboxes of any configuration, and clients on them."""
 
+import signal
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -15,6 +16,10 @@ from hostup_async._fleet import boot, pace
 from hostup_async._polling.durations import DurationModel
 from hostup_async._store.memory import MemoryStore
 from hostup_async.sandbox import Fault, FaultRule, Sandbox, SandboxConfig
+
+# A shell's background job ignores Ctrl-C, and so would every process that the tests interrupt.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # The machine may be busy: no example fails for the time that it takes.
 settings.register_profile(

@@ -17,8 +17,8 @@ from hostup_async.sandbox import Durations, Fault, FaultRule, SandboxConfig, San
 
 SCRIPT = Path(__file__).with_name("kill_and_resume.py")
 # `nox -s nightly` asks for hundreds.
-KILLS = int(os.environ.get("HOSTUP_KILLS", "30"))
-AT_ONCE, EACH = 5, 6
+KILLS = int(os.environ.get("HOSTUP_KILLS", "20"))
+AT_ONCE, EACH = 5, 4
 SIZE = 200
 
 

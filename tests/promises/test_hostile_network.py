@@ -3,7 +3,7 @@
 import pytest
 from fleet_tools import KnowingStore, check_truth, quick
 from hostile_proxy import HostileProxy
-from tools import StartSandbox, client_of
+from tools import StartSandbox, client_of, repeats
 
 from hostup_async import OutcomeStatus, Timeouts
 from hostup_async.sandbox import Durations
@@ -13,7 +13,7 @@ TIMEOUTS = Timeouts(connect=2, read=0.4, request=3, call=5)
 
 
 @pytest.mark.timeout(120)
-@pytest.mark.parametrize("seed", range(10))
+@pytest.mark.parametrize("seed", range(repeats(10)))
 async def test_no_response_is_taken_for_anothers(start_sandbox: StartSandbox, seed: int) -> None:
     sandbox = await start_sandbox(
         vps=SIZE, jobs=Durations(median=0.3), job_failure_rate=0.05, seed=seed

@@ -28,7 +28,7 @@ from hostup_async.sandbox import Books, Durations, Limit, SandboxConfig, Sandbox
 
 SCRIPT = Path(__file__).with_name("reset_in_a_lease.py")
 # `nox -s nightly` asks for 40.
-SUSPENSIONS = int(os.environ.get("HOSTUP_SUSPENSIONS", "6"))
+SUSPENSIONS = int(os.environ.get("HOSTUP_SUSPENSIONS", "4"))
 AT_ONCE = 6
 LEASE = 0.6  # seconds
 

@@ -24,6 +24,11 @@ def examples(count: int) -> int:
     return count if THOROUGH else max(10, count // 3)
 
 
+def repeats(count: int) -> int:
+    """How often to repeat a test whose outcome depends on chance: all at night, a third by day."""
+    return count if THOROUGH else -(-count // 3)
+
+
 def child_environment() -> dict[str, str]:
     """The environment of a subprocess that imports these helpers."""
     path = [str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")]

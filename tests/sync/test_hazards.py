@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from sync_tools import FOLDER, ROOT
-from tools import accepted, unmeasured
+from tools import accepted, repeats, unmeasured
 
 from hostup_async.sandbox import Durations, Fault, FaultRule, SandboxConfig, ThreadedSandbox
 
@@ -61,7 +61,7 @@ def run_script(path: Path, sandbox: ThreadedSandbox, *, is_measured: bool) -> tu
 EACH = [
     pytest.param(path, turn, id=f"{path.stem}-{turn}")
     for path in SCRIPTS
-    for turn in range(10 if path.stem in RACY else 1)
+    for turn in range(repeats(10) if path.stem in RACY else 1)
 ]
 
 
@@ -86,7 +86,7 @@ def test_no_accepted_reset_is_lost_to_ctrl_c() -> None:
     config = SandboxConfig(vps=100, latency=0.002, jobs=SERVERS["long"]["jobs"])
     script = FOLDER / "counted" / "ctrl_c_during_resets.py"
     with ThreadedSandbox(config) as sandbox:
-        for _ in range(10):
+        for _ in range(repeats(10)):
             sandbox.reset_books()
             lines, errors = run_script(script, sandbox, is_measured=False)
             logged = errors.splitlines()  # the core logs what it notes
