@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from email.utils import formatdate
 from functools import lru_cache
 
-from attrs import Factory, define, field
+from attrs import define, field
 
 from ._settings import at_least
 
@@ -49,16 +49,19 @@ class Clock:
         skew: Seconds by which this server's wall clock is ahead of the machine's.
         epoch: Wall time at the start, in seconds since 1970, without the skew.
         source: The clock that moves this one while it is not frozen, in seconds.
+        frozen: Whether it stands still at first.
     """
 
     skew: float = 0.0
     epoch: float = field(factory=lambda: time.time())  # noqa: PLW0108 - a test may have frozen it
     source: Callable[[], float] = machine_time
+    frozen: bool = False
     # The time is `_base`, and what `source` has counted since `_since`; frozen if that is None.
     _base: float = field(default=0.0, init=False)
-    _since: float | None = field(
-        default=Factory(lambda self: self.source(), takes_self=True), init=False
-    )
+    _since: float | None = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._since = None if self.frozen else self.source()
 
     def now(self) -> float:
         """Seconds since the start."""

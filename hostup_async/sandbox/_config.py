@@ -78,7 +78,11 @@ def _as_tuple(value: Iterable[str]) -> tuple[str, ...]:
     if isinstance(value, str):
         message = f"a list of texts is needed, not the single text {value!r}"
         raise ValueError(message)  # noqa: TRY004 - every wrong setting is a ValueError
-    return tuple(value)
+    texts = tuple(value)
+    if wrong := [text for text in texts if not isinstance(text, str)]:
+        message = f"a list of texts is needed, which {wrong[0]!r} does not fit in"
+        raise ValueError(message)
+    return texts
 
 
 @frozen(kw_only=True)

@@ -38,10 +38,9 @@ class Sandbox(SandboxHandle):
         self._api: Api | None = None
 
     async def __aenter__(self) -> Self:
-        clock = Clock(self.config.clock_skew, source=loop_time())
-        if self.config.frozen:
-            clock.freeze()
-        self._api = Api(self.config, clock)
+        config = self.config
+        clock = Clock(config.clock_skew, source=loop_time(), frozen=config.frozen)
+        self._api = Api(config, clock)
         self._front = _Front(self._api)
         self._url = await self._front.start(self._port)
         return self

@@ -36,6 +36,7 @@ from hostup_async.sandbox._ids import seeded_random
         ({"vps": 1, "ids": ["a", "b"]}, "ids must not be more than vps"),
         ({"vps": 1, "names": ["a", "b"]}, "names must not be more than vps"),
         ({"names": "db-1"}, "a list of texts is needed, not the single text 'db-1'"),
+        ({"ids": [1]}, "a list of texts is needed, which 1 does not fit in"),
         ({"ids": ["a", "a"]}, "ids must not hold one twice"),
         ({"ids": ["a/b"]}, "ids may hold only letters"),
         ({"job_rules": [{"ends": "badly"}]}, "ends must be one of completed, failed"),

@@ -24,7 +24,7 @@ class Desk:
 
     def __init__(self, **settings: Json) -> None:
         self.config = SandboxConfig(**settings)
-        self.clock = Clock(self.config.clock_skew, EPOCH, source=lambda: 0.0)
+        self.clock = Clock(self.config.clock_skew, EPOCH, frozen=True)
         self.api = Api(self.config, self.clock)
         self.ids = self.config.vps_ids
 
