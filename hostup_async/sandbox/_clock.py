@@ -69,7 +69,7 @@ class Clock:
 
     def advance(self, seconds: float) -> None:
         """Move on by this much at once."""
-        at_least(0)(self, _Seconds, seconds)
+        at_least(0)(self, _Seconds(), seconds)
         self._base += seconds
 
     def freeze(self) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from random import Random
 from typing import Any, Final, Literal, TypeAlias, get_args
 
-from attrs import field, frozen
+from attrs import Factory, field, frozen
 
 from ._faults import FaultRule, as_rules
 from ._ids import vps_ids
@@ -79,10 +79,14 @@ def _as_tuple(value: Iterable[str]) -> tuple[str, ...]:
         message = f"a list of texts is needed, not the single text {value!r}"
         raise ValueError(message)  # noqa: TRY004 - every wrong setting is a ValueError
     texts = tuple(value)
-    if wrong := [text for text in texts if not isinstance(text, str)]:
+    if wrong := [text for text in texts if type(text) is not str]:
         message = f"a list of texts is needed, which {wrong[0]!r} does not fit in"
         raise ValueError(message)
     return texts
+
+
+def _count(config: "SandboxConfig") -> int:
+    return max(len(config.ids), len(config.names)) or _USUAL_VPS
 
 
 @frozen(kw_only=True)
@@ -151,7 +155,7 @@ class SandboxConfig:
 
     ids: tuple[str, ...] = field(default=(), converter=_as_tuple)
     names: tuple[str, ...] = field(default=(), converter=_as_tuple)
-    vps: int = field(validator=whole(0))
+    vps: int = field(default=Factory(_count, takes_self=True), validator=whole(0))
     stopped: int = field(default=0, validator=whole(0))
     not_ready: int = field(default=0, validator=whole(0))
     api_key: str = "sk_test_sandbox"
@@ -199,10 +203,6 @@ class SandboxConfig:
     foreign_origin: str = "http://127.0.0.1:9"
     faults: tuple[FaultRule, ...] = field(default=(), converter=as_rules)
     log_cap: int = field(default=200_000, validator=whole(0))
-
-    @vps.default
-    def _count_vps(self) -> int:
-        return max(len(self.ids), len(self.names)) or _USUAL_VPS
 
     def __attrs_post_init__(self) -> None:
         for wrong, message in (

@@ -1,7 +1,7 @@
 """The handle on a running sandbox, whether in this process or in another."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Final, TypeAlias
 
 from ._api import Api
@@ -132,20 +132,21 @@ class SandboxHandle(ABC):
 
 
 _Settings: TypeAlias = dict[str, Any]
+_Command: TypeAlias = Callable[[Api, _Settings], _Settings | None]
 
-_COMMANDS: Final[dict[str, Callable[..., _Settings | None]]] = {
-    "books": lambda api: api.books().to_dict(),
-    "request_log": lambda api: {"requests": [r.to_dict() for r in api.book_keeper.log()]},
-    "reset_books": lambda api: api.book_keeper.clear(),
-    "add_fault": lambda api, **rule: api.add_fault(FaultRule(**rule)),
-    "clear_faults": lambda api: api.faults.clear(),
-    "add_job_rule": lambda api, **rule: api.add_job_rule(JobRule(**rule)),
-    "clear_job_rules": lambda api: api.job_rules.clear(),
-    "set_limit": lambda api, limit=None: api.change_limit(as_limit(limit)),
-    "advance": lambda api, seconds: api.clock.advance(seconds),
-    "freeze": lambda api: api.clock.freeze(),
-    "unfreeze": lambda api: api.clock.unfreeze(),
-    "finish": lambda api, vps_id, error=None: api.finish(vps_id, error),
+_COMMANDS: Final[Mapping[str, _Command]] = {
+    "books": lambda api, _: api.books().to_dict(),
+    "request_log": lambda api, _: {"requests": [r.to_dict() for r in api.book_keeper.log()]},
+    "reset_books": lambda api, _: api.book_keeper.clear(),
+    "add_fault": lambda api, rule: api.add_fault(FaultRule(**rule)),
+    "clear_faults": lambda api, _: api.faults.clear(),
+    "add_job_rule": lambda api, rule: api.add_job_rule(JobRule(**rule)),
+    "clear_job_rules": lambda api, _: api.job_rules.clear(),
+    "set_limit": lambda api, given: api.change_limit(as_limit(given.get("limit"))),
+    "advance": lambda api, given: api.clock.advance(given.get("seconds", 0)),
+    "freeze": lambda api, _: api.clock.freeze(),
+    "unfreeze": lambda api, _: api.clock.unfreeze(),
+    "finish": lambda api, given: api.finish(given.get("vps_id", ""), given.get("error")),
 }
 
 
@@ -159,4 +160,4 @@ def execute(api: Api, name: str, settings: _Settings) -> _Settings:
     command = _COMMANDS.get(name)
     if command is None:
         raise LookupError(name)
-    return command(api, **settings) or {}
+    return command(api, settings) or {}

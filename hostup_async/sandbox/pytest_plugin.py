@@ -22,7 +22,7 @@ Example:
 """
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from attrs import fields
@@ -63,7 +63,7 @@ def _merged(base: object, changes: Mapping[str, Any]) -> SandboxConfig:
     if isinstance(base, SandboxConfig):
         settings = {one.name: getattr(base, one.name) for one in fields(SandboxConfig)}
     elif isinstance(base, Mapping):
-        settings = dict(base)
+        settings = dict(cast("Mapping[str, Any]", base))
     else:
         message = f"hostup_sandbox_config must return a SandboxConfig or its settings, not {base!r}"
         raise TypeError(message)

@@ -8,7 +8,6 @@ from contextlib import AbstractContextManager, asynccontextmanager, contextmanag
 from typing import Any
 
 import pytest
-from tools import QUICK
 from virtual_time import NetworkLoop
 
 from hostup_async import Budget, Client, FleetPolicy, FleetReport
@@ -39,9 +38,7 @@ def machine_time() -> float:
 
 @asynccontextmanager
 async def client_on(sandbox: SandboxHandle) -> AsyncIterator[Client]:
-    async with Client(
-        sandbox.api_key, base_url=sandbox.url, budget=Budget(), timeouts=QUICK
-    ) as client:
+    async with Client(sandbox.api_key, base_url=sandbox.url, budget=Budget()) as client:
         yield client
 
 
@@ -86,8 +83,15 @@ def known_moments(precise_uptime: None) -> None:
 LIBRARIES = pytest.mark.parametrize("library", ["stand-in", "freezegun", "time_machine"])
 
 
-@LIBRARIES
-@pytest.mark.parametrize("handle", [Sandbox, SandboxProcess])
+@pytest.mark.parametrize(
+    ("library", "handle"),
+    [
+        ("stand-in", Sandbox),
+        ("freezegun", Sandbox),
+        ("time_machine", Sandbox),
+        ("stand-in", SandboxProcess),
+    ],
+)
 def test_a_fleet_is_reset_while_wall_time_stands_still(library: str, handle: Any) -> None:
     async def main() -> FleetReport:
         async with handle(SHORT) as sandbox:
@@ -140,7 +144,7 @@ def jumping(main: Coroutine[Any, Any, Any]) -> tuple[Any, float]:
 def test_on_a_loop_that_jumps_an_hour_of_jobs_and_limits_takes_moments() -> None:
     async def main() -> FleetReport:
         config = SandboxConfig(
-            vps=8, jobs=Durations(median=600), limit=Limit(requests=20, seconds=60)
+            vps=4, jobs=Durations(median=600), limit=Limit(requests=10, seconds=60)
         )
         async with Sandbox(config) as sandbox:
             report = await reset_all(sandbox)
@@ -174,7 +178,7 @@ def test_on_a_loop_that_jumps_a_time_out_comes_when_it_should() -> None:
             loop = asyncio.get_running_loop()
             began = loop.time()
             with pytest.raises(TimeoutError):
-                await operation.wait(timeout=3600)
-            assert 3600 <= loop.time() - began < 3700
+                await operation.wait(timeout=600)
+            assert 600 <= loop.time() - began < 700
 
     jumping(main())
