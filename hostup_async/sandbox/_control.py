@@ -67,6 +67,7 @@ class SandboxHandle(ABC):
             ValueError: `seconds` is negative, infinite, or not a number.
 
         Example:
+            >>> from hostup_async.sandbox import Durations, Sandbox, SandboxConfig
             >>> async def main() -> None:
             ...     slow = SandboxConfig(jobs=Durations(median=600))
             ...     async with Sandbox(slow) as sandbox:
@@ -94,7 +95,7 @@ class SandboxHandle(ABC):
             ValueError: There is no such VPS, or it has no job that has not ended.
 
         Example:
-            >>> async def main(sandbox: Sandbox) -> None:
+            >>> async def main(sandbox: SandboxHandle) -> None:
             ...     await sandbox.finish(sandbox.vps_ids[0], error="The disk is full.")
         """
         await self._command("finish", {"vps_id": vps_id, "error": error})

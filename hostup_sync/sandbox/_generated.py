@@ -74,6 +74,7 @@ class SandboxHandle(Handle[hostup_async.sandbox.SandboxHandle]):
             ValueError: `seconds` is negative, infinite, or not a number.
 
         Example:
+            >>> from hostup_sync.sandbox import Durations, Sandbox, SandboxConfig
             >>> def main() -> None:
             ...     slow = SandboxConfig(jobs=Durations(median=600))
             ...     with Sandbox(slow) as sandbox:
@@ -119,7 +120,7 @@ class SandboxHandle(Handle[hostup_async.sandbox.SandboxHandle]):
             ValueError: There is no such VPS, or it has no job that has not ended.
 
         Example:
-            >>> def main(sandbox: Sandbox) -> None:
+            >>> def main(sandbox: SandboxHandle) -> None:
             ...     sandbox.finish(sandbox.vps_ids[0], error="The disk is full.")
         """
         call(
