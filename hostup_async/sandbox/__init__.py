@@ -2,8 +2,9 @@
 
 `Sandbox` serves from this process, `SandboxProcess` from one of its own, `ThreadedSandbox` from a
 thread, for code without `async`; all have the same methods. What is not known about the real API
-is a setting of `SandboxConfig`; what can go wrong is a `Fault`. `Books` say what the server really
-did.
+is a setting of `SandboxConfig`; what can go wrong is a `Fault`, or a `JobRule` where it is a job.
+`Books` say what the server really did. A test moves the sandbox's time with `advance`, and ends a
+job with `finish`.
 
 It serves this machine alone, without TLS: keep it off networks.
 
@@ -18,13 +19,15 @@ Example:
 
 # Read `_api` first (a call comes in, a reply goes out), then `_machines` (VPSes and their jobs),
 # `_bodies` and `_pages` (their JSON), `_limiters` (rate limits), `_faults` and `_effects` (what
-# goes wrong), and `_books` (the record). `_server`, `_process` and `_threaded` are the ways to run
+# goes wrong), `_job_rules` (how chosen jobs end; `_rules` counts for both), `_clock` (the one time
+# of it all), and `_books` (the record). `_server`, `_process` and `_threaded` are the ways to run
 # it, `_control` and `_remote` the handles on it.
 
-from ._books import BookedJob, Books
+from ._books import BookedJob, BookedRequest, Books
 from ._config import Durations, SandboxConfig
 from ._control import SandboxHandle
 from ._faults import Fault, FaultRule
+from ._job_rules import JobRule
 from ._limiters import Limit
 from ._process import SandboxProcess
 from ._remote import RemoteSandbox, SandboxError
@@ -33,10 +36,12 @@ from ._threaded import ThreadedSandbox
 
 __all__ = [
     "BookedJob",
+    "BookedRequest",
     "Books",
     "Durations",
     "Fault",
     "FaultRule",
+    "JobRule",
     "Limit",
     "RemoteSandbox",
     "Sandbox",

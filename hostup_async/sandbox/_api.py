@@ -2,21 +2,25 @@
 
 import json
 from collections.abc import Mapping
+from functools import lru_cache
+from types import MappingProxyType
 from typing import Any
 
 from attrs import evolve, frozen
 
 from ._bodies import JobBodies, VpsBodies
-from ._books import BookKeeper, Books
+from ._books import BookedRequest, BookKeeper, Books
 from ._clock import Clock
 from ._config import SandboxConfig
 from ._effects import FaultContext, apply_fault
-from ._faults import FaultBox, FaultRule
+from ._faults import FaultRule
+from ._job_rules import JobRule
 from ._limiters import Limit, LimitCheck, Limiters
 from ._machines import Fleet, Machine, SandboxJob
 from ._pages import include, page
 from ._replies import Code, ErrorReply, ErrorWriter, Flaw, Reply, rate_headers
 from ._routes import Route, Router
+from ._rules import RuleBox, check_vps_ids
 
 
 @frozen
@@ -29,6 +33,7 @@ class IncomingCall:
         query: The query, decoded.
         authorization: The `Authorization` header.
         content: The body.
+        headers: All headers, as they came.
     """
 
     method: str
@@ -36,6 +41,7 @@ class IncomingCall:
     query: Mapping[str, str]
     authorization: str | None
     content: bytes = b""
+    headers: tuple[tuple[str, str], ...] = ()
 
     @property
     def path(self) -> str:
@@ -50,7 +56,7 @@ class Api:
         self.config = config
         self.clock = clock
         self.book_keeper = BookKeeper(config.log_cap)
-        self.faults = FaultBox(config.faults, config.seed)
+        self.faults = RuleBox(config.faults, config.seed, "faults")
         self._fleet = Fleet(config)
         self._limits = Limiters.of(config.limit, config.action_limit)
         self._errors = ErrorWriter(config, clock)
@@ -63,6 +69,28 @@ class Api:
         now = self.clock.now()
         self._settle(now)
         return self.book_keeper.snapshot(now)
+
+    @property
+    def job_rules(self) -> RuleBox[JobRule]:
+        """The rules on how jobs end."""
+        return self._fleet.rules
+
+    def add_fault(self, rule: FaultRule) -> None:
+        """Put a fault rule in force."""
+        check_vps_ids([rule], self._fleet.machines)
+        self.faults.add(rule)
+
+    def add_job_rule(self, rule: JobRule) -> None:
+        """Put a rule on how jobs end in force."""
+        check_vps_ids([rule], self._fleet.machines)
+        self.job_rules.add(rule)
+
+    def finish(self, vps_id: str, error: str | None) -> None:
+        """End the oldest job of a VPS at this moment."""
+        now = self.clock.now()
+        self._settle(now)
+        self._fleet.finish(vps_id, error, now)
+        self._settle(now)
 
     def change_limit(self, limit: Limit | None) -> None:
         """Replace the general limit while running."""
@@ -79,9 +107,17 @@ class Api:
         self._settle(now)
         route = self._router.find(call.method, call.target)
         reply = self._limited(call, route, now)
-        self.book_keeper.note(now, route.kind, reply.booked)
+        self.book_keeper.note(self._booked(call, route, reply, now))
         date = self.clock.date(now) if self.config.date_header else ""
         return evolve(reply, headers={"Date": date, **reply.headers})
+
+    def _booked(self, call: IncomingCall, route: Route, reply: Reply, now: float) -> BookedRequest:
+        key, subject = self.config.api_key, self._subject(route)
+        path, headers = _hidden(call.path, key), _booked_headers(call.headers, key)
+        query = {_hidden(name, key): _hidden(text, key) for name, text in call.query.items()}
+        return BookedRequest(
+            now, route.kind, subject, call.method, path, query, headers, reply.booked
+        )
 
     def _settle(self, now: float) -> None:
         for job in self._fleet.settle(now):
@@ -172,6 +208,21 @@ class Api:
         if job is None:
             raise ErrorReply(Code.NOT_FOUND)
         return job
+
+
+def _hidden(text: str, key: str) -> str:
+    return text.replace(key, "***")
+
+
+@lru_cache(maxsize=64)  # a client sends nearly the same ones each time
+def _booked_headers(headers: tuple[tuple[str, str], ...], key: str) -> Mapping[str, str]:
+    found: dict[str, str] = {}
+    for name, text in headers:
+        # Also another key than ours is somebody's secret.
+        shown = text.partition(" ")[0] + " ***" if name.lower() == "authorization" else text
+        before = f"{found[name.lower()]}, " if name.lower() in found else ""
+        found[name.lower()] = before + _hidden(shown, key)
+    return MappingProxyType(found)
 
 
 def _is_error(reply: Reply) -> bool:

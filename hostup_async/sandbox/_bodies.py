@@ -187,11 +187,11 @@ class JobBodies:
     def _result(self, job: SandboxJob, now: float) -> dict[str, Any] | None:
         if not job.is_over(now):
             return None
-        if job.end in {"done", "untrue"}:
+        if job.end in {"completed", "no_effect"}:
             return {"success": True}
         # Only `result` can carry the reason where the shape has no other place for it.
         tells = self.config.poll_shape == "operation" or self.config.failure_text == "result"
-        if job.end == "hollow" or tells:
+        if job.end == "success_false" or tells:
             return {"success": False, "error": _why(job)}
         return None
 
@@ -201,4 +201,4 @@ class JobBodies:
 
 
 def _why(job: SandboxJob) -> str:
-    return f"The hypervisor could not {job.action} the VPS."
+    return job.error or f"The hypervisor could not {job.action} the VPS."

@@ -30,6 +30,35 @@ class BookedJob:
     performed: bool
 
 
+@frozen
+class BookedRequest:
+    """One request as the server got it. The API key is replaced by `***` wherever it stands.
+
+    Attributes:
+        at: When it came, in seconds since the server started.
+        kind: `list`, `get`, `details`, `status`, an action such as `reset`, `poll`, or `other`.
+        vps_id: The VPS it is about, also of a poll; None where there is none.
+        method: `GET`, `POST`, ...
+        path: Its path, without the query.
+        query: Its query.
+        headers: Its headers; their names are in lower case.
+        status: Status of the answer; 0 where the connection was closed or stalled without one.
+    """
+
+    at: float
+    kind: str
+    vps_id: str | None
+    method: str
+    path: str
+    query: Mapping[str, str]
+    headers: Mapping[str, str]
+    status: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """The request as JSON can carry it."""
+        return {**asdict(self, recurse=False), "headers": dict(self.headers)}
+
+
 def _pairs(counts: Mapping[tuple[str, str], int]) -> dict[str, dict[str, int]]:
     by_vps: dict[str, dict[str, int]] = {}
     for (vps_id, action), count in counts.items():
@@ -136,14 +165,18 @@ class BookKeeper:
         self._jobs: dict[str, SandboxJob] = {}
         self._requests: Counter[tuple[str, int]] = Counter()
         self._faults: Counter[str] = Counter()
-        self._times: deque[tuple[float, str, int]] = deque(maxlen=self._cap)
+        self._log: deque[BookedRequest] = deque(maxlen=self._cap)
         self.foreign = 0
         self.connections = 0
 
-    def note(self, at: float, kind: str, status: int) -> None:
+    def note(self, request: BookedRequest) -> None:
         """A request was decided."""
-        self._requests[kind, status] += 1
-        self._times.append((at, kind, status))
+        self._requests[request.kind, request.status] += 1
+        self._log.append(request)
+
+    def log(self) -> tuple[BookedRequest, ...]:
+        """The requests one by one, oldest first."""
+        return tuple(self._log)
 
     def accept(self, job: SandboxJob) -> None:
         """An action created its job."""
@@ -173,7 +206,7 @@ class BookKeeper:
             requests=dict(kinds),
             statuses=dict(statuses),
             refused=statuses[429],
-            request_times=tuple(self._times),
+            request_times=tuple((one.at, one.kind, one.status) for one in self._log),
             faults=dict(self._faults),
             foreign=self.foreign,
             connections=self.connections,

@@ -1,15 +1,18 @@
 """The settings of a sandbox."""
 
 import math
+import re
 from collections.abc import Iterable, Mapping
 from random import Random
 from typing import Any, Final, Literal, TypeAlias, get_args
 
-from attrs import field, frozen
+from attrs import Factory, field, frozen
 
 from ._faults import FaultRule, as_rules
 from ._ids import vps_ids
+from ._job_rules import JobRule, as_job_rules
 from ._limiters import Limit, as_limit
+from ._rules import check_vps_ids
 from ._settings import above, at_least, between, maybe, one_of, some_of, to_json_types, whole
 
 DurationKind: TypeAlias = Literal["constant", "lognormal", "bimodal", "instant"]
@@ -23,6 +26,8 @@ ErrorShape: TypeAlias = Literal["problem", "old"]
 FailureText: TypeAlias = Literal["error", "failedReason", "progressMessage", "result"]
 RateCode: TypeAlias = Literal["rate_limit_exceeded", "rate_limited"]
 
+_USUAL_VPS: Final = 10
+_ID: Final = re.compile(r"[A-Za-z0-9_-]+")
 GATED: Final = frozenset({"summary", "status", "details"})
 
 
@@ -70,7 +75,18 @@ def _as_names(value: Iterable[str]) -> frozenset[str]:
 
 
 def _as_tuple(value: Iterable[str]) -> tuple[str, ...]:
-    return tuple(value)
+    if isinstance(value, str):
+        message = f"a list of texts is needed, not the single text {value!r}"
+        raise ValueError(message)  # noqa: TRY004 - every wrong setting is a ValueError
+    texts = tuple(value)
+    if wrong := [text for text in texts if type(text) is not str]:
+        message = f"a list of texts is needed, which {wrong[0]!r} does not fit in"
+        raise ValueError(message)
+    return texts
+
+
+def _count(config: "SandboxConfig") -> int:
+    return max(len(config.ids), len(config.names)) or _USUAL_VPS
 
 
 @frozen(kw_only=True)
@@ -80,7 +96,10 @@ class SandboxConfig:
     Times are in seconds, shares go from 0 to 1.
 
     Attributes:
-        vps: How many VPSes the account has.
+        vps: How many VPSes the account has: where it is left out, one for each of `ids` or
+            `names`, or else 10.
+        ids: Ids of the first VPSes, in the order of the list; the others get made-up ones.
+        names: Names of the first VPSes, in the order of the list; the others have made-up ones.
         stopped: How many of them, counted from the end of the list, are powered off at first.
         not_ready: How many, from the beginning of the list, are suspended: actions answer 409.
         api_key: The key that is accepted.
@@ -114,12 +133,14 @@ class SandboxConfig:
         rate_limit_code: The `code` of a 429.
         error_shape: RFC 7807 problems, or the old `{"error", "message", ...}`.
         jobs: How long jobs take.
+        job_rules: Which jobs end otherwise than that, and how.
         job_failure_rate: Share of jobs that fail.
         completed_without_effect_rate: Share of jobs that say `completed` and never touch the VPS.
         completed_with_success_false_rate: Share of jobs that say `completed` while their result
             says `success: false`; nothing happens to the VPS.
         forget_after: A finished job answers 404 after this time; None for never.
         cooldown: Time after an accepted action in which the VPS answers 409 `cooldown_active`.
+        frozen: Whether the sandbox's time stands still, so that `advance` alone moves it.
         clock_skew: How far the server's wall clock is ahead.
         keepalive_timeout: An idle connection is closed after this time.
         latency: Time between doing the work and sending the answer.
@@ -132,7 +153,9 @@ class SandboxConfig:
         True
     """
 
-    vps: int = field(default=10, validator=whole(0))
+    ids: tuple[str, ...] = field(default=(), converter=_as_tuple)
+    names: tuple[str, ...] = field(default=(), converter=_as_tuple)
+    vps: int = field(default=Factory(_count, takes_self=True), validator=whole(0))
     stopped: int = field(default=0, validator=whole(0))
     not_ready: int = field(default=0, validator=whole(0))
     api_key: str = "sk_test_sandbox"
@@ -167,11 +190,13 @@ class SandboxConfig:
     )
     error_shape: ErrorShape = field(default="problem", validator=one_of(get_args(ErrorShape)))
     jobs: Durations = field(default=Durations(), converter=_as_durations)
+    job_rules: tuple[JobRule, ...] = field(default=(), converter=as_job_rules)
     job_failure_rate: float = field(default=0.0, validator=between(0, 1))
     completed_without_effect_rate: float = field(default=0.0, validator=between(0, 1))
     completed_with_success_false_rate: float = field(default=0.0, validator=between(0, 1))
     forget_after: float | None = field(default=None, validator=maybe(at_least(0)))
     cooldown: float = field(default=0.0, validator=at_least(0))
+    frozen: bool = False
     clock_skew: float = field(default=0.0, validator=between(-1e9, 1e9))
     keepalive_timeout: float = field(default=5.0, validator=at_least(0))
     latency: float = field(default=0.0, validator=at_least(0))
@@ -185,11 +210,16 @@ class SandboxConfig:
             (not self.poll_path.startswith("/"), "poll_path must begin with /"),
             (not self.api_key, "api_key must not be empty"),
             (not self.job_prefixes, "job_prefixes must not be empty"),
+            (len(self.ids) > self.vps, "ids must not be more than vps"),
+            (len(self.names) > self.vps, "names must not be more than vps"),
+            (len({*self.ids}) < len(self.ids), "ids must not hold one twice"),
+            (not all(map(_ID.fullmatch, self.ids)), "ids may hold only letters, digits, _ and -"),
             (self.stopped + self.not_ready > self.vps, "stopped + not_ready must not exceed vps"),
             (self._untrue_share() > 1, "the shares of jobs that go wrong must not exceed 1"),
         ):
             if wrong:
                 raise ValueError(message)
+        check_vps_ids((*self.faults, *self.job_rules), self.vps_ids)
 
     def _untrue_share(self) -> float:
         """The share of jobs that do not what they were asked for."""
@@ -199,7 +229,8 @@ class SandboxConfig:
     @property
     def vps_ids(self) -> tuple[str, ...]:
         """The ids that the sandbox will have, in the order of the list."""
-        return vps_ids(self.seed, self.vps)
+        made_up = vps_ids(self.seed, self.vps)
+        return (*self.ids, *made_up[len(self.ids) :]) if self.ids else made_up
 
     def to_dict(self) -> dict[str, Any]:
         """The settings as JSON can carry them; `SandboxConfig(**settings)` reads them back."""

@@ -4,16 +4,15 @@ from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from typing import Any, Final, Literal, TypeAlias, get_args
 
-from attrs import define, field, frozen
+from attrs import field, frozen
 
-from ._ids import seeded_random
-from ._settings import at_least, between, maybe, one_of, to_json_types, whole
+from ._rules import Rule
+from ._settings import at_least, maybe, one_of
 
 Target: TypeAlias = Literal[
     "reset", "start", "stop", "shutdown", "restart",
     "action", "poll", "list", "get", "status", "details", "any",
 ]  # fmt: skip
-ACTIONS: Final = ("reset", "start", "stop", "shutdown", "restart")
 
 
 class Fault(StrEnum):
@@ -81,12 +80,8 @@ _FIXED: Final = {
 }  # fmt: skip
 
 
-def _ids(value: Iterable[str] | None) -> frozenset[str] | None:
-    return None if value is None else frozenset(value)
-
-
 @frozen
-class FaultRule:
+class FaultRule(Rule):
     """Which requests a fault hits.
 
     Attributes:
@@ -94,7 +89,10 @@ class FaultRule:
         on: Which requests: one action, `action` for any of the five, `poll`, `list`, `get`,
             `status`, `details`, or `any`.
         rate: Share of the matching requests, from 0 to 1.
+        skip: How many matching requests pass before it hits one; with `skip=1, times=1` it hits
+            the second.
         times: How many requests it hits at most; None for no bound.
+        each_vps: Whether `skip` and `times` count for each VPS by itself.
         vps_ids: Only requests about these VPSes (polls of their jobs included); None for all.
         acts: Whether the work is done; None for what the fault's own description says, which for
             errors is no.
@@ -107,9 +105,6 @@ class FaultRule:
 
     fault: Fault = field(converter=Fault)
     on: Target = field(default="reset", kw_only=True, validator=one_of(get_args(Target)))
-    rate: float = field(default=1.0, kw_only=True, validator=between(0, 1))
-    times: int | None = field(default=None, kw_only=True, validator=maybe(whole(0)))
-    vps_ids: frozenset[str] | None = field(default=None, kw_only=True, converter=_ids)
     acts: bool | None = field(default=None, kw_only=True)
     retry_after: float | None = field(default=None, kw_only=True, validator=maybe(at_least(0)))
 
@@ -123,53 +118,9 @@ class FaultRule:
         """Whether the request does its work although the answer goes wrong."""
         return self.fault not in _REFUSES if self.acts is None else self.acts
 
-    def matches(self, kind: str, vps_id: str | None) -> bool:
-        """Whether a request of this kind, about this VPS, is meant."""
-        meant = self.on in {"any", kind} or (self.on == "action" and kind in ACTIONS)
-        return meant and (self.vps_ids is None or vps_id in self.vps_ids)
-
-    def to_dict(self) -> dict[str, Any]:
-        """The rule as JSON can carry it."""
-        return to_json_types(self)
-
 
 def as_rules(
     values: Iterable[FaultRule | Mapping[str, Any]],
 ) -> tuple[FaultRule, ...]:
     """Rules, or their dictionaries made by `FaultRule.to_dict`, as rules."""
     return tuple(v if isinstance(v, FaultRule) else FaultRule(**v) for v in values)
-
-
-@define(eq=False)
-class _Armed:
-    rule: FaultRule
-    left: float
-
-
-class FaultBox:
-    """The rules in force; of those that match a request, the first applies."""
-
-    def __init__(self, rules: Iterable[FaultRule], seed: int) -> None:
-        self._rng = seeded_random(seed, "faults")
-        self._armed: list[_Armed] = []
-        for rule in rules:
-            self.add(rule)
-
-    def add(self, rule: FaultRule) -> None:
-        """Put one more rule in force, after the others."""
-        self._armed.append(_Armed(rule, float("inf") if rule.times is None else rule.times))
-
-    def clear(self) -> None:
-        """Remove all rules."""
-        self._armed.clear()
-
-    def pick(self, kind: str, vps_id: str | None) -> FaultRule | None:
-        """The rule that applies to this request, if one does."""
-        for armed in self._armed:
-            if armed.left > 0 and armed.rule.matches(kind, vps_id) and self._hits(armed.rule):
-                armed.left -= 1
-                return armed.rule
-        return None
-
-    def _hits(self, rule: FaultRule) -> bool:
-        return rule.rate >= 1 or self._rng.random() < rule.rate

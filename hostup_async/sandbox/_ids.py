@@ -1,5 +1,6 @@
 """Identifiers and random numbers that depend on the seed alone."""
 
+from functools import lru_cache
 from random import Random
 from typing import Final
 
@@ -17,6 +18,7 @@ def ulid(rng: Random) -> str:
     return "01" + "".join(rng.choices(_ALPHABET, k=_LENGTH - 2))
 
 
+@lru_cache(maxsize=8)
 def vps_ids(seed: int, count: int) -> tuple[str, ...]:
     """The ids of the first `count` VPSes of a seed."""
     rng = seeded_random(seed, "vps")

@@ -53,8 +53,7 @@ class SandboxProcess(SandboxHandle):
     def pid(self) -> int:
         """The id of the process."""
         if self._url is None:
-            message = "SandboxProcess is not running: enter it with `async with` first"
-            raise RuntimeError(message)
+            raise self._not_running()
         return self._process.pid
 
     async def __aenter__(self) -> Self:
@@ -86,8 +85,7 @@ class SandboxProcess(SandboxHandle):
 
     async def _command(self, name: str, settings: dict[str, Any]) -> dict[str, Any]:
         if self._url is None:
-            message = "SandboxProcess is not running: enter it with `async with` first"
-            raise RuntimeError(message)
+            raise self._not_running()
         return await post(self._session, name, settings)
 
 

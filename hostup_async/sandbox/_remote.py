@@ -7,6 +7,8 @@ import aiohttp
 from ._config import SandboxConfig
 from ._control import CONTROL, SandboxHandle
 
+_BAD_REQUEST: Final = 400
+
 
 class SandboxError(RuntimeError):
     """A sandbox could not be started, refused a command, or is gone."""
@@ -43,21 +45,27 @@ class RemoteSandbox(SandboxHandle):
 
     async def _command(self, name: str, settings: dict[str, Any]) -> dict[str, Any]:
         if self._url is None:
-            message = f"{type(self).__name__} is not running: enter it with `async with` first"
-            raise RuntimeError(message)
+            raise self._not_running()
         return await post(self._session, name, settings)
 
 
 async def post(
     session: aiohttp.ClientSession, name: str, settings: dict[str, Any]
 ) -> dict[str, Any]:
-    """Carry out a command of the handle in another process."""
+    """Carry out a command of the handle in another process.
+
+    Raises:
+        SandboxError: It does not answer, or does not know the command.
+        ValueError: The settings are wrong.
+    """
     try:
         async with session.post(CONTROL + name, json=settings) as answer:
             result: dict[str, Any] = await answer.json()
     except (aiohttp.ClientError, TimeoutError, ValueError) as error:
         message = f"the sandbox's process no longer answers: {error}"
         raise SandboxError(message) from error
+    if answer.status == _BAD_REQUEST:
+        raise ValueError(result["error"])
     if not answer.ok:
         message = f"the sandbox refused {name}: {result.get('error')}"
         raise SandboxError(message)

@@ -7,7 +7,7 @@ from urllib.parse import unquote
 from attrs import frozen
 
 from ._config import SandboxConfig
-from ._faults import ACTIONS
+from ._rules import ACTIONS
 
 _LIST: Final = "/api/v2/vps"
 _READS: Final[Mapping[tuple[str, ...], str]] = {

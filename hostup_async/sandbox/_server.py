@@ -7,7 +7,7 @@ from typing import Any, Final, Self
 from aiohttp import web
 
 from ._api import Api, IncomingCall
-from ._clock import Clock
+from ._clock import Clock, loop_time
 from ._config import SandboxConfig
 from ._control import CONTROL, SandboxHandle, execute
 from ._replies import Delivery, Reply, phrase
@@ -18,6 +18,8 @@ _GRACE: Final = 0.2
 
 class Sandbox(SandboxHandle):
     """A HostUp API to try things on, served from this process on the loopback interface.
+
+    On an event loop whose time jumps, the sandbox's time is the loop's.
 
     Args:
         config: Its settings; the defaults are a small account without limits or faults.
@@ -33,9 +35,12 @@ class Sandbox(SandboxHandle):
     def __init__(self, config: SandboxConfig | None = None, *, port: int = 0) -> None:
         super().__init__(config or SandboxConfig())
         self._port = port
+        self._api: Api | None = None
 
     async def __aenter__(self) -> Self:
-        self._api = Api(self.config, Clock(self.config.clock_skew))
+        config = self.config
+        clock = Clock(config.clock_skew, source=loop_time(), frozen=config.frozen)
+        self._api = Api(config, clock)
         self._front = _Front(self._api)
         self._url = await self._front.start(self._port)
         return self
@@ -45,6 +50,8 @@ class Sandbox(SandboxHandle):
         await self._front.stop()
 
     async def _command(self, name: str, settings: dict[str, Any]) -> dict[str, Any]:
+        if self._api is None:
+            raise self._not_running()
         return execute(self._api, name, settings)
 
 
@@ -92,9 +99,8 @@ class _Front:
         if request.path.startswith(CONTROL):
             return self._control(request, content)
         authorization = request.headers.get("Authorization")
-        call = IncomingCall(
-            request.method, request.rel_url.raw_path_qs, request.query, authorization, content
-        )
+        target, headers = request.rel_url.raw_path_qs, tuple(request.headers.items())
+        call = IncomingCall(request.method, target, request.query, authorization, content, headers)
         reply = self._api.answer(call)
         if self._api.config.latency:
             await asyncio.sleep(self._api.config.latency)

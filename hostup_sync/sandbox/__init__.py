@@ -2,8 +2,9 @@
 
 `Sandbox` serves from this process, `SandboxProcess` from one of its own, `ThreadedSandbox` from a
 thread, for code without `async`; all have the same methods. What is not known about the real API
-is a setting of `SandboxConfig`; what can go wrong is a `Fault`. `Books` say what the server really
-did.
+is a setting of `SandboxConfig`; what can go wrong is a `Fault`, or a `JobRule` where it is a job.
+`Books` say what the server really did. A test moves the sandbox's time with `advance`, and ends a
+job with `finish`.
 
 It serves this machine alone, without TLS: keep it off networks.
 
@@ -24,10 +25,12 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from hostup_async.sandbox import (
         BookedJob,
+        BookedRequest,
         Books,
         Durations,
         Fault,
         FaultRule,
+        JobRule,
         Limit,
         SandboxConfig,
         SandboxError,
@@ -37,10 +40,12 @@ if TYPE_CHECKING:
 
 __all__ = [
     "BookedJob",
+    "BookedRequest",
     "Books",
     "Durations",
     "Fault",
     "FaultRule",
+    "JobRule",
     "Limit",
     "RemoteSandbox",
     "Sandbox",

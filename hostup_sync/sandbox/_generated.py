@@ -7,7 +7,7 @@ from types import TracebackType
 from typing import Self
 
 import hostup_async.sandbox
-from hostup_async.sandbox import Books, FaultRule, Limit, SandboxConfig
+from hostup_async.sandbox import BookedRequest, Books, FaultRule, JobRule, Limit, SandboxConfig
 from hostup_sync._call import call, identity
 from hostup_sync._context import enter, leave
 from hostup_sync._handle import Handle
@@ -48,6 +48,89 @@ class SandboxHandle(Handle[hostup_async.sandbox.SandboxHandle]):
             self._async.books,
         )
 
+    def request_log(self) -> tuple[BookedRequest, ...]:
+        """Each request with its path, query and headers, oldest first, as the books have it.
+
+        At most the last `SandboxConfig.log_cap` of them since the books were begun.
+        """
+        return call(
+            self._home,
+            identity,
+            self._async.request_log,
+        )
+
+    def advance(
+        self,
+        seconds: float,
+    ) -> None:
+        """Move the sandbox's time on at once: jobs, rate limits, uptimes, cooldowns, `Date`.
+
+        What your own code waits for does not come sooner by it: its clock is another one.
+
+        Args:
+            seconds: By how much; 0 or more.
+
+        Raises:
+            ValueError: `seconds` is negative, infinite, or not a number.
+
+        Example:
+            >>> from hostup_sync.sandbox import Durations, Sandbox, SandboxConfig
+            >>> def main() -> None:
+            ...     slow = SandboxConfig(jobs=Durations(median=600))
+            ...     with Sandbox(slow) as sandbox:
+            ...         ...  # send a reset
+            ...         sandbox.advance(600)  # its job has ended
+        """
+        call(
+            self._home,
+            identity,
+            self._async.advance,
+            seconds,
+        )
+
+    def freeze(self) -> None:
+        """Stop the sandbox's time, so that `advance` alone moves it; see `SandboxConfig.frozen`."""
+        call(
+            self._home,
+            identity,
+            self._async.freeze,
+        )
+
+    def unfreeze(self) -> None:
+        """Let the sandbox's time go on by itself."""
+        call(
+            self._home,
+            identity,
+            self._async.unfreeze,
+        )
+
+    def finish(
+        self,
+        vps_id: str,
+        *,
+        error: str | None = None,
+    ) -> None:
+        """End the job of a VPS now, the oldest where several are pending.
+
+        Args:
+            vps_id: The VPS.
+            error: Why the job fails; None for a job that completes, whatever rules it falls under.
+
+        Raises:
+            ValueError: There is no such VPS, or it has no job that has not ended.
+
+        Example:
+            >>> def main(sandbox: SandboxHandle) -> None:
+            ...     sandbox.finish(sandbox.vps_ids[0], error="The disk is full.")
+        """
+        call(
+            self._home,
+            identity,
+            self._async.finish,
+            vps_id,
+            error=error,
+        )
+
     def reset_books(self) -> None:
         """Begin new books; jobs that run already are left out of them."""
         call(
@@ -74,6 +157,26 @@ class SandboxHandle(Handle[hostup_async.sandbox.SandboxHandle]):
             self._home,
             identity,
             self._async.clear_faults,
+        )
+
+    def add_job_rule(
+        self,
+        rule: JobRule,
+    ) -> None:
+        """Put a rule on how jobs end in force, after the ones that already are."""
+        call(
+            self._home,
+            identity,
+            self._async.add_job_rule,
+            rule,
+        )
+
+    def clear_job_rules(self) -> None:
+        """Remove all rules on how jobs end; jobs that were accepted keep to theirs."""
+        call(
+            self._home,
+            identity,
+            self._async.clear_job_rules,
         )
 
     def set_limit(
@@ -133,6 +236,8 @@ class RemoteSandbox(SandboxHandle):
 
 class Sandbox(SandboxHandle):
     """A HostUp API to try things on, served from this process on the loopback interface.
+
+    On an event loop whose time jumps, the sandbox's time is the loop's.
 
     Args:
         config: Its settings; the defaults are a small account without limits or faults.

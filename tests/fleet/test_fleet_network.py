@@ -188,7 +188,7 @@ async def test_a_run_outlives_a_server_that_restarts_and_has_forgotten_its_jobs(
                 await first.__aexit__()
                 async with Sandbox(config, port=port) as second:
                     report = await run.wait()
-                    books = (first._api.books(), await second.books())
+                    books = (await first.books(), await second.books())
     assert report.stopped is None
     unknown = {OutcomeStatus.AMBIGUOUS, OutcomeStatus.NOT_DONE}  # the new server's uptimes are old
     assert set(counts(report)) - {"not_done", "ambiguous"} == {"completed"}

@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 
-from hostup_async.sandbox import Durations, Fault, FaultRule, Limit, SandboxConfig
+from hostup_async.sandbox import Durations, Fault, FaultRule, JobRule, Limit, SandboxConfig
 from hostup_async.sandbox._ids import seeded_random
 
 
@@ -33,6 +33,19 @@ from hostup_async.sandbox._ids import seeded_random
         ({"faults": [{"fault": "lost_reply", "acts": False}]}, "contradicts"),
         ({"uptime_step": 0}, "uptime_step must be above 0"),
         ({"forget_after": -1}, "forget_after must be 0 or more"),
+        ({"vps": 1, "ids": ["a", "b"]}, "ids must not be more than vps"),
+        ({"vps": 1, "names": ["a", "b"]}, "names must not be more than vps"),
+        ({"names": "db-1"}, "a list of texts is needed, not the single text 'db-1'"),
+        ({"ids": [1]}, "a list of texts is needed, which 1 does not fit in"),
+        ({"ids": ["a", "a"]}, "ids must not hold one twice"),
+        ({"ids": ["a/b"]}, "ids may hold only letters"),
+        ({"job_rules": [{"ends": "badly"}]}, "ends must be one of completed, failed"),
+        ({"job_rules": [{"ends": "failed", "on": "poll"}]}, "on must be one of reset, start"),
+        ({"job_rules": [{"ends": "failed", "skip": -1}]}, "skip must be 0 or more"),
+        ({"job_rules": [{"ends": "never", "error": "x"}]}, "'never' tells no error"),
+        ({"job_rules": [{"ends": "failed", "vps_ids": ["moon"]}]}, "no VPS 'moon'"),
+        ({"job_rules": [{"ends": "failed", "vps_ids": "moon"}]}, "a list of ids, not the single"),
+        ({"faults": [{"fault": "stall", "vps_ids": ["moon"]}]}, "no VPS 'moon'"),
     ],
 )
 def test_wrong_settings_are_refused_plainly(settings: dict[str, Any], told: str) -> None:
@@ -43,6 +56,10 @@ def test_wrong_settings_are_refused_plainly(settings: dict[str, Any], told: str)
 def test_settings_survive_json() -> None:
     config = SandboxConfig(
         vps=3,
+        ids=["a", "b"],
+        names=["db-1"],
+        frozen=True,
+        job_rules=[JobRule("failed", skip=1, times=2, vps_ids=["b"], error="no disk")],
         gates_on=["status"],
         limit=Limit(requests=3, seconds=1.5, kind="bucket"),
         jobs=Durations(kind="bimodal", median=2),

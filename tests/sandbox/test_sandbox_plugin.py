@@ -58,6 +58,48 @@ def test_users_can_use_the_plugin(
     result.stdout.fnmatch_lines(["*unexpected keyword argument 'moons'*"])
 
 
+CONFIGURED = """
+    import pytest
+    from hostup_async.sandbox import SandboxConfig
+
+    @pytest.fixture(scope="module")
+    def hostup_sandbox_config():
+        return SandboxConfig(vps=7, frozen=True)
+
+    def test_the_module(hostup_sandbox):
+        assert (hostup_sandbox.config.vps, hostup_sandbox.config.frozen) == (7, True)
+
+    @pytest.mark.hostup_sandbox(names=["db-1"])
+    def test_a_marker_changes_single_settings(hostup_sandbox):
+        assert (hostup_sandbox.config.vps, hostup_sandbox.config.frozen) == (1, True)
+
+    class TestOfAClass:
+        @pytest.fixture
+        def hostup_sandbox_config(self):
+            return {"names": ["db-1", "db-2"]}
+
+        def test_the_class(self, hostup_sandbox):
+            assert len(hostup_sandbox.vps_ids) == 2
+
+    @pytest.mark.parametrize("hostup_sandbox_config", [SandboxConfig(vps=1)])
+    def test_one_test(hostup_sandbox, hostup_sandbox_config):
+        assert hostup_sandbox.config is not None
+        assert len(hostup_sandbox.vps_ids) == 1
+
+    @pytest.mark.parametrize("hostup_sandbox_config", [5])
+    def test_wrong(hostup_sandbox):
+        raise AssertionError
+"""
+
+
+def test_the_configuration_can_be_overridden_at_each_level(pytester: pytest.Pytester) -> None:
+    pytester.makeconftest('pytest_plugins = ["hostup_async.sandbox.pytest_plugin"]')
+    pytester.makepyfile(CONFIGURED)
+    result = pytester.runpytest_subprocess("--strict-markers", "-W", "error", "-p", "no:randomly")
+    result.assert_outcomes(passed=4, errors=1)
+    result.stdout.fnmatch_lines(["*must return a SandboxConfig or its settings, not 5*"])
+
+
 def ask(sandbox: ThreadedSandbox) -> int:
     connection = http.client.HTTPConnection(sandbox.url.removeprefix("http://"))
     with closing(connection):

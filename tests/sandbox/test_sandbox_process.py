@@ -38,8 +38,8 @@ async def gone(pid: int) -> bool:
 
 
 async def test_a_process_has_the_same_members() -> None:
-    rule = FaultRule(Fault.CONFLICT, vps_ids=[f"vps_{n:026}" for n in range(5000)])
-    async with SandboxProcess(SandboxConfig(vps=3, faults=[rule])) as sandbox:
+    rule = FaultRule(Fault.CONFLICT, vps_ids=SandboxConfig(vps=5000).vps_ids[1:])
+    async with SandboxProcess(SandboxConfig(vps=5000, faults=[rule])) as sandbox:
         pid = sandbox.pid
         async with calling(sandbox) as caller:
             assert (await caller.reset()).status == 202

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from typing import Any, TypeAlias
 
 import aiohttp
-from attrs import Factory, field, frozen
+from attrs import frozen
 from yarl import URL
 
 from hostup_async.sandbox import Fault, Sandbox, SandboxConfig, SandboxHandle
@@ -19,25 +19,17 @@ Json: TypeAlias = Any
 EPOCH = 1_800_000_000.0
 
 
-@frozen
-class HandClock(Clock):
-    hands: list[float] = field(default=Factory(lambda: [0.0]))
-
-    def now(self) -> float:
-        return self.hands[0]
-
-
 class Desk:
     """The API without a network, on a clock that the test moves."""
 
     def __init__(self, **settings: Json) -> None:
         self.config = SandboxConfig(**settings)
-        self.clock = HandClock(self.config.clock_skew, EPOCH, 0.0)
+        self.clock = Clock(self.config.clock_skew, EPOCH, frozen=True)
         self.api = Api(self.config, self.clock)
         self.ids = self.config.vps_ids
 
     def advance(self, seconds: float) -> None:
-        self.clock.hands[0] += seconds
+        self.clock.advance(seconds)
 
     def call(
         self, method: str, target: str, content: bytes = b"", key: str | None = "sk_test_sandbox"

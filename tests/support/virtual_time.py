@@ -36,3 +36,29 @@ VIRTUAL: tuple[str, dict[str, Any]] = ("asyncio", {"loop_factory": VirtualLoop})
 def now() -> float:
     """The virtual time, in seconds."""
     return asyncio.get_running_loop().time()
+
+
+class _PatientSelector(selectors.DefaultSelector):
+    """Moves the loop's clock only where no socket is ready."""
+
+    now = 0.0
+
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        found = super().select(0)
+        if found or timeout == 0:
+            return found
+        if timeout is None:
+            return super().select()
+        self.now += timeout
+        return []
+
+
+class NetworkLoop(asyncio.SelectorEventLoop):
+    """A loop on virtual time, for code whose sockets all end in this process."""
+
+    def __init__(self) -> None:
+        self._patient = _PatientSelector()
+        super().__init__(self._patient)
+
+    def time(self) -> float:
+        return self._patient.now
