@@ -10,6 +10,7 @@ from collections import defaultdict
 from collections.abc import Callable
 from datetime import UTC, datetime
 from email.utils import formatdate
+from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
 from attrs import define, field, frozen
@@ -42,6 +43,12 @@ _NEVER_ACTS: Final = frozenset({
     "disconnect_before", "stall_before", "success_false", "redirect", "html_403", "unauthorized",
     "forbidden", "conflict",
 })  # fmt: skip
+
+
+# Rows of a page; from this many VPSes on there are large pages, as the real API has them.
+_SMALL_PAGE: Final = 5
+_LARGE_PAGE: Final = 100
+_MANY: Final = 1000
 
 
 @define(eq=False)
@@ -114,15 +121,16 @@ class SimulatedApi:
         self._setup: Final = setup
         self.clock_off = setup.server_off
         self.limiter: Limiter | None = limiter(setup.limit)
-        ids = [f"vps_{number:026d}" for number in range(setup.vps)]
-        self.machines: Final = {one: Machine(one, self._own_boots(one)) for one in ids}
+        self._ids: Final = [f"vps_{number:026d}" for number in range(setup.vps)]
+        self.machines: Final = {one: Machine(one, self._own_boots(one)) for one in self._ids}
         self.jobs: Final[dict[str, Job]] = {}
         self.throttled = 0
+        self._rates: Final[dict[str, list[tuple[str, float]]]] = {}
         self._on_accept: Final = on_accept
         self.requests: Final = defaultdict[str, int](int)
 
     def _own_boots(self, vps_id: str) -> list[float]:
-        boots = [-self._chance.between(f"up {vps_id}", 100.0, 1e6)]
+        boots = [-100.0 - self._chance.draw_once(f"up {vps_id}") * 1e6]
         if self._chance.fires("own_reboot", self._setup.own_reboots, vps_id):
             boots.append(self._loop.now + self._chance.between(f"boot {vps_id}", 1.0, 300.0))
         return boots
@@ -149,13 +157,20 @@ class SimulatedApi:
         return _spoil(fault, Answer(status, headers, json.dumps(body).encode()))
 
     def _fault(self, call: Call) -> str:
-        for kind, rate in self._setup.rates.items():
-            where = FAULTS[kind]
-            meant = where in {"", call.kind} or (where == "read" and call.method == "GET")
-            place = f"{call.kind} {call.vps_id or call.job_id}"
-            if meant and kind not in _OF_THE_NETWORK and self._chance.fires(kind, rate, place):
-                return kind
-        return ""
+        if call.kind not in self._rates:
+            self._rates[call.kind] = self._rates_of(call)
+        rates = self._rates[call.kind]
+        if not rates:
+            return ""
+        place = f"{call.kind} {call.vps_id or call.job_id}"
+        fires = self._chance.fires
+        return next((kind for kind, rate in rates if fires(kind, rate, place)), "")
+
+    def _rates_of(self, call: Call) -> list[tuple[str, float]]:
+        """What may go wrong with this kind of request on this side of the network."""
+        meant = {"", call.kind, "read" if call.method == "GET" else "action"}
+        rates = self._setup.rates.items()
+        return [one for one in rates if one[0] not in _OF_THE_NETWORK and FAULTS[one[0]] in meant]
 
     def _work(self, call: Call, fault: str) -> tuple[int, Any]:
         match call.kind:
@@ -191,11 +206,11 @@ class SimulatedApi:
     def _accept(self, machine: Machine, call: Call) -> Job:
         """Begin a job whose whole course is known from now."""
         setup, chance, now = self._setup, self._chance, self._loop.now
-        starts_at = now + setup.queue * chance.between(f"queue {machine.id}", 0.3, 1.5)
-        median = setup.job
-        lasts = min(4 * median, chance.lognormal(f"lasts {machine.id}", median, 0.5))
+        place = f"{machine.id} {len(machine.jobs)}"
+        starts_at = now + setup.queue * (0.3 + 1.2 * chance.draw_once(f"queue {place}"))
+        lasts = min(4 * setup.job, chance.lognormal(f"lasts {place}", setup.job, 0.5))
         fails = chance.fires("job_failure", setup.job_failures, machine.id)
-        reboots = not fails or chance.draw(f"in part {machine.id}") < 0.3
+        reboots = not fails or chance.draw_once(f"in part {place}") < 0.3
         job = Job(
             id=f"job_{len(self.jobs) + 1}",
             vps_id=machine.id,
@@ -257,15 +272,13 @@ class SimulatedApi:
         }
 
     def _page(self, cursor: int) -> dict[str, Any]:
-        ids = list(self.machines)[cursor : cursor + 5]
-        rows = [{"id": one, "name": one, "serviceStatus": "active"} for one in ids]
-        more = cursor + 5 < len(self.machines)
-        return {"data": rows, "hasMore": more, "nextCursor": str(cursor + 5) if more else None}
+        end = cursor + (_SMALL_PAGE if len(self._ids) < _MANY else _LARGE_PAGE)
+        rows = [{"id": one, "name": one, "serviceStatus": "active"} for one in self._ids[cursor:end]]
+        more = end < len(self._ids)
+        return {"data": rows, "hasMore": more, "nextCursor": str(end) if more else None}
 
     def _headers(self, check: LimitCheck | None) -> dict[str, str]:
-        headers = {"Date": formatdate(math.floor(self.wall), usegmt=True)}
-        if not self._setup.has_date:
-            headers = {}
+        headers = {"Date": _date(math.floor(self.wall))} if self._setup.has_date else {}
         if check is None or self._setup.headers == "never":
             return headers
         if check.allowed and self._setup.headers != "always":
@@ -323,6 +336,11 @@ _SPOILT: Final[dict[str, dict[str, Any]]] = {
     },
 }
 _OF_THE_NETWORK: Final = frozenset({"refused_connection", "repeated", "sent_again", "slow_answer"})
+
+
+@lru_cache(maxsize=64)
+def _date(second: int) -> str:
+    return formatdate(second, usegmt=True)
 
 
 def _problem(status: int, code: str | None) -> bytes:

@@ -1,11 +1,11 @@
 """What must hold in every history: after every step, and after the last."""
 
 from collections import Counter
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from hostup_async import Client, FleetReport, Outcome
 from hostup_async._ratelimit.budget import limiter_of
-from hostup_async._ratelimit.limits import RateLimit
+from hostup_async._ratelimit.limits import RateLimit, RequestClass
 from hostup_async.sandbox import Limit
 from hostup_async.sandbox._limiters import FixedWindow
 from simulation.api import Call, Machine, SimulatedApi
@@ -17,6 +17,10 @@ from simulation.store import Disk
 # in a queue. Until then, evidence has to wait.
 _PATIENCE_OF_RESEND: Final = 240.0
 _UNTOUCHED: Final = frozenset({"refused", "skipped", "not_sent"})
+
+
+# Where actions and reads have limits of their own, these two kinds have a queue each.
+_KINDS: Final = (RequestClass.ACTION, RequestClass.POLL)
 
 
 class Broken(Exception):
@@ -42,7 +46,7 @@ class Checks:
         self._setup: Final = setup
         self._disk: Final = disk
         self.api: SimulatedApi | None = None
-        self.clients: Final = list[tuple[Process, Client]]()
+        self._queues: Final = list[tuple[Process, dict[RequestClass, Any]]]()
         self.found: Final = list[Broken]()
         self._windows: Final[dict[Process, FixedWindow]] = {}
         self._is_fleet: Final = setup.plot != "direct"
@@ -83,17 +87,33 @@ class Checks:
 
     def _check_in_flight(self, process: Process) -> None:
         bound = self._setup.policy.max_in_flight
+        if bound is None:
+            return
         unknown = self._disk.count(process.run_id, "intent", "accepted")
-        if bound is not None and unknown > bound:
+        if unknown > bound:
             self.fail("more in flight than W", f"{unknown} by {process.name}")
 
     def after_step(self) -> None:
         """Cheap: what every moment must satisfy."""
-        for process, client in self.clients:
-            limiter: Any = limiter_of(client.budget)
-            for queue in limiter._distinct_queues():
-                if queue.ledger.in_flight < 0:
-                    self.fail("permits", f"{queue.ledger.in_flight} in flight in {process.name}")
+        for process, queues in self._queues:
+            for kind in _KINDS:
+                in_flight = queues[kind]._ledger.in_flight
+                if in_flight < 0:
+                    self.fail("permits", f"{in_flight} in flight in {process.name}")
+        self.raise_if_broken()
+
+    def watch(self, process: Process, client: Client) -> None:
+        """Look after a client from now on."""
+        self._queues.append((process, cast("Any", limiter_of(client.budget))._queues))
+
+    def forget(self, process: Process) -> None:
+        """A process was killed: its memory is gone."""
+        self._queues[:] = [one for one in self._queues if one[0] is not process]
+
+    def raise_if_broken(self) -> None:
+        """Raise the first that was found."""
+        if self.found:
+            raise self.found[0]
 
     def after_accept(self, machine: Machine) -> None:
         """An action was accepted."""

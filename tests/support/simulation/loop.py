@@ -2,12 +2,14 @@
 
 Every callback belongs to the process in whose context it was scheduled. A suspended process's
 callbacks wait until it goes on; those of a process that was killed never run.
+
+The loop waits for no input or output: when nothing is ready, its time is the next timer's.
 """
 
 import asyncio
-import selectors
+import heapq
 from collections import deque
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine
 from contextvars import Context, ContextVar, copy_context
 from typing import Any, Final, TypeVar, TypeVarTuple, Unpack
 from weakref import WeakKeyDictionary
@@ -17,6 +19,10 @@ from attrs import define, field
 # Seconds since the epoch at virtual time 0.0: 2026-09-21.
 EPOCH: Final = 1_790_000_000.0
 _BEGIN: Final = 1000.0
+# Seconds: timers this close are due together, which is far from the rounding of virtual times.
+_RESOLUTION: Final = 1e-6
+# With more timers than this, and most of them cancelled, all of these are dropped, as asyncio does.
+_MANY_TIMERS: Final = 100
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
 
@@ -64,88 +70,35 @@ class NeverEnds(Exception):
     """Every task waits for something that never comes, or the history goes on for ever."""
 
 
-class _NoIo(selectors.BaseSelector):
-    """Instead of waiting for time to pass, moves the time."""
-
-    def __init__(self) -> None:
-        self.now = _BEGIN
-
-    def select(self, timeout: float | None = None) -> list[Any]:
-        if timeout is None:
-            msg = "every task waits, and no timer is set"
-            raise NeverEnds(msg)
-        self.now += max(0.0, timeout)
-        return []
-
-    def register(self, fileobj: Any, events: int, data: Any = None) -> selectors.SelectorKey:
-        return selectors.SelectorKey(fileobj, fileobj, events, data)
-
-    def unregister(self, fileobj: Any) -> selectors.SelectorKey:
-        return selectors.SelectorKey(fileobj, 0, 0, None)
-
-    def get_key(self, fileobj: Any) -> selectors.SelectorKey:
-        raise KeyError(fileobj)
-
-    def get_map(self) -> Mapping[Any, selectors.SelectorKey]:
-        return {}
-
-    def close(self) -> None:
-        """Nothing is open."""
-
-
-class _Ready(deque[asyncio.Handle]):
-    """The callbacks that are ready; taken in their order, or in one that the seed gives."""
-
-    order: Callable[[int], int] | None = None
-    nothing: asyncio.Handle
-
-    def popleft(self) -> asyncio.Handle:
-        if self.order is not None and len(self) > 1:
-            place = self.order(len(self))
-            self[0], self[place] = self[place], self[0]
-        handle = super().popleft()
-        process = handle._context.get(PROCESS)  # type: ignore[attr-defined]
-        if process is None or not (process.is_suspended or process.is_dead):
-            return handle
-        process.frozen.append(handle)
-        return self.nothing
-
-
-class SimulatedLoop(asyncio.SelectorEventLoop):
+class SimulatedLoop(asyncio.BaseEventLoop):
     """The loop of one history.
 
     Args:
-        order: Which of so many ready callbacks comes next; None for the order of asyncio.
+        order: Which of several ready callbacks comes next, from 0; None for asyncio's order.
 
     Attributes:
+        now: The virtual time, whatever a process's own clock says.
         steps: How often it went round.
         owners: The process of each task that has one.
         on_step: Called after each time round.
     """
 
+    _ready: deque[asyncio.Handle]
+    _scheduled: list[asyncio.TimerHandle]
+
     def __init__(self, order: Callable[[int], int] | None = None) -> None:
-        self._no_io = _NoIo()
-        super().__init__(self._no_io)
-        ready = _Ready(self._ready)  # type: ignore[has-type]
-        ready.order = order
-        ready.nothing = asyncio.Handle(_nothing, (), self)
-        ready.nothing.cancel()
-        self._ready = ready
-        self._clock_resolution = 1e-6  # far from the rounding of the sums of virtual time
+        super().__init__()
+        self.order = order
+        self.now = _BEGIN
         self.steps = 0
         self.on_step: Callable[[], None] | None = None
         self.owners: Final = WeakKeyDictionary[asyncio.Task[Any], Process]()
         self.set_task_factory(_make_task)  # type: ignore[arg-type]
 
-    @property
-    def now(self) -> float:
-        """The virtual time, whatever a process's own clock says."""
-        return self._no_io.now
-
     def time(self) -> float:
         """The monotonic clock of the process that asks."""
         process = PROCESS.get()
-        return self._no_io.now + (process.monotonic_off if process is not None else 0.0)
+        return self.now + (process.monotonic_off if process is not None else 0.0)
 
     def call_at(
         self,
@@ -156,7 +109,10 @@ class SimulatedLoop(asyncio.SelectorEventLoop):
     ) -> asyncio.TimerHandle:
         process = PROCESS.get()
         moment = when - (process.monotonic_off if process is not None else 0.0)
-        return super().call_at(moment, callback, *args, context=context)
+        handle = asyncio.TimerHandle(moment, callback, args, self, context)
+        heapq.heappush(self._scheduled, handle)
+        handle._scheduled = True  # type: ignore[attr-defined]
+        return handle
 
     def suspend(self, process: Process) -> None:
         """SIGSTOP."""
@@ -169,10 +125,54 @@ class SimulatedLoop(asyncio.SelectorEventLoop):
         self._ready.extend(handle for handle in frozen if not handle.cancelled())
 
     def _run_once(self) -> None:
-        super()._run_once()  # type: ignore[misc]
+        """Go round once, as asyncio's loop does."""
+        self._wake_timers()
+        ready, order = self._ready, self.order
+        for _ in range(len(ready)):
+            if order is not None and len(ready) > 1:
+                place = order(len(ready))
+                ready[0], ready[place] = ready[place], ready[0]
+            handle = ready.popleft()
+            if handle._cancelled:
+                continue
+            process = handle._context.get(PROCESS)  # type: ignore[attr-defined]
+            if process is not None and (process.is_suspended or process.is_dead):
+                process.frozen.append(handle)
+            else:
+                handle._run()
         self.steps += 1
         if self.on_step is not None:
             self.on_step()
+
+    def _wake_timers(self) -> None:
+        self._clear_cancelled()
+        timers = self._scheduled
+        if not self._ready and not self._stopping:  # type: ignore[attr-defined]
+            if not timers:
+                msg = "every task waits, and no timer is set"
+                raise NeverEnds(msg)
+            self.now = max(self.now, timers[0].when())
+        due = self.now + _RESOLUTION
+        while timers and timers[0].when() < due:
+            handle = heapq.heappop(timers)
+            handle._scheduled = False  # type: ignore[attr-defined]
+            if handle._cancelled:
+                self._timer_cancelled_count -= 1
+            else:
+                self._ready.append(handle)
+
+    def _clear_cancelled(self) -> None:
+        """Drop cancelled timers: the next ones, and all of them where they are the most."""
+        timers = self._scheduled
+        if len(timers) > _MANY_TIMERS and self._timer_cancelled_count > len(timers) / 2:
+            for handle in timers:
+                handle._scheduled = not handle._cancelled  # type: ignore[attr-defined]
+            timers[:] = [handle for handle in timers if not handle._cancelled]
+            heapq.heapify(timers)
+            self._timer_cancelled_count = 0
+        while timers and timers[0]._cancelled:
+            heapq.heappop(timers)._scheduled = False  # type: ignore[attr-defined]
+            self._timer_cancelled_count -= 1
 
 
 def _make_task(
@@ -185,7 +185,3 @@ def _make_task(
     if process is not None:
         loop.owners[task] = process
     return task
-
-
-def _nothing() -> None:
-    """Run in the place of a callback whose process does not run."""

@@ -31,6 +31,7 @@ class Disk:
         self.runs: Final = MemoryStore(clock=lambda: 0.0)
         self.on_intent: Callable[[Process], None] = lambda _: None
         self.holders: Final[dict[str, tuple[SimulatedStore, float]]] = {}
+        self._positions: Final[dict[str, dict[str, int]]] = {}
 
     def is_held_by(self, run_id: str, process: Process) -> bool:
         store, until = self.holders.get(run_id, (None, 0.0))
@@ -38,8 +39,13 @@ class Disk:
 
     def entry_of(self, run_id: str, vps_id: str) -> Entry | None:
         run = self.runs._runs.get(run_id)
-        entries = run.entries.values() if run is not None else ()
-        return next((one for one in entries if one.vps_id == vps_id), None)
+        if run is None:
+            return None
+        if run_id not in self._positions:
+            positions = {entry.vps_id: place for place, entry in run.entries.items()}
+            self._positions[run_id] = positions
+        place = self._positions[run_id].get(vps_id)
+        return None if place is None else run.entries[place]
 
     def count(self, run_id: str, *states: str) -> int:
         run = self.runs._runs.get(run_id)

@@ -5,9 +5,11 @@ that is repeated late on a connection answers whatever request is under way ther
 """
 
 import asyncio
+from collections import deque
 from collections.abc import Callable
 from contextvars import Context
 from functools import partial
+from hashlib import blake2b
 from typing import Any, Final, cast
 from urllib.parse import unquote
 
@@ -27,6 +29,7 @@ from simulation.setup import Setup
 
 # Seconds of silence after which the client gives up: `Timeouts.read`.
 _SILENCE: Final = 30.0
+_KEPT_LINES: Final = 20_000
 
 
 @define(eq=False)
@@ -49,6 +52,22 @@ class Connection:
             self.waiter.set_result(answer)
 
 
+class Trace:
+    """Everything that happened: the newest lines, and a hash of all of them."""
+
+    def __init__(self) -> None:
+        self.lines: Final = deque[str](maxlen=_KEPT_LINES)
+        self._hash: Final = blake2b(digest_size=8)
+
+    def add(self, line: str) -> None:
+        self.lines.append(line)
+        self._hash.update(f"{line}\n".encode())
+
+    @property
+    def hash(self) -> str:
+        return self._hash.hexdigest()
+
+
 @define(eq=False)
 class World:
     """What the transports of one history share."""
@@ -59,9 +78,7 @@ class World:
     api: SimulatedApi
     on_send: Callable[[Process, Call], None]
     on_wire: Callable[[Process, Call], None]
-    trace: list[str] = field(factory=list[str])
-    open_connections: int = 0
-    limits: dict[str, Any] = field(factory=dict[str, Any])
+    trace: Trace = field(factory=Trace)
 
 
 class SimulatedTransport(Transport):
@@ -163,7 +180,7 @@ class SimulatedTransport(Transport):
     def _arrive(self, connection: Connection, call: Call) -> None:
         world = self._world
         answer = world.api.answer(call)
-        world.trace.append(
+        world.trace.add(
             f"{world.loop.now:.6f} {self._process.name} {call.kind} {call.vps_id}{call.job_id}"
             f" {answer.status} {answer.fault}"
         )

@@ -1,0 +1,51 @@
+"""One history of very many VPSes: `python -m simulation --vps 1000000`."""
+
+from typing import Final
+
+from attrs import evolve
+
+from hostup_async import FleetPolicy, RateLimit
+from hostup_async.sandbox import Limit
+from simulation.chance import Chance
+from simulation.history import Result, play_setup
+from simulation.setup import Setup, make_setup
+
+# The account of someone with very many VPSes: the default 600 requests a minute would take days,
+# which costs nothing here but says no more.
+_LIMIT: Final = Limit(requests=6_000, seconds=60.0, kind="fixed")
+
+
+def large(vps: int) -> Setup:
+    """A fleet of this size, with a few faults of each kind that a fleet sees in passing."""
+    setup = make_setup(0, Chance(0))
+    return evolve(
+        setup,
+        vps=vps,
+        plot="plain",
+        reordered=False,
+        rates={"lost_reply": 1e-4, "error_503": 1e-4, "forgotten_job": 1e-4},
+        preflight="list",
+        policy=FleetPolicy(cooldown=86_400.0),
+        limit=_LIMIT,
+        headers="429",
+        reset_format="iso",
+        retry_after="seconds",
+        given_limit=RateLimit(_LIMIT.requests, _LIMIT.seconds),
+        latency=0.03,
+        queue=0.0,
+        job=10.0,
+        job_failures=1e-4,
+        own_reboots=0.0,
+        names_jobs=True,
+        poll_shape="operation",
+        timestamps=True,
+        uptime_known=True,
+        has_date=True,
+        client_off=0.0,
+        server_off=0.3,
+    )
+
+
+def play_large(vps: int) -> Result:
+    """Play it."""
+    return play_setup(large(vps))
