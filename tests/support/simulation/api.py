@@ -7,16 +7,17 @@ moment follows from its times, so a thousand jobs cost nothing while time passes
 import json
 import math
 from collections import defaultdict
-from collections.abc import Callable
-from datetime import UTC, datetime
+from collections.abc import Callable, Mapping
 from email.utils import formatdate
 from functools import lru_cache
+from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
 from attrs import define, field, frozen
 
-from hostup_async.sandbox._limiters import LimitCheck, Limiter, limiter
+from hostup_async.sandbox._limiters import LimitCheck
 from simulation.chance import Chance
+from simulation.limits import Limits, LimitStyle, iso, wait_in_body, write_headers
 from simulation.loop import EPOCH, SimulatedLoop
 from simulation.setup import FAULTS, Setup
 
@@ -120,11 +121,10 @@ class SimulatedApi:
         self._chance: Final = chance
         self._setup: Final = setup
         self.clock_off = setup.server_off
-        self.limiter: Limiter | None = limiter(setup.limit)
+        self._limits: Final = Limits(setup.limit, loop.now)
         self._ids: Final = [f"vps_{number:026d}" for number in range(setup.vps)]
         self.machines: Final = {one: Machine(one, self._own_boots(one)) for one in self._ids}
         self.jobs: Final[dict[str, Job]] = {}
-        self.throttled = 0
         self._rates: Final[dict[str, list[tuple[str, float]]]] = {}
         self._on_accept: Final = on_accept
         self.requests: Final = defaultdict[str, int](int)
@@ -143,18 +143,26 @@ class SimulatedApi:
     def answer(self, call: Call) -> Answer:
         """Do what is asked, or not, and say so, or something else."""
         self.requests[call.kind] += 1
-        check = self.limiter.take(self._loop.now) if self.limiter is not None else None
-        headers = self._headers(check)
-        if check is not None and not check.allowed:
-            self.throttled += 1
-            self._chance.reached(f"429 to {call.kind}")
-            body = _problem(429, "rate_limit_exceeded")
-            return Answer(429, headers, body)
+        headers = {"Date": _date(math.floor(self.wall))} if self._setup.has_date else {}
+        style, check = self._limits.style, self._limits.take(call.kind, self._loop.now)
+        if style is not None and check is not None:
+            headers |= write_headers(style, check, now=self._loop.now, wall=self.wall)
+            if not check.allowed:
+                return self._limited(call, style, check, headers)
         fault = self._fault(call)
         if fault in _NEVER_ACTS or (fault in _MAYBE_ACTS and self._chance.draw("acts") < 0.5):
             return _spoil(fault, Answer(200, headers))
         status, body = self._work(call, fault)
         return _spoil(fault, Answer(status, headers, json.dumps(body).encode()))
+
+    def _limited(
+        self, call: Call, style: LimitStyle, check: LimitCheck, headers: dict[str, str]
+    ) -> Answer:
+        """Refuse a request that is above the limit."""
+        self._chance.reached(f"{style.status} to {call.kind}")
+        self._chance.reached(f"limited by {style.kind}")
+        code = "rate_limit_exceeded" if style.status == 429 else "upstream_unavailable"
+        return Answer(style.status, headers, _problem(style.status, code, wait_in_body(style, check)))
 
     def _fault(self, call: Call) -> str:
         if call.kind not in self._rates:
@@ -277,34 +285,8 @@ class SimulatedApi:
         more = end < len(self._ids)
         return {"data": rows, "hasMore": more, "nextCursor": str(end) if more else None}
 
-    def _headers(self, check: LimitCheck | None) -> dict[str, str]:
-        headers = {"Date": _date(math.floor(self.wall))} if self._setup.has_date else {}
-        if check is None or self._setup.headers == "never":
-            return headers
-        if check.allowed and self._setup.headers != "always":
-            return headers
-        headers["X-RateLimit-Limit"] = str(check.limit)
-        headers["X-RateLimit-Remaining"] = str(check.remaining)
-        headers["X-RateLimit-Reset"] = self._moment(check.reset)
-        if not check.allowed and self._setup.retry_after != "absent":
-            wait = math.ceil(check.wait) if self._setup.retry_after == "seconds" else 0
-            headers["Retry-After"] = str(wait)
-        return headers
-
-    def _moment(self, reset: float) -> str:
-        moment = EPOCH + reset + self.clock_off
-        match self._setup.reset_format:
-            case "iso":
-                return self._iso(reset)
-            case "epoch":
-                return str(math.ceil(moment))
-            case "epoch_ms":
-                return str(math.ceil(moment * 1000))
-        return str(math.ceil(reset - self._loop.now))
-
     def _iso(self, now: float) -> str:
-        moment = datetime.fromtimestamp(EPOCH + now + self.clock_off, UTC)
-        return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        return iso(EPOCH + now + self.clock_off)
 
 
 def _spoil(fault: str, answer: Answer) -> Answer:
@@ -343,5 +325,8 @@ def _date(second: int) -> str:
     return formatdate(second, usegmt=True)
 
 
-def _problem(status: int, code: str | None) -> bytes:
-    return json.dumps({"title": "No", "status": status, "code": code, "detail": "no"}).encode()
+def _problem(
+    status: int, code: str | None, more: Mapping[str, object] = MappingProxyType({})
+) -> bytes:
+    problem = {"title": "No", "status": status, "code": code, "detail": "no", **more}
+    return json.dumps(problem).encode()

@@ -56,10 +56,12 @@ class Checks:
 
     def on_send(self, process: Process, call: Call) -> None:
         """A process is about to send."""
-        now = self._loop.now
-        had_its_permit = process.saving.get(call.vps_id, now) <= process.paused_at
-        if now < process.paused_until - 1e-3 and not (call.kind == "reset" and had_its_permit):
-            left = process.paused_until - now
+        now, style = self._loop.now, self._setup.limit
+        if style is None or (pause := process.pauses.get(style.group(call.kind))) is None:
+            return
+        had_its_permit = process.saving.get(call.vps_id, now) <= pause.at
+        if now < pause.until - 1e-3 and not (call.kind == "reset" and had_its_permit):
+            left = pause.until - now
             self.fail("sent in a pause", f"{call.kind} by {process.name}, {left:.3f} s too early")
 
     def on_wire(self, process: Process, call: Call) -> None:

@@ -11,7 +11,7 @@ import heapq
 from collections import deque
 from collections.abc import Callable, Coroutine
 from contextvars import Context, ContextVar, copy_context
-from typing import Any, Final, TypeVar, TypeVarTuple, Unpack
+from typing import Any, Final, NamedTuple, TypeVar, TypeVarTuple, Unpack
 from weakref import WeakKeyDictionary
 
 from attrs import define, field
@@ -27,6 +27,13 @@ T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
 
 
+class Pause(NamedTuple):
+    """When a 429 that began a pause was read, and until when it forbids to send; virtual time."""
+
+    at: float = 0.0
+    until: float = 0.0
+
+
 @define(eq=False)
 class Process:
     """A process on some machine.
@@ -37,8 +44,7 @@ class Process:
         monotonic_off: Seconds by which its monotonic clock is ahead of the simulation's.
         is_suspended: Whether it stands still.
         is_dead: Whether it was killed.
-        paused_at: When it read the last 429 that began or extended a pause, in virtual time.
-        paused_until: Until when that forbids to send.
+        pauses: The last 429's of each group of requests that share a limit.
         saving: When it began to save each VPS's newest intent: it had its permit by then.
         run_id: The run that it works on.
     """
@@ -48,8 +54,7 @@ class Process:
     monotonic_off: float = 0.0
     is_suspended: bool = False
     is_dead: bool = False
-    paused_at: float = 0.0
-    paused_until: float = 0.0
+    pauses: dict[str, Pause] = field(factory=dict[str, Pause])
     saving: dict[str, float] = field(factory=dict[str, float])
     run_id: str = ""
     frozen: list[asyncio.Handle] = field(factory=list[asyncio.Handle])

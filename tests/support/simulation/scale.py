@@ -5,14 +5,14 @@ from typing import Final
 from attrs import evolve
 
 from hostup_async import FleetPolicy, RateLimit
-from hostup_async.sandbox import Limit
 from simulation.chance import Chance
 from simulation.history import Result, play_setup
+from simulation.limits import LimitStyle
 from simulation.setup import Setup, make_setup
 
 # The account of someone with very many VPSes: the default 600 requests a minute would take days,
 # which costs nothing here but says no more.
-_LIMIT: Final = Limit(requests=6_000, seconds=60.0, kind="fixed")
+_LIMIT: Final = LimitStyle(kind="fixed", requests=6_000, seconds=60.0)
 
 
 def large(vps: int) -> Setup:
@@ -27,9 +27,6 @@ def large(vps: int) -> Setup:
         preflight="list",
         policy=FleetPolicy(cooldown=86_400.0),
         limit=_LIMIT,
-        headers="429",
-        reset_format="iso",
-        retry_after="seconds",
         given_limit=RateLimit(_LIMIT.requests, _LIMIT.seconds),
         latency=0.03,
         queue=0.0,

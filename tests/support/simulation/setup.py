@@ -5,8 +5,8 @@ from typing import Final
 from attrs import evolve, frozen
 
 from hostup_async import FleetPolicy, RateLimit
-from hostup_async.sandbox import Limit
 from simulation.chance import Chance
+from simulation.limits import LimitStyle, draw_limit
 
 # What can go wrong with one request, and where: everywhere unless it is said.
 FAULTS: Final = {
@@ -62,10 +62,7 @@ class Setup:
     rates: dict[str, float]
     preflight: str
     policy: FleetPolicy
-    limit: Limit | None
-    headers: str
-    reset_format: str
-    retry_after: str
+    limit: LimitStyle | None
     given_limit: RateLimit | None
     latency: float
     queue: float
@@ -90,7 +87,7 @@ def make_setup(seed: int, chance: Chance) -> Setup:
     """Draw what the seed stands for."""
     plot = chance.pick("plot", PLOTS)
     job = chance.pick("job", (0.5, 2.0, 10.0, 30.0))
-    limit = _limit(chance)
+    limit = draw_limit(chance)
     setup = Setup(
         seed=seed,
         vps=chance.whole("vps", 4, 16),
@@ -100,9 +97,6 @@ def make_setup(seed: int, chance: Chance) -> Setup:
         preflight=chance.pick("preflight", ("none", "none", "list", "gates")),
         policy=_policy(chance),
         limit=limit,
-        headers=chance.pick("headers", ("429", "always", "never")),
-        reset_format=chance.pick("reset", ("iso", "epoch", "epoch_ms", "delta")),
-        retry_after=chance.pick("retry_after", ("seconds", "seconds", "absent", "zero")),
         given_limit=None,
         latency=chance.pick("latency", (0.002, 0.03, 0.3)),
         queue=chance.pick("queue", (0.0, 0.0, 5.0, 60.0, 150.0)),
@@ -117,7 +111,7 @@ def make_setup(seed: int, chance: Chance) -> Setup:
         client_off=chance.pick("client_off", (0.0, 0.0, -3600.0, 5.0, 86400.0)),
         server_off=chance.pick("server_off", (0.0, 0.3, -7200.0, 40.0)),
     )
-    if limit is not None and chance.draw("given") < 0.2:
+    if limit is not None and limit.is_simple and chance.draw("given") < 0.2:
         setup = evolve(setup, given_limit=RateLimit(limit.requests, limit.seconds))
     return setup
 
@@ -132,16 +126,6 @@ def _rates(chance: Chance) -> dict[str, float]:
         for kind in FAULTS
         if chance.draw(f"with {kind}") < share
     }
-
-
-def _limit(chance: Chance) -> Limit | None:
-    if chance.draw("limited") < 0.35:
-        return None
-    return Limit(
-        requests=chance.pick("requests", (3, 10, 30)),
-        seconds=chance.pick("window", (2.0, 5.0, 20.0)),
-        kind=chance.pick("kind", ("fixed", "clock", "sliding", "bucket")),
-    )
 
 
 def _policy(chance: Chance) -> FleetPolicy:

@@ -24,7 +24,7 @@ from hostup_async._http.server_clock import ServerClock
 from hostup_async._http.transport import Transport, Url
 from simulation.api import Answer, Call, SimulatedApi
 from simulation.chance import Chance
-from simulation.loop import PROCESS, Process, SimulatedLoop
+from simulation.loop import PROCESS, Pause, Process, SimulatedLoop
 from simulation.setup import Setup
 
 # Seconds of silence after which the client gives up: `Timeouts.read`.
@@ -126,7 +126,7 @@ class SimulatedTransport(Transport):
         if exchange.on_sent is not None:
             exchange.on_sent()
         answer = await self._exchange(connection, call, exchange)
-        self._note(answer)
+        self._note(call, answer)
         if answer.how == "lost":
             msg = "disconnected"
             raise NetworkError(msg)
@@ -203,15 +203,15 @@ class SimulatedTransport(Transport):
         rate = self._world.setup.rates.get(kind, 0.0)
         return self._world.chance.fires(kind, rate, f"{call.kind} {call.vps_id or call.job_id}")
 
-    def _note(self, answer: Answer) -> None:
+    def _note(self, call: Call, answer: Answer) -> None:
         """Remember for how long a 429 that arrived here forbids to send."""
-        if answer.status == 429:
-            wait = answer.headers.get("Retry-After")
-            if wait is not None and float(wait) > 1:
-                until = self._world.loop.now + float(wait) - 1  # whole seconds, rounded up
-                if self._process.paused_until < self._world.loop.now:
-                    self._process.paused_at = self._world.loop.now
-                self._process.paused_until = max(self._process.paused_until, until)
+        wait, style = answer.headers.get("Retry-After", ""), self._world.setup.limit
+        if answer.status != 429 or style is None or not wait.isdecimal() or int(wait) <= 1:
+            return
+        now, group = self._world.loop.now, style.group(call.kind)
+        before = self._process.pauses.get(group, Pause())
+        until = max(before.until, now + int(wait) - 1)  # whole seconds, rounded up
+        self._process.pauses[group] = Pause(now if before.until < now else before.at, until)
 
 
 def _read_call(method: str, url: Url, process: Process) -> Call:
