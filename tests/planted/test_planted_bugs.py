@@ -35,6 +35,14 @@ def test_there_is_a_bug_for_each_invariant() -> None:
         "sent without the lease",
         "left behind",
         "permits",
+        "untrue not_done",
+        "untrue timed_out",
+        "more in flight than W",
+        "more than the canaries",
+        "more doubts than k + W",
+        "refused by a wrong key",
+        "stopped for no reason",
+        "never ends",
     }
 
 

@@ -14,6 +14,7 @@ from concurrent.futures import ProcessPoolExecutor
 from typing import Final
 
 from simulation.history import Result, play
+from simulation.limits import LIMIT_KINDS
 from simulation.setup import FAULTS
 from simulation.shrink import shrink
 
@@ -22,7 +23,7 @@ BRANCHES: Final = (
     "429 to reset", "429 to poll", "429 to status", "cancelled_caller", "job_failure", "killed",
     "lease taken over", "outcome: ambiguous", "outcome: completed", "outcome: failed",
     "outcome: not_sent", "outcome: refused", "outcome: skipped", "outcome: timed_out",
-    "own_reboot", "run: RunHeld", "slow_disk", "stopped: None", "stopped: canary",
+    "hollow_job", "own_reboot", "untrue_job", "run: RunHeld", "slow_disk", "stopped: None", "stopped: canary",
     "stopped: deadline", "stopped: key_refused", "stopped: max_ambiguous",
     "stopped: max_failures", "stopped: stopped", "suspended beyond the lease",
 )  # fmt: skip
@@ -41,8 +42,9 @@ def describe(result: Result) -> str:
 
 
 def never_fired(counts: Counter[str]) -> list[str]:
-    """The faults and branches that proved nothing."""
-    return sorted(name for name in (*FAULTS, *BRANCHES) if not counts[name])
+    """The faults, kinds of limits and branches that proved nothing."""
+    limited = (f"limited by {kind}" for kind in LIMIT_KINDS)
+    return sorted(name for name in (*FAULTS, *BRANCHES, *limited) if not counts[name])
 
 
 def show(seed: int, *, trace: bool) -> int:

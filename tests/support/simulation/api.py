@@ -61,7 +61,7 @@ class Job:
     accepted_at: float
     starts_at: float
     ends_at: float
-    fails: bool
+    end: str
     reboots_at: float | None
     run_id: str
     forgotten: bool = False
@@ -77,9 +77,15 @@ class Machine:
     boots: list[float]
     jobs: list[Job] = field(factory=list[Job])
     posts: list[float] = field(factory=list[float])
+    refusals: set[str] = field(factory=set[str])
+    """The faults with which requests about it were refused, by a name of `FAULTS`."""
 
     def booted_between(self, begin: float, end: float) -> bool:
         return any(begin <= moment <= end for moment in self.boots)
+
+    @property
+    def has_untrue_job(self) -> bool:
+        return any(job.end == "untrue" for job in self.jobs)
 
     def uptime(self, now: float) -> int:
         return math.floor(now - max(moment for moment in self.boots if moment <= now))
@@ -102,7 +108,7 @@ OnAccept = Callable[[Machine], None]
 
 
 class Answer(NamedTuple):
-    """What goes back; `how` is "whole", "cut", "lost" or "never"."""
+    """What goes back; `how` is "whole", "cut", "huge", "lost" or "never"."""
 
     status: int = 0
     headers: dict[str, str] = {}  # noqa: RUF012 - a NamedTuple's default, never changed
@@ -150,6 +156,8 @@ class SimulatedApi:
             if not check.allowed:
                 return self._limited(call, style, check, headers)
         fault = self._fault(call)
+        if fault in _NEVER_ACTS and call.vps_id:
+            self.machines[call.vps_id].refusals.add(fault)
         if fault in _NEVER_ACTS or (fault in _MAYBE_ACTS and self._chance.draw("acts") < 0.5):
             return _spoil(fault, Answer(200, headers))
         status, body = self._work(call, fault)
@@ -217,15 +225,15 @@ class SimulatedApi:
         place = f"{machine.id} {len(machine.jobs)}"
         starts_at = now + setup.queue * (0.3 + 1.2 * chance.draw_once(f"queue {place}"))
         lasts = min(4 * setup.job, chance.lognormal(f"lasts {place}", setup.job, 0.5))
-        fails = chance.fires("job_failure", setup.job_failures, machine.id)
-        reboots = not fails or chance.draw_once(f"in part {place}") < 0.3
+        end = self._draw_end(machine)
+        reboots = end == "done" or (end != "untrue" and chance.draw_once(f"in part {place}") < 0.3)
         job = Job(
             id=f"job_{len(self.jobs) + 1}",
             vps_id=machine.id,
             accepted_at=now,
             starts_at=starts_at,
             ends_at=starts_at + lasts,
-            fails=fails,
+            end=end,
             reboots_at=starts_at + lasts * 0.8 if reboots else None,
             run_id=call.run_id,
         )
@@ -236,6 +244,17 @@ class SimulatedApi:
         self.jobs[job.id] = job
         self._on_accept(machine)
         return job
+
+    def _draw_end(self, machine: Machine) -> str:
+        """How a job ends: "done", "failed", "hollow" (completed, but the result says that it was
+        no success) or "untrue" (completed, and nothing was done).
+        """
+        setup, fires = self._setup, self._chance.fires
+        if fires("job_failure", setup.job_failures, machine.id):
+            return "failed"
+        if fires("hollow_job", setup.hollow_jobs, machine.id):
+            return "hollow"
+        return "untrue" if fires("untrue_job", setup.untrue_jobs, machine.id) else "done"
 
     def _poll(self, call: Call, fault: str) -> tuple[int, Any]:
         job = self.jobs.get(call.job_id)
@@ -250,8 +269,11 @@ class SimulatedApi:
         now = self._loop.now
         status = "pending" if now < job.starts_at else "in_progress"
         if now >= job.ends_at:
-            status = "failed" if job.fails else "completed"
-        said: dict[str, Any] = {"status": status}
+            status = "failed" if job.end == "failed" else "completed"
+        word = _QUEUE_WORDS.get(status, status) if self._setup.queue_words else status
+        said: dict[str, Any] = {"status": word}
+        if status == "completed":
+            said["result"] = {"success": job.end != "hollow"}
         if self._setup.names_jobs:
             said["jobId"] = job.id
         if status == "failed":
@@ -265,17 +287,23 @@ class SimulatedApi:
                 return {"operation": said}
             case "job":
                 return {"success": True, "requestId": "r", "data": said}
-        return {"status": status, "data": said}
+        return {"status": word, "data": said}
 
     def _status(self, machine: Machine, fault: str) -> dict[str, Any]:
         if fault == "status_of_another":
             machine = next(one for one in self.machines.values() if one is not machine)
         now = self._loop.now
         busy = any(job.starts_at <= now < job.ends_at for job in machine.jobs)
+        is_off = self._setup.off_during_reset and any(
+            job.starts_at <= now < (job.reboots_at or 0.0) for job in machine.jobs
+        )
+        uptime = 0 if is_off or fault == "uptime_zero" else machine.uptime(now)
+        if self._setup.uptime_stuck:
+            uptime = 4321
         return {
             "id": machine.id,
-            "powerState": "running",
-            "uptimeSeconds": machine.uptime(now) if self._setup.uptime_known else None,
+            "powerState": "stopped" if is_off else "running",
+            "uptimeSeconds": uptime if self._setup.uptime_known else None,
             "pendingTasks": 1 if busy else 0,
         }
 
@@ -295,6 +323,8 @@ def _spoil(fault: str, answer: Answer) -> Answer:
     if fault in _REFUSALS:
         status, code = _REFUSALS[fault]
         return answer._replace(status=status, body=_problem(status, code))
+    if fault == "truncated_json":
+        return answer._replace(body=answer.body[: len(answer.body) // 2])
     if fault == "truncated_body":
         return answer._replace(body=answer.body[: len(answer.body) // 2], how="cut")
     return answer._replace(**_SPOILT.get(fault, {}))
@@ -303,6 +333,8 @@ def _spoil(fault: str, answer: Answer) -> Answer:
 # What each fault does to the answer.
 _SPOILT: Final[dict[str, dict[str, Any]]] = {
     "lost_reply": {"how": "lost"},
+    "partial_reply": {"how": "lost"},
+    "huge_body": {"how": "huge", "body": b"{"},
     "disconnect_before": {"how": "lost"},
     "stall": {"how": "never"},
     "stall_before": {"how": "never"},
@@ -317,7 +349,10 @@ _SPOILT: Final[dict[str, dict[str, Any]]] = {
         "body": b'{"success": false, "error": "Not ready", "code": "VPS_NOT_READY"}',
     },
 }
-_OF_THE_NETWORK: Final = frozenset({"refused_connection", "repeated", "sent_again", "slow_answer"})
+_QUEUE_WORDS: Final = {"pending": "waiting", "in_progress": "active"}
+_OF_THE_NETWORK: Final = frozenset({
+    "refused_connection", "repeated", "sent_again", "slow_answer", "slow_request",
+})  # fmt: skip
 
 
 @lru_cache(maxsize=64)

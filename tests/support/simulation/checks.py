@@ -9,14 +9,21 @@ from hostup_async._ratelimit.limits import RateLimit, RequestClass
 from hostup_async.sandbox import Limit
 from hostup_async.sandbox._limiters import FixedWindow
 from simulation.api import Call, Machine, SimulatedApi
+from simulation.chance import Chance
 from simulation.loop import Process, SimulatedLoop
 from simulation.setup import RESEND, Setup
-from simulation.store import Disk
+from simulation.store import Disk, SimulatedStore
 
 # An operator who has a lost action sent again accepts a risk: that a job waits longer than this
 # in a queue. Until then, evidence has to wait.
 _PATIENCE_OF_RESEND: Final = 240.0
 _UNTOUCHED: Final = frozenset({"refused", "skipped", "not_sent"})
+_SENT: Final = (
+    "intent", "accepted", "completed", "failed", "ambiguous", "timed_out", "refused", "not_done",
+)  # fmt: skip
+_BY_THE_KEY: Final = frozenset({"unauthorized", "forbidden"})
+# Seconds: a job that ended this long before the end of its run has been polled since.
+_LAST_POLL: Final = 5.0
 
 
 # Where actions and reads have limits of their own, these two kinds have a queue each.
@@ -41,10 +48,11 @@ class Broken(Exception):
 class Checks:
     """The invariants of one history, and what they saw."""
 
-    def __init__(self, loop: SimulatedLoop, setup: Setup, disk: Disk) -> None:
+    def __init__(self, loop: SimulatedLoop, chance: Chance, setup: Setup, disk: Disk) -> None:
         self._loop: Final = loop
         self._setup: Final = setup
         self._disk: Final = disk
+        self._chance: Final = chance
         self.api: SimulatedApi | None = None
         self._queues: Final = list[tuple[Process, dict[RequestClass, Any]]]()
         self.found: Final = list[Broken]()
@@ -71,6 +79,7 @@ class Checks:
         if call.kind == "reset" and self._is_fleet:
             self._check_intent(process, call)
             self._check_in_flight(process)
+            self._check_canaries(process)
 
     def _check_limit(self, process: Process, limit: RateLimit, call: Call) -> None:
         if process not in self._windows:
@@ -94,6 +103,20 @@ class Checks:
         unknown = self._disk.count(process.run_id, "intent", "accepted")
         if unknown > bound:
             self.fail("more in flight than W", f"{unknown} by {process.name}")
+
+    def _check_canaries(self, process: Process) -> None:
+        canary = self._setup.policy.canary
+        if not canary or self.api is None or canary >= self._setup.vps:
+            return
+        sent = self._disk.count(process.run_id, *_SENT)
+        done = sum(self._may_be_done(one, process.run_id) for one in self.api.machines.values())
+        if sent > canary > done:
+            self.fail("more than the canaries", f"{sent} sent, {done} done")
+
+    def _may_be_done(self, machine: Machine, run_id: str) -> bool:
+        """Whether an action's success can be known by now."""
+        jobs = (job for job in machine.jobs if job.run_id == run_id)
+        return any((job.reboots_at or job.ends_at) <= self._loop.now for job in jobs)
 
     def after_step(self) -> None:
         """Cheap: what every moment must satisfy."""
@@ -136,15 +159,24 @@ class Checks:
             self.fail("an outcome is missing", f"{sorted(ids.items())}")
         for outcome in report.outcomes:
             self._check_outcome(outcome, report.run_id, began)
+        self._check_cause(report)
         if not counts_anew:
-            self._check_bound(report)
+            self._check_bounds(report)
 
     def _check_outcome(self, outcome: Outcome, run_id: str, began: float) -> None:
         assert self.api is not None
         machine, status = self.api.machines[outcome.vps_id], str(outcome.status)
         jobs = [job for job in machine.jobs if job.run_id == run_id]
-        if status == "completed" and not machine.booted_between(began, self._loop.now):
+        was_lied_to = outcome.evidence is None and machine.has_untrue_job
+        booted = machine.booted_between(began, self._loop.now)
+        if status == "completed" and not booted and not was_lied_to:
             self.fail("untrue completed", f"{outcome.vps_id} did not boot: {outcome.evidence}")
+        if status == "refused" and machine.refusals <= _BY_THE_KEY:
+            self.fail("refused by a wrong key", f"{outcome.vps_id}: {outcome.reason}")
+        if status == "timed_out" and self._is_calm and jobs:
+            late = self._loop.now - jobs[-1].ends_at
+            if late > _LAST_POLL and jobs[-1].ends_at < jobs[-1].accepted_at + self._patience:
+                self.fail("untrue timed_out", f"{outcome.vps_id} had ended {late:.1f} s before")
         if self._setup.policy.on_ambiguous == RESEND:  # the first one may have come to nothing
             jobs = [job for job in jobs if job.reboots_at is not None]
         if status in _UNTOUCHED and jobs:
@@ -153,13 +185,44 @@ class Checks:
         if status == "not_done" and reboots and self._setup.longest_job <= _PATIENCE_OF_RESEND:
             self.fail("untrue not_done", f"{outcome.vps_id} was reset")
 
-    def _check_bound(self, report: FleetReport) -> None:
+    @property
+    def _is_calm(self) -> bool:
+        """Whether each poll is answered, and at once."""
+        return not self._setup.rates and self._setup.limit is None
+
+    @property
+    def _patience(self) -> float:
+        return self._setup.policy.job_timeout
+
+    def _check_cause(self, report: FleetReport) -> None:
+        """A run stops for what happened, and not for a stray answer or a bug."""
+        cause, fired = str(report.stop_cause), self._chance.counts
+        may_be = {
+            "error": False,
+            "key_refused": fired["unauthorized"] or fired["forbidden"],
+            "unreachable": fired["refused_connection"],
+            "rate_limit": self._setup.limit is not None,
+        }
+        if not may_be.get(cause, True):
+            self.fail("stopped for no reason", f"{cause}: {report.stopped}")
+
+    def _check_bounds(self, report: FleetReport) -> None:
         policy = self._setup.policy
-        if policy.max_failures is None or policy.max_in_flight is None or policy.max_failures < 1:
-            return
         failures = sum(outcome.status.is_failure for outcome in report.outcomes)
-        if failures > policy.max_failures + policy.max_in_flight:
-            self.fail("more failures than k + W", f"{failures}")
+        doubts = sum(outcome.status == "ambiguous" for outcome in report.outcomes)
+        for name, count, most in (
+            ("failures", failures, policy.max_failures),
+            ("doubts", doubts, policy.max_ambiguous),
+        ):
+            if most is None or policy.max_in_flight is None or most < 1:
+                continue
+            if count > most + policy.max_in_flight:
+                self.fail(f"more {name} than k + W", f"{count}")
+
+    def released(self, process: Process, store: SimulatedStore) -> None:
+        """A run was left."""
+        if store.holds(process.run_id):
+            self.fail("left behind", f"the lease of {process.run_id} in {process.name}")
 
     def nothing_left(self, process: Process, client: Client) -> None:
         """A client was closed."""
@@ -167,5 +230,7 @@ class Checks:
         if snapshot.queued or snapshot.in_flight:
             left = f"{snapshot.in_flight} permits, {snapshot.queued} queued"
             self.fail("left behind", f"{left} in {process.name}")
+        if process.under_way:
+            self.fail("left behind", f"{process.under_way} connections in {process.name}")
         if client._poller._watches or client._requester._actions_under_way:
             self.fail("left behind", f"watches or actions in {process.name}")

@@ -97,7 +97,7 @@ class _History:
         self.setup: Final = setup or make_setup(seed, self.chance)
         self.loop: Final = SimulatedLoop(_order(seed) if self.setup.reordered else None)
         self.disk: Final = Disk(self.loop, self.chance)
-        self.checks: Final = Checks(self.loop, self.setup, self.disk)
+        self.checks: Final = Checks(self.loop, self.chance, self.setup, self.disk)
         self.api: Final = SimulatedApi(self.loop, self.chance, self.setup, self._on_accept)
         self.checks.api = self.api
         self.world: Final = World(
@@ -326,7 +326,8 @@ class _History:
         except HostUpError as error:
             self.chance.reached(f"direct: {type(error).__name__}")
             return
-        if not self.api.machines[vps_id].booted_between(began, self.loop.now):
+        machine = self.api.machines[vps_id]
+        if not machine.booted_between(began, self.loop.now) and not machine.has_untrue_job:
             self.checks.fail("untrue completed", f"{vps_id} did not boot")
 
     # How it is done.
@@ -374,6 +375,7 @@ class _History:
             self._handles[process] = run
             async with run:
                 report = await run.wait()
+            self.checks.released(process, store)
         self.checks.nothing_left(process, client)
         return report
 

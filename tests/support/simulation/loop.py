@@ -47,6 +47,7 @@ class Process:
         pauses: The last 429's of each group of requests that share a limit.
         saving: When it began to save each VPS's newest intent: it had its permit by then.
         run_id: The run that it works on.
+        under_way: Its requests on connections that are open.
     """
 
     name: str
@@ -57,6 +58,7 @@ class Process:
     pauses: dict[str, Pause] = field(factory=dict[str, Pause])
     saving: dict[str, float] = field(factory=dict[str, float])
     run_id: str = ""
+    under_way: int = 0
     frozen: list[asyncio.Handle] = field(factory=list[asyncio.Handle])
     context: Context = field(factory=copy_context)
 

@@ -12,6 +12,7 @@ from simulation.limits import LimitStyle, draw_limit
 FAULTS: Final = {
     "refused_connection": "",
     "lost_reply": "",
+    "partial_reply": "",
     "disconnect_before": "",
     "stall": "",
     "stall_before": "",
@@ -20,6 +21,8 @@ FAULTS: Final = {
     "error_503": "",
     "error_504": "",
     "truncated_body": "",
+    "truncated_json": "",
+    "huge_body": "",
     "empty_body": "",
     "html_body": "",
     "no_operation": "reset",
@@ -41,10 +44,14 @@ FAULTS: Final = {
     "job_of_another": "poll",
     "job_named_twice": "reset",
     "status_of_another": "status",
+    "uptime_zero": "status",
     "repeated": "",
     "sent_again": "read",
     "slow_answer": "",
+    "slow_request": "",
 }
+# Seconds that a request may be on its way: it arrives after the client has given it up.
+SLOWEST_REQUEST: Final = 60.0
 PLOTS: Final = (
     "plain", "plain", "crash", "crash", "crash_twice", "takeover", "rival", "stop", "leave",
     "pause", "direct", "client_clock", "server_clock", "suspend",
@@ -68,19 +75,25 @@ class Setup:
     queue: float
     job: float
     job_failures: float
+    hollow_jobs: float
+    untrue_jobs: float
     own_reboots: float
     names_jobs: bool
     poll_shape: str
     timestamps: bool
     uptime_known: bool
+    uptime_stuck: bool
+    off_during_reset: bool
+    queue_words: bool
     has_date: bool
     client_off: float
     server_off: float
 
     @property
     def longest_job(self) -> float:
-        """Seconds from its acceptance to a job's end, at most."""
-        return 1.5 * self.queue + 4.0 * self.job
+        """Seconds from its send to a job's end, at most."""
+        travels = SLOWEST_REQUEST if "slow_request" in self.rates else 0.0
+        return travels + 1.5 * self.queue + 4.0 * self.job
 
 
 def make_setup(seed: int, chance: Chance) -> Setup:
@@ -102,11 +115,16 @@ def make_setup(seed: int, chance: Chance) -> Setup:
         queue=chance.pick("queue", (0.0, 0.0, 5.0, 60.0, 150.0)),
         job=job,
         job_failures=chance.pick("job_failures", (0.0, 0.0, 0.05, 0.3)),
+        hollow_jobs=chance.pick("hollow_jobs", (0.0, 0.0, 0.0, 0.2)),
+        untrue_jobs=chance.pick("untrue_jobs", (0.0, 0.0, 0.0, 0.2)),
         own_reboots=chance.pick("own_reboots", (0.0, 0.0, 0.2)),
         names_jobs=chance.draw("names_jobs") < 0.8,
         poll_shape=chance.pick("shape", ("operation", "job", "status_data")),
         timestamps=chance.draw("timestamps") < 0.6,
         uptime_known=chance.draw("uptime") < 0.9,
+        uptime_stuck=chance.draw("stuck") < 0.05,
+        off_during_reset=chance.draw("off during reset") < 0.3,
+        queue_words=chance.draw("queue words") < 0.3,
         has_date=chance.draw("date") < 0.9,
         client_off=chance.pick("client_off", (0.0, 0.0, -3600.0, 5.0, 86400.0)),
         server_off=chance.pick("server_off", (0.0, 0.3, -7200.0, 40.0)),
@@ -118,7 +136,7 @@ def make_setup(seed: int, chance: Chance) -> Setup:
 
 def _rates(chance: Chance) -> dict[str, float]:
     """A few kinds of faults, some often: those that are everywhere hide each other."""
-    if chance.draw("calm") < 0.15:
+    if chance.draw("calm") < 0.2:
         return {}
     share = chance.pick("share of kinds", (0.05, 0.15, 0.4))
     return {

@@ -25,11 +25,12 @@ from hostup_async._http.transport import Transport, Url
 from simulation.api import Answer, Call, SimulatedApi
 from simulation.chance import Chance
 from simulation.loop import PROCESS, Pause, Process, SimulatedLoop
-from simulation.setup import Setup
+from simulation.setup import SLOWEST_REQUEST, Setup
 
 # Seconds of silence after which the client gives up: `Timeouts.read`.
 _SILENCE: Final = 30.0
 _KEPT_LINES: Final = 20_000
+_FLAWS: Final = {"cut": "it broke off", "huge": "it is larger than it may be"}
 
 
 @define(eq=False)
@@ -132,7 +133,7 @@ class SimulatedTransport(Transport):
             raise NetworkError(msg)
         if not exchange.own_connection and not connection.is_closed:
             self._idle.append(connection)
-        flaw = "it broke off" if answer.how == "cut" else None
+        flaw = _FLAWS.get(answer.how)
         response = Response(answer.status, CIMultiDict(answer.headers), answer.body, flaw)
         exchange.response = response
         return response
@@ -155,6 +156,7 @@ class SimulatedTransport(Transport):
         world = self._world
         waiter: asyncio.Future[Answer] = world.loop.create_future()
         connection.waiter = waiter
+        self._process.under_way += 1
         self._travel(connection, call)
         if call.method == "GET" and self._fires("sent_again", call):
             exchange.sends += 1
@@ -171,10 +173,13 @@ class SimulatedTransport(Transport):
             raise
         finally:
             connection.waiter = None
+            self._process.under_way -= 1
 
     def _travel(self, connection: Connection, call: Call) -> None:
         """Have it arrive after a while, whatever becomes of who sent it."""
         delay = self._latency()
+        if self._fires("slow_request", call):
+            delay += self._world.chance.between("slow request", 1.0, SLOWEST_REQUEST)
         PROCESS_FREE.run(self._world.loop.call_later, delay, self._arrive, connection, call)
 
     def _arrive(self, connection: Connection, call: Call) -> None:
