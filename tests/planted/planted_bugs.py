@@ -22,6 +22,8 @@ class Bug:
         old: The text that is replaced; it stands there once.
         new: What it becomes.
         breaks: The invariants of which a history must find one broken.
+        also: A module, text of it and what that becomes: where two guards stand behind each other,
+            one of them alone is enough, and both have to go.
     """
 
     name: str
@@ -29,18 +31,27 @@ class Bug:
     old: str
     new: str
     breaks: tuple[str, ...]
+    also: tuple[str, str, str] | None = None
+
+    @property
+    def edits(self) -> dict[str, tuple[str, str]]:
+        """The text that is replaced, and what it becomes, by module."""
+        edits = {self.module: (self.old, self.new)}
+        return edits if self.also is None else {**edits, self.also[0]: self.also[1:]}
 
     def plant(self, folder: Path) -> None:
         """Copy the package into a folder, with this bug."""
         copy = folder / "hostup_async"
         copytree(PACKAGE, copy, ignore=ignore_patterns("__pycache__"))
-        module = copy / self.module
-        module.write_text(self.planted(module.read_text()))
+        for module in self.edits:
+            (copy / module).write_text(self.planted(module))
 
-    def planted(self, text: str) -> str:
-        """The module's text with the bug in it."""
-        assert text.count(self.old) == 1, f"{self.name}: its place in {self.module} is gone"
-        return text.replace(self.old, self.new)
+    def planted(self, module: str) -> str:
+        """The text of one of its modules with the bug in it."""
+        old, new = self.edits[module]
+        text = (PACKAGE / module).read_text()
+        assert text.count(old) == 1, f"{self.name}: its place in {module} is gone"
+        return text.replace(old, new)
 
 
 BUGS: Final = (
@@ -205,8 +216,13 @@ BUGS: Final = (
         "an action goes out where answers to other requests arrive",
         "_http/call.py",
         "        return request.subject is None or request.subject.model in",
-        "        return False and request.subject.model in",
-        ("reset twice", "untrue completed", "untrue refused", "refused by a wrong key"),
+        "        return request.subject is not None and request.subject.model in",
+        ("reset twice", "untrue completed", "untrue refused"),
+        also=(
+            "_http/attempt.py",
+            "            is_shared=exchange.is_shared,\n",
+            "            is_shared=False,\n",
+        ),
     ),
     Bug(
         "another process's send is dated by the wall clock",

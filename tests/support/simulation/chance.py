@@ -66,7 +66,11 @@ class Chance:
         """Whether a deviation of this kind takes place here."""
         if rate <= 0 or self.draw(f"fires {kind} {where}") >= rate:
             return False
-        name = f"{kind}/{where}/{self._numbers[f'fires {kind} {where}']}"
+        return self.happens(kind, f"{where}/{self._numbers[f'fires {kind} {where}']}")
+
+    def happens(self, kind: str, where: str) -> bool:
+        """Note a deviation that was drawn, unless it is to be left out."""
+        name = f"{kind}/{where}"
         if kind in self._without or name in self._without:
             return False
         self.fired.append(name)

@@ -91,10 +91,12 @@ class SimulatedLoop(asyncio.BaseEventLoop):
     """
 
     _ready: deque[asyncio.Handle]
-    _scheduled: list[asyncio.TimerHandle]
 
     def __init__(self, order: Callable[[int], int] | None = None) -> None:
         super().__init__()
+        # Numbered, so that timers due at the same time go off in the order in which they were set.
+        self._timers: Final = list[tuple[float, int, asyncio.TimerHandle]]()
+        self._timers_set = 0
         self.order = order
         self.now = _BEGIN
         self.steps = 0
@@ -117,7 +119,8 @@ class SimulatedLoop(asyncio.BaseEventLoop):
         process = PROCESS.get()
         moment = when - (process.monotonic_off if process is not None else 0.0)
         handle = asyncio.TimerHandle(moment, callback, args, self, context)
-        heapq.heappush(self._scheduled, handle)
+        self._timers_set += 1
+        heapq.heappush(self._timers, (moment, self._timers_set, handle))
         handle._scheduled = True  # type: ignore[attr-defined]
         return handle
 
@@ -153,33 +156,33 @@ class SimulatedLoop(asyncio.BaseEventLoop):
 
     def _wake_timers(self) -> None:
         self._clear_cancelled()
-        timers = self._scheduled
+        timers = self._timers
         if not self._ready and not self._stopping:  # type: ignore[attr-defined]
             if not timers:
                 msg = "every task waits, and no timer is set"
                 raise NeverEnds(msg)
-            self.now = max(self.now, timers[0].when())
+            self.now = max(self.now, timers[0][0])
         due = self.now + _RESOLUTION
-        while timers and timers[0].when() < due:
-            handle = heapq.heappop(timers)
-            handle._scheduled = False  # type: ignore[attr-defined]
-            if handle._cancelled:
-                self._timer_cancelled_count -= 1
-            else:
+        while timers and timers[0][0] < due:
+            handle = self._pop_timer()
+            if not handle._cancelled:
                 self._ready.append(handle)
+
+    def _pop_timer(self) -> asyncio.TimerHandle:
+        _, _, handle = heapq.heappop(self._timers)
+        handle._scheduled = False  # type: ignore[attr-defined]
+        self._timer_cancelled_count -= handle._cancelled
+        return handle
 
     def _clear_cancelled(self) -> None:
         """Drop cancelled timers: the next ones, and all of them where they are the most."""
-        timers = self._scheduled
+        timers = self._timers
         if len(timers) > _MANY_TIMERS and self._timer_cancelled_count > len(timers) / 2:
-            for handle in timers:
-                handle._scheduled = not handle._cancelled  # type: ignore[attr-defined]
-            timers[:] = [handle for handle in timers if not handle._cancelled]
+            timers[:] = [timer for timer in timers if not timer[2]._cancelled]
             heapq.heapify(timers)
             self._timer_cancelled_count = 0
-        while timers and timers[0]._cancelled:
-            heapq.heappop(timers)._scheduled = False  # type: ignore[attr-defined]
-            self._timer_cancelled_count -= 1
+        while timers and timers[0][2]._cancelled:
+            self._pop_timer()
 
 
 def _make_task(

@@ -19,6 +19,8 @@ from simulation.loop import Process, SimulatedLoop
 
 LEASE: Final = 30.0
 HEARTBEAT: Final = 10.0
+# The share of calls for which the disk takes seconds.
+_SLOW: Final = 0.01
 T = TypeVar("T")
 
 
@@ -61,6 +63,7 @@ class SimulatedStore(Store):
         self._held: Final = set[str]()
         self._lost: Final[dict[str, asyncio.Future[Any]]] = {}
         self._is_open = False
+        self._waits = 0
         self._timer: asyncio.TimerHandle | None = None
 
     @property
@@ -181,8 +184,10 @@ class SimulatedStore(Store):
             self._disk.on_intent(self.process)
 
     async def _wait(self) -> None:
-        slow = self._disk.chance.fires("slow_disk", 0.01)
-        await asyncio.sleep(self._disk.chance.between("disk", 0.0, 2.0 if slow else 0.004))
+        self._waits += 1
+        share = self._disk.chance.draw_once(f"disk {self.process.name} {self._waits}")
+        is_slow = share < _SLOW and self._disk.chance.happens("slow_disk", str(self._waits))
+        await asyncio.sleep(2.0 * share / _SLOW if is_slow else 0.004 * share)
 
     def _wall(self) -> float:
         return self.process.wall(self._disk.loop.now)

@@ -44,6 +44,13 @@ class Connection:
     def close(self) -> None:
         self.is_closed = True
 
+    def expire(self) -> None:
+        """The client has heard nothing for too long."""
+        self.close()
+        if self.waiter is not None and not self.waiter.done():
+            msg = "no response came"
+            self.waiter.set_exception(NetworkError(msg))
+
     def deliver(self, answer: Answer) -> None:
         """A response arrives: it is the answer to whatever waits, or closes an idle connection."""
         self.carried += 1
@@ -161,17 +168,14 @@ class SimulatedTransport(Transport):
         if call.method == "GET" and self._fires("sent_again", call):
             exchange.sends += 1
             self._travel(Connection(), call)
+        timer = world.loop.call_later(_SILENCE, connection.expire)
         try:
-            async with asyncio.timeout(_SILENCE):
-                return await waiter
-        except TimeoutError:
-            connection.close()
-            msg = "no response came"
-            raise NetworkError(msg) from None
+            return await waiter
         except asyncio.CancelledError:
             connection.close()
             raise
         finally:
+            timer.cancel()
             connection.waiter = None
             self._process.under_way -= 1
 
