@@ -133,7 +133,7 @@ BUGS: Final = (
         "_fleet/rollout.py",
         "self._failures >= self._max_failures:",
         "self._failures > 99:",
-        ("more failures than k + W",),
+        ("sent after the stop", "more failures than k + W"),
     ),
     Bug(
         "the bound on VPSes in flight is ignored",
@@ -250,7 +250,7 @@ BUGS: Final = (
         "_fleet/rollout.py",
         "            if entry.state in _UNSENT:\n",
         "            if entry.state in _UNSENT or entry.state.is_terminal:\n",
-        ("more failures than k + W", "more than the canaries"),
+        ("sent after the stop", "more failures than k + W", "more than the canaries"),
     ),
     Bug(
         "all are sent after the first canary",
@@ -286,7 +286,7 @@ BUGS: Final = (
         "_fleet/rollout.py",
         "            if self._ambiguous >= self._max_ambiguous:\n",
         "            if self._ambiguous > 99:\n",
-        ("more doubts than k + W",),
+        ("sent after the stop", "more doubts than k + W"),
     ),
     Bug(
         "a run that has ended is held for ever",

@@ -39,7 +39,7 @@ def test_there_is_a_bug_for_each_invariant() -> None:
         "untrue timed_out",
         "more in flight than W",
         "more than the canaries",
-        "more doubts than k + W",
+        "sent after the stop",
         "refused by a wrong key",
         "stopped for no reason",
         "never ends",

@@ -18,6 +18,11 @@ CHUNK = 25
 
 
 @pytest.fixture(autouse=True)
+def short_waits() -> None:
+    """Overrides that of all tests: a history has time, and the real waits are to be proved."""
+
+
+@pytest.fixture(autouse=True)
 def _quiet() -> Iterator[None]:
     logging.disable(logging.CRITICAL)
     yield

@@ -170,7 +170,8 @@ class SimulatedApi:
         self._chance.reached(f"{style.status} to {call.kind}")
         self._chance.reached(f"limited by {style.kind}")
         code = "rate_limit_exceeded" if style.status == 429 else "upstream_unavailable"
-        return Answer(style.status, headers, _problem(style.status, code, wait_in_body(style, check)))
+        body = _problem(style.status, code, wait_in_body(style, check))
+        return Answer(style.status, headers, body)
 
     def _fault(self, call: Call) -> str:
         if call.kind not in self._rates:
@@ -309,7 +310,8 @@ class SimulatedApi:
 
     def _page(self, cursor: int) -> dict[str, Any]:
         end = cursor + (_SMALL_PAGE if len(self._ids) < _MANY else _LARGE_PAGE)
-        rows = [{"id": one, "name": one, "serviceStatus": "active"} for one in self._ids[cursor:end]]
+        ids = self._ids[cursor:end]
+        rows = [{"id": one, "name": one, "serviceStatus": "active"} for one in ids]
         more = end < len(self._ids)
         return {"data": rows, "hasMore": more, "nextCursor": str(end) if more else None}
 

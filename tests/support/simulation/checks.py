@@ -1,9 +1,10 @@
 """What must hold in every history: after every step, and after the last."""
 
 from collections import Counter
+from math import inf
 from typing import Any, Final, cast
 
-from hostup_async import Client, FleetReport, Outcome
+from hostup_async import Client, FleetReport, Outcome, OutcomeStatus
 from hostup_async._ratelimit.budget import limiter_of
 from hostup_async._ratelimit.limits import RateLimit, RequestClass
 from hostup_async.sandbox import Limit
@@ -24,6 +25,8 @@ _SENT: Final = (
 _BY_THE_KEY: Final = frozenset({"unauthorized", "forbidden"})
 # Seconds: a job that ended this long before the end of its run has been polled since.
 _LAST_POLL: Final = 5.0
+# Seconds: a send that is under way has connected by then.
+_BEGUN: Final = 5.0
 
 
 # Where actions and reads have limits of their own, these two kinds have a queue each.
@@ -58,6 +61,8 @@ class Checks:
         self.found: Final = list[Broken]()
         self._windows: Final[dict[Process, FixedWindow]] = {}
         self._began: Final = loop.now
+        # An operator who resumes a run after its stop has its bounds count anew.
+        self._begins_anew: Final = setup.plot in {"stop", "leave"}
         self._is_fleet: Final = setup.plot != "direct"
 
     def fail(self, invariant: str, what: str) -> None:
@@ -81,6 +86,7 @@ class Checks:
             self._check_intent(process, call)
             self._check_in_flight(process)
             self._check_canaries(process)
+            self._check_stopped(process)
 
     def _check_limit(self, process: Process, limit: RateLimit, call: Call) -> None:
         if process not in self._windows:
@@ -107,13 +113,23 @@ class Checks:
 
     def _check_canaries(self, process: Process) -> None:
         canary = self._setup.policy.canary
-        begins_anew = self._setup.plot in {"stop", "leave"}  # an operator who resumes it says so
-        if not canary or self.api is None or begins_anew:
+        if not canary or self.api is None or self._begins_anew:
             return
         sent = self._disk.count(process.run_id, *_SENT)
         done = sum(self._may_be_done(one) for one in self.api.machines.values())
         if sent > canary > done:
             self.fail("more than the canaries", f"{sent} sent, {done} done")
+
+    def _check_stopped(self, process: Process) -> None:
+        """Nothing is sent once a bound is reached; a send that had begun by then may end."""
+        policy = self._setup.policy
+        if self._begins_anew or policy.max_failures is policy.max_ambiguous is None:
+            return
+        outcomes = self._disk.outcomes(process.run_id, self._loop.now - _BEGUN)
+        failures = sum(status.is_failure for status in outcomes)
+        doubts = outcomes.count(OutcomeStatus.AMBIGUOUS)
+        if failures >= (policy.max_failures or inf) or doubts >= (policy.max_ambiguous or inf):
+            self.fail("sent after the stop", f"{failures} failures, {doubts} doubts")
 
     def _may_be_done(self, machine: Machine) -> bool:
         """Whether an action's success can be believed by now, also because it booted by itself."""

@@ -212,9 +212,7 @@ class Limits:
             self._let_neighbour(style, limiter, group, now)
         return limiter.take(now)
 
-    def _let_neighbour(
-        self, style: LimitStyle, limiter: Limiter, group: str, now: float
-    ) -> None:
+    def _let_neighbour(self, style: LimitStyle, limiter: Limiter, group: str, now: float) -> None:
         """Take what the neighbour took since the last time."""
         between = style.seconds / (style.requests * style.neighbour)
         first = self._neighbour_at.setdefault(group, now)
@@ -225,7 +223,9 @@ class Limits:
             self._neighbour_at[group] = now
 
 
-def write_headers(style: LimitStyle, check: LimitCheck, *, now: float, wall: float) -> dict[str, str]:
+def write_headers(
+    style: LimitStyle, check: LimitCheck, *, now: float, wall: float
+) -> dict[str, str]:
     """The headers that tell of the limit.
 
     Args:

@@ -91,6 +91,7 @@ class SimulatedLoop(asyncio.BaseEventLoop):
     """
 
     _ready: deque[asyncio.Handle]
+    _timer_cancelled_count: int
 
     def __init__(self, order: Callable[[int], int] | None = None) -> None:
         super().__init__()
