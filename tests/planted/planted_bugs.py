@@ -276,9 +276,9 @@ BUGS: Final = (
     ),
     Bug(
         "one stray poll stops everything",
-        "_http/requester.py",
-        "        if is_stray and isinstance(sent.result, ApiError):\n",
-        "        if False and isinstance(sent.result, ApiError):\n",
+        "_polling/watch.py",
+        "        if not isinstance(error, _REFUSALS):\n            return\n",
+        "        raise error\n",
         ("stopped for no reason",),
     ),
     Bug(
