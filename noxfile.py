@@ -81,7 +81,7 @@ def matrix(session: nox.Session) -> None:
 
 @nox.session(default=False)
 def nightly(session: nox.Session) -> None:
-    """All examples, hundreds of kills, 100,000 histories and one of 1,000,000 VPSes, planted bugs."""
+    """All examples, hundreds of kills, 100,000 histories, a million VPSes, each planted bug."""
     install(session, "tests")
     session.run("pytest", *PARALLEL, env={**CACHED, "HOSTUP_THOROUGH": "1"})
     session.run("pytest", "tests/promises/test_fleet_kill.py", env={"HOSTUP_KILLS": "600"})

@@ -220,8 +220,12 @@ BUGS: Final = (
         ("reset twice", "untrue completed", "untrue refused"),
         also=(
             "_http/attempt.py",
-            "            is_shared=exchange.is_shared,\n",
-            "            is_shared=False,\n",
+            "            is_shared=exchange.is_shared,\n        )\n"
+            "        outcome, result, reading = parsed\n"
+            "        proved = is_proved(request.subject, result)\n",
+            "            is_shared=False,\n        )\n"
+            "        outcome, result, reading = parsed\n"
+            "        proved = True\n",
         ),
     ),
     Bug(
@@ -258,14 +262,6 @@ BUGS: Final = (
         "        needed = self._size if self._step == 0 else self._size / 2\n",
         "        needed = self._size / 2\n",
         ("more than the canaries",),
-    ),
-    Bug(
-        "a job is not polled once more at the end of its time",
-        "_fleet/target.py",
-        "        if self._watched is None or self._entry.state is not EntryState.ACCEPTED:\n"
-        "            self.leave()\n",
-        "        if True:\n            self.leave()\n",
-        ("untrue timed_out",),
     ),
     Bug(
         "a wrong key decides about VPSes",
