@@ -217,15 +217,19 @@ BUGS: Final = (
         "_http/call.py",
         "        return request.subject is None or request.subject.model in",
         "        return request.subject is not None and request.subject.model in",
-        ("reset twice", "untrue completed", "untrue refused"),
+        ("reset twice", "untrue completed", "untrue refused", "an outcome is missing"),
         also=(
             "_http/attempt.py",
-            "            is_shared=exchange.is_shared,\n        )\n"
-            "        outcome, result, reading = parsed\n"
-            "        proved = is_proved(request.subject, result)\n",
-            "            is_shared=False,\n        )\n"
-            "        outcome, result, reading = parsed\n"
-            "        proved = True\n",
+            (
+                "            is_shared=exchange.is_shared,\n        )\n"
+                "        outcome, result, reading = parsed\n"
+                "        proved = is_proved(request.subject, result)\n"
+            ),
+            (
+                "            is_shared=False,\n        )\n"
+                "        outcome, result, reading = parsed\n"
+                "        proved = True\n"
+            ),
         ),
     ),
     Bug(
