@@ -282,13 +282,6 @@ BUGS: Final = (
         ("stopped for no reason",),
     ),
     Bug(
-        "doubts count for nothing",
-        "_fleet/rollout.py",
-        "            if self._ambiguous >= self._max_ambiguous:\n",
-        "            if self._ambiguous > 99:\n",
-        ("sent after the stop", "more doubts than k + W"),
-    ),
-    Bug(
         "a run that has ended is held for ever",
         "_fleet/run.py",
         "            await store.release(self.id, state, detail=json.dumps(detail))\n",
