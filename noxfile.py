@@ -88,16 +88,17 @@ def matrix(session: nox.Session) -> None:
 
 @nox.session(default=False)
 def nightly(session: nox.Session) -> None:
-    """All examples, hundreds of kills and suspensions, 100,000 histories, each planted bug."""
+    """All examples, hundreds of kills, 100,000 histories, a million VPSes, each planted bug."""
     install(session, "tests")
     session.run("pytest", *PARALLEL, env={**CACHED, "HOSTUP_THOROUGH": "1"})
     session.run("pytest", "tests/promises/test_fleet_kill.py", env={"HOSTUP_KILLS": "600"})
     session.run("pytest", "tests/promises/test_suspended.py", env={"HOSTUP_SUSPENSIONS": "40"})
     run_simulation(session, "--seeds", "0:100000", "--all-fire")
+    run_simulation(session, "--vps", "1000000")
     session.run("pytest", "tests/planted", env={"HOSTUP_PLANTED": "1"})
 
 
-@nox.session(default=False)
+@nox.session
 def simulate(session: nox.Session) -> None:
     """1,000 simulated histories; `-- --seed 7` replays one, `-- --seeds 0:5000` plays more."""
     install(session, "tests")

@@ -77,7 +77,7 @@ def _status_and_data(body: dict[str, Any], data: dict[str, Any]) -> dict[str, An
     An outer `status` that no job has, such as "success", belongs to the response, not to the job.
     """
     outside, inside = _word(body.get("status")), _word(data.get("status"))
-    marked = any(mark in data for mark in _MARKS)
+    marked = any(mark in data for mark in (*_MARKS, "result"))  # a result within is the job's own
     if outside in _WORDS:
         return {"state": inside, **data, "status": outside} if marked else {"result": data, **body}
     if marked or inside in _WORDS:

@@ -181,7 +181,8 @@ def _quotas(found: Mapping[str, list[str]], reference: float) -> list[RateLimitR
     policies = _policies(_items(found, "ratelimit-policy"))
     quotas = _field_quotas(_items(found, "ratelimit"), policies, reference)
     for family in _FAMILIES:
-        quotas += _family_quotas(found, family, policies.values(), reference)
+        if any(name.startswith(family) for name in found):
+            quotas += _family_quotas(found, family, policies.values(), reference)
     return [quota for quota in quotas if quota] or list(policies.values())
 
 

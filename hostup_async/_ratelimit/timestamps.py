@@ -7,6 +7,7 @@ be read, or cannot be meant, is `None`. Times are epoch seconds, waits are secon
 import re
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from functools import lru_cache
 from typing import Final
 
 MAX_TEXT: Final = 128
@@ -95,6 +96,7 @@ def parse_http_date(text: str) -> float | None:
         return None
 
 
+@lru_cache(maxsize=16)  # a busy server's answers of one second bear the same `Date`
 def parse_moment(text: str) -> float | None:
     """Read an ISO 8601, HTTP or JavaScript date as epoch seconds."""
     moment = parse_iso(text)

@@ -299,3 +299,10 @@ def test_any_json_has_a_job_or_none(body: object) -> None:
 )
 def test_an_answer_takes_itself_back_unless_it_tells_of_a_job(body: object, denied: bool) -> None:  # noqa: FBT001 - the expected value
     assert is_failure_envelope(body) is denied
+
+
+def test_a_result_within_the_data_is_the_jobs_own() -> None:
+    body = {"status": "completed", "data": {"status": "completed", "result": {"success": False}}}
+    assert read_job(body).status == JobStatus.FAILED
+    body["data"] = {"result": {"success": True}}
+    assert read_job(body).status == JobStatus.COMPLETED

@@ -22,6 +22,8 @@ class Bug:
         old: The text that is replaced; it stands there once.
         new: What it becomes.
         breaks: The invariants of which a history must find one broken.
+        also: A module, text of it and what that becomes: where two guards stand behind each other,
+            one of them alone is enough, and both have to go.
     """
 
     name: str
@@ -29,18 +31,27 @@ class Bug:
     old: str
     new: str
     breaks: tuple[str, ...]
+    also: tuple[str, str, str] | None = None
+
+    @property
+    def edits(self) -> dict[str, tuple[str, str]]:
+        """The text that is replaced, and what it becomes, by module."""
+        edits = {self.module: (self.old, self.new)}
+        return edits if self.also is None else {**edits, self.also[0]: self.also[1:]}
 
     def plant(self, folder: Path) -> None:
         """Copy the package into a folder, with this bug."""
         copy = folder / "hostup_async"
         copytree(PACKAGE, copy, ignore=ignore_patterns("__pycache__"))
-        module = copy / self.module
-        module.write_text(self.planted(module.read_text()))
+        for module in self.edits:
+            (copy / module).write_text(self.planted(module))
 
-    def planted(self, text: str) -> str:
-        """The module's text with the bug in it."""
-        assert text.count(self.old) == 1, f"{self.name}: its place in {self.module} is gone"
-        return text.replace(self.old, self.new)
+    def planted(self, module: str) -> str:
+        """The text of one of its modules with the bug in it."""
+        old, new = self.edits[module]
+        text = (PACKAGE / module).read_text()
+        assert text.count(old) == 1, f"{self.name}: its place in {module} is gone"
+        return text.replace(old, new)
 
 
 BUGS: Final = (
@@ -122,7 +133,7 @@ BUGS: Final = (
         "_fleet/rollout.py",
         "self._failures >= self._max_failures:",
         "self._failures > 99:",
-        ("more failures than k + W",),
+        ("sent after the stop", "more failures than k + W"),
     ),
     Bug(
         "the bound on VPSes in flight is ignored",
@@ -200,5 +211,81 @@ BUGS: Final = (
         "        return watch\n\n    async def follow",
         "        self._watches.clear()\n        return watch\n\n    async def follow",
         ("untrue timed_out", "never ends", "left behind"),
+    ),
+    Bug(
+        "an action goes out where answers to other requests arrive",
+        "_http/call.py",
+        "        return request.subject is None or request.subject.model in",
+        "        return request.subject is not None and request.subject.model in",
+        ("reset twice", "untrue completed", "untrue refused", "an outcome is missing"),
+        also=(
+            "_http/attempt.py",
+            (
+                "            is_shared=exchange.is_shared,\n        )\n"
+                "        outcome, result, reading = parsed\n"
+                "        proved = is_proved(request.subject, result)\n"
+            ),
+            (
+                "            is_shared=False,\n        )\n"
+                "        outcome, result, reading = parsed\n"
+                "        proved = True\n"
+            ),
+        ),
+    ),
+    Bug(
+        "another process's send is dated by the wall clock",
+        "_fleet/evidence.py",
+        "        least, most = now[0] - high, now[1] - low\n",
+        "        least = most = _clock.wall() - (entry.sent_at or 0.0)\n",
+        ("untrue completed", "untrue not_done"),
+    ),
+    Bug(
+        "an uptime of 0 counts as a boot",
+        "_fleet/boot.py",
+        "        if self._last is None or (self._last.uptime or 0.0) < SECOND:\n",
+        "        if self._last is None:\n",
+        ("untrue completed",),
+    ),
+    Bug(
+        "an action that still queues is taken for one that was not done",
+        "_fleet/evidence.py",
+        "        return sent + pace.longest_wait(self._durations(), resends=resends)\n",
+        "        return sent\n",
+        ("untrue not_done", "reset twice"),
+    ),
+    Bug(
+        "what failed before a crash counts for nothing",
+        "_fleet/rollout.py",
+        "            if entry.state in _UNSENT:\n",
+        "            if entry.state in _UNSENT or entry.state.is_terminal:\n",
+        ("sent after the stop", "more failures than k + W", "more than the canaries"),
+    ),
+    Bug(
+        "all are sent after the first canary",
+        "_fleet/rollout.py",
+        "        needed = self._size if self._step == 0 else self._size / 2\n",
+        "        needed = self._size / 2\n",
+        ("more than the canaries",),
+    ),
+    Bug(
+        "a wrong key decides about VPSes",
+        "_fleet/settle.py",
+        "    return isinstance(error, RateLimited | Unauthorized)\n",
+        "    return isinstance(error, RateLimited)\n",
+        ("refused by a wrong key",),
+    ),
+    Bug(
+        "one stray poll stops everything",
+        "_polling/watch.py",
+        "        if not isinstance(error, _REFUSALS):\n            return\n",
+        "        raise error\n",
+        ("stopped for no reason",),
+    ),
+    Bug(
+        "a run that has ended is held for ever",
+        "_fleet/run.py",
+        "            await store.release(self.id, state, detail=json.dumps(detail))\n",
+        "            json.dumps(detail)\n",
+        ("left behind",),
     ),
 )

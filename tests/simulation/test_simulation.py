@@ -13,6 +13,11 @@ from simulation.setup import make_setup
 from simulation.shrink import _leave_out
 
 
+@pytest.fixture(autouse=True)
+def short_waits() -> None:
+    """Overrides that of all tests: a history has time, and the real waits are to be proved."""
+
+
 def run_in(loop: SimulatedLoop, process: Process, seconds: float, done: list[str]) -> None:
     async def work() -> None:
         await asyncio.sleep(seconds)

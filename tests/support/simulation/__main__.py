@@ -1,4 +1,4 @@
-"""Plays histories: `python -m simulation --seed 7`, or `--seeds 0:1000`.
+"""Plays histories: `python -m simulation --seed 7`, `--seeds 0:1000` or `--vps 1000000`.
 
 One seed is one history. A failing one is shrunk, and shown with its trace; many are spread over
 the processors, and their faults and branches counted: with `--all-fire`, one that never came is a
@@ -8,12 +8,15 @@ failure too, because it proves nothing.
 import argparse
 import logging
 import os
+import resource
 import sys
 from collections import Counter
 from concurrent.futures import ProcessPoolExecutor
 from typing import Final
 
 from simulation.history import Result, play
+from simulation.limits import LIMIT_KINDS
+from simulation.scale import play_large
 from simulation.setup import FAULTS
 from simulation.shrink import shrink
 
@@ -22,8 +25,8 @@ BRANCHES: Final = (
     "429 to reset", "429 to poll", "429 to status", "cancelled_caller", "job_failure", "killed",
     "lease taken over", "outcome: ambiguous", "outcome: completed", "outcome: failed",
     "outcome: not_sent", "outcome: refused", "outcome: skipped", "outcome: timed_out",
-    "own_reboot", "run: RunHeld", "slow_disk", "stopped: None", "stopped: canary",
-    "stopped: deadline", "stopped: key_refused", "stopped: max_ambiguous",
+    "hollow_job", "own_reboot", "untrue_job", "run: RunHeld", "slow_disk", "stopped: None",
+    "stopped: canary", "stopped: deadline", "stopped: key_refused", "stopped: max_ambiguous",
     "stopped: max_failures", "stopped: stopped", "suspended beyond the lease",
 )  # fmt: skip
 
@@ -41,8 +44,9 @@ def describe(result: Result) -> str:
 
 
 def never_fired(counts: Counter[str]) -> list[str]:
-    """The faults and branches that proved nothing."""
-    return sorted(name for name in (*FAULTS, *BRANCHES) if not counts[name])
+    """The faults, kinds of limits and branches that proved nothing."""
+    limited = (f"limited by {kind}" for kind in LIMIT_KINDS)
+    return sorted(name for name in (*FAULTS, *BRANCHES, *limited) if not counts[name])
 
 
 def show(seed: int, *, trace: bool) -> int:
@@ -76,6 +80,27 @@ def play_many(seeds: range, jobs: int, *, all_fire: bool) -> int:
     return failed + len(missing)
 
 
+def show_large(vps: int) -> int:
+    """Play one history of very many VPSes, and show what it took."""
+    logging.disable(logging.CRITICAL)
+    result = play_large(vps)
+    print(describe(result) if result.broken else f"{vps} VPSes: all invariants hold")
+    sent = ", ".join(f"{count} {kind}" for kind, count in sorted(result.requests.items()))
+    branches = ", ".join(f"{name} {count}" for name, count in sorted(result.counts.items()))
+    print(f"{sent}; {result.steps} steps, {result.seconds:.0f} virtual seconds\n{branches}")
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    seconds = usage.ru_utime + usage.ru_stime
+    print(f"{seconds:.0f} s of CPU time, {usage.ru_maxrss / 1024:.0f} MB at most")
+    return 1 if result.broken else 0
+
+
+def show_hashes(seeds: range) -> int:
+    """The hash of each history's trace, one a line: another process has to find the same."""
+    for seed in seeds:
+        print(seed, _play_quietly(seed).hash)
+    return 0
+
+
 def find(seeds: range, invariants: list[str]) -> int:
     """Play histories until one of these invariants breaks; 0 if one does, which is shown."""
     for seed in seeds:
@@ -97,18 +122,24 @@ def _play_quietly(seed: int) -> Result:
 def main() -> int:
     parser = argparse.ArgumentParser(prog="simulation", description=__doc__)
     parser.add_argument("--seed", type=int, help="play this one history")
-    parser.add_argument("--seeds", default="0:300", help="play these, as FROM:TO")
+    parser.add_argument("--seeds", default="0:300", help="play these, as FROM:TO:STEP")
+    parser.add_argument("--vps", type=int, help="play one history of this many VPSes instead")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes")
     parser.add_argument("--trace", action="store_true", help="show the whole trace")
     parser.add_argument("--all-fire", action="store_true", help="fail if a fault never came")
+    parser.add_argument("--hashes", action="store_true", help="show the hash of each trace")
     parser.add_argument("--find", nargs="*", help="stop as soon as one of these breaks")
     options = parser.parse_args()
     if options.seed is not None:
         return show(options.seed, trace=options.trace)
-    begin, end = map(int, options.seeds.split(":"))
+    if options.vps is not None:
+        return show_large(options.vps)
+    seeds = range(*map(int, options.seeds.split(":")))
+    if options.hashes:
+        return show_hashes(seeds)
     if options.find:
-        return find(range(begin, end), options.find)
-    return min(1, play_many(range(begin, end), options.jobs, all_fire=options.all_fire))
+        return find(seeds, options.find)
+    return min(1, play_many(seeds, options.jobs, all_fire=options.all_fire))
 
 
 if __name__ == "__main__":

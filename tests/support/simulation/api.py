@@ -7,15 +7,17 @@ moment follows from its times, so a thousand jobs cost nothing while time passes
 import json
 import math
 from collections import defaultdict
-from collections.abc import Callable
-from datetime import UTC, datetime
+from collections.abc import Callable, Mapping
 from email.utils import formatdate
+from functools import lru_cache
+from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
 from attrs import define, field, frozen
 
-from hostup_async.sandbox._limiters import LimitCheck, Limiter, limiter
+from hostup_async.sandbox._limiters import LimitCheck
 from simulation.chance import Chance
+from simulation.limits import Limits, LimitStyle, iso, wait_in_body, write_headers
 from simulation.loop import EPOCH, SimulatedLoop
 from simulation.setup import FAULTS, Setup
 
@@ -44,6 +46,12 @@ _NEVER_ACTS: Final = frozenset({
 })  # fmt: skip
 
 
+# Rows of a page; from this many VPSes on there are large pages, as the real API has them.
+_SMALL_PAGE: Final = 5
+_LARGE_PAGE: Final = 100
+_MANY: Final = 1000
+
+
 @define(eq=False)
 class Job:
     """An action that was accepted, and what will become of it."""
@@ -53,7 +61,7 @@ class Job:
     accepted_at: float
     starts_at: float
     ends_at: float
-    fails: bool
+    end: str
     reboots_at: float | None
     run_id: str
     forgotten: bool = False
@@ -69,9 +77,15 @@ class Machine:
     boots: list[float]
     jobs: list[Job] = field(factory=list[Job])
     posts: list[float] = field(factory=list[float])
+    refusals: set[str] = field(factory=set[str])
+    """The faults with which requests about it were refused, by a name of `FAULTS`."""
 
     def booted_between(self, begin: float, end: float) -> bool:
         return any(begin <= moment <= end for moment in self.boots)
+
+    @property
+    def has_untrue_job(self) -> bool:
+        return any(job.end == "untrue" for job in self.jobs)
 
     def uptime(self, now: float) -> int:
         return math.floor(now - max(moment for moment in self.boots if moment <= now))
@@ -94,7 +108,7 @@ OnAccept = Callable[[Machine], None]
 
 
 class Answer(NamedTuple):
-    """What goes back; `how` is "whole", "cut", "lost" or "never"."""
+    """What goes back; `how` is "whole", "cut", "huge", "lost" or "never"."""
 
     status: int = 0
     headers: dict[str, str] = {}  # noqa: RUF012 - a NamedTuple's default, never changed
@@ -113,16 +127,16 @@ class SimulatedApi:
         self._chance: Final = chance
         self._setup: Final = setup
         self.clock_off = setup.server_off
-        self.limiter: Limiter | None = limiter(setup.limit)
-        ids = [f"vps_{number:026d}" for number in range(setup.vps)]
-        self.machines: Final = {one: Machine(one, self._own_boots(one)) for one in ids}
+        self._limits: Final = Limits(setup.limit, loop.now)
+        self._ids: Final = [f"vps_{number:026d}" for number in range(setup.vps)]
+        self.machines: Final = {one: Machine(one, self._own_boots(one)) for one in self._ids}
         self.jobs: Final[dict[str, Job]] = {}
-        self.throttled = 0
+        self._rates: Final[dict[str, list[tuple[str, float]]]] = {}
         self._on_accept: Final = on_accept
         self.requests: Final = defaultdict[str, int](int)
 
     def _own_boots(self, vps_id: str) -> list[float]:
-        boots = [-self._chance.between(f"up {vps_id}", 100.0, 1e6)]
+        boots = [-100.0 - self._chance.draw_once(f"up {vps_id}") * 1e6]
         if self._chance.fires("own_reboot", self._setup.own_reboots, vps_id):
             boots.append(self._loop.now + self._chance.between(f"boot {vps_id}", 1.0, 300.0))
         return boots
@@ -135,27 +149,45 @@ class SimulatedApi:
     def answer(self, call: Call) -> Answer:
         """Do what is asked, or not, and say so, or something else."""
         self.requests[call.kind] += 1
-        check = self.limiter.take(self._loop.now) if self.limiter is not None else None
-        headers = self._headers(check)
-        if check is not None and not check.allowed:
-            self.throttled += 1
-            self._chance.reached(f"429 to {call.kind}")
-            body = _problem(429, "rate_limit_exceeded")
-            return Answer(429, headers, body)
+        headers = {"Date": _date(math.floor(self.wall))} if self._setup.has_date else {}
+        style, check = self._limits.style, self._limits.take(call.kind, self._loop.now)
+        if style is not None and check is not None:
+            headers |= write_headers(style, check, now=self._loop.now, wall=self.wall)
+            if not check.allowed:
+                return self._limited(call, style, check, headers)
         fault = self._fault(call)
+        if fault in _NEVER_ACTS and call.vps_id:
+            self.machines[call.vps_id].refusals.add(fault)
         if fault in _NEVER_ACTS or (fault in _MAYBE_ACTS and self._chance.draw("acts") < 0.5):
             return _spoil(fault, Answer(200, headers))
         status, body = self._work(call, fault)
         return _spoil(fault, Answer(status, headers, json.dumps(body).encode()))
 
+    def _limited(
+        self, call: Call, style: LimitStyle, check: LimitCheck, headers: dict[str, str]
+    ) -> Answer:
+        """Refuse a request that is above the limit."""
+        self._chance.reached(f"{style.status} to {call.kind}")
+        self._chance.reached(f"limited by {style.kind}")
+        code = "rate_limit_exceeded" if style.status == 429 else "upstream_unavailable"
+        body = _problem(style.status, code, wait_in_body(style, check))
+        return Answer(style.status, headers, body)
+
     def _fault(self, call: Call) -> str:
-        for kind, rate in self._setup.rates.items():
-            where = FAULTS[kind]
-            meant = where in {"", call.kind} or (where == "read" and call.method == "GET")
-            place = f"{call.kind} {call.vps_id or call.job_id}"
-            if meant and kind not in _OF_THE_NETWORK and self._chance.fires(kind, rate, place):
-                return kind
-        return ""
+        if call.kind not in self._rates:
+            self._rates[call.kind] = self._rates_of(call)
+        rates = self._rates[call.kind]
+        if not rates:
+            return ""
+        place = f"{call.kind} {call.vps_id or call.job_id}"
+        fires = self._chance.fires
+        return next((kind for kind, rate in rates if fires(kind, rate, place)), "")
+
+    def _rates_of(self, call: Call) -> list[tuple[str, float]]:
+        """What may go wrong with this kind of request on this side of the network."""
+        meant = {"", call.kind, "read" if call.method == "GET" else "action"}
+        rates = self._setup.rates.items()
+        return [one for one in rates if one[0] not in _OF_THE_NETWORK and FAULTS[one[0]] in meant]
 
     def _work(self, call: Call, fault: str) -> tuple[int, Any]:
         match call.kind:
@@ -191,18 +223,18 @@ class SimulatedApi:
     def _accept(self, machine: Machine, call: Call) -> Job:
         """Begin a job whose whole course is known from now."""
         setup, chance, now = self._setup, self._chance, self._loop.now
-        starts_at = now + setup.queue * chance.between(f"queue {machine.id}", 0.3, 1.5)
-        median = setup.job
-        lasts = min(4 * median, chance.lognormal(f"lasts {machine.id}", median, 0.5))
-        fails = chance.fires("job_failure", setup.job_failures, machine.id)
-        reboots = not fails or chance.draw(f"in part {machine.id}") < 0.3
+        place = f"{machine.id} {len(machine.jobs)}"
+        starts_at = now + setup.queue * (0.3 + 1.2 * chance.draw_once(f"queue {place}"))
+        lasts = min(4 * setup.job, chance.lognormal(f"lasts {place}", setup.job, 0.5))
+        end = self._draw_end(machine)
+        reboots = end == "done" or (end != "untrue" and chance.draw_once(f"in part {place}") < 0.3)
         job = Job(
             id=f"job_{len(self.jobs) + 1}",
             vps_id=machine.id,
             accepted_at=now,
             starts_at=starts_at,
             ends_at=starts_at + lasts,
-            fails=fails,
+            end=end,
             reboots_at=starts_at + lasts * 0.8 if reboots else None,
             run_id=call.run_id,
         )
@@ -213,6 +245,17 @@ class SimulatedApi:
         self.jobs[job.id] = job
         self._on_accept(machine)
         return job
+
+    def _draw_end(self, machine: Machine) -> str:
+        """How a job ends: "done", "failed", "hollow" (completed, but the result says that it was
+        no success) or "untrue" (completed, and nothing was done).
+        """
+        setup, fires = self._setup, self._chance.fires
+        if fires("job_failure", setup.job_failures, machine.id):
+            return "failed"
+        if fires("hollow_job", setup.hollow_jobs, machine.id):
+            return "hollow"
+        return "untrue" if fires("untrue_job", setup.untrue_jobs, machine.id) else "done"
 
     def _poll(self, call: Call, fault: str) -> tuple[int, Any]:
         job = self.jobs.get(call.job_id)
@@ -227,8 +270,11 @@ class SimulatedApi:
         now = self._loop.now
         status = "pending" if now < job.starts_at else "in_progress"
         if now >= job.ends_at:
-            status = "failed" if job.fails else "completed"
-        said: dict[str, Any] = {"status": status}
+            status = "failed" if job.end == "failed" else "completed"
+        word = _QUEUE_WORDS.get(status, status) if self._setup.queue_words else status
+        said: dict[str, Any] = {"status": word}
+        if status == "completed":
+            said["result"] = {"success": job.end != "hollow"}
         if self._setup.names_jobs:
             said["jobId"] = job.id
         if status == "failed":
@@ -242,56 +288,35 @@ class SimulatedApi:
                 return {"operation": said}
             case "job":
                 return {"success": True, "requestId": "r", "data": said}
-        return {"status": status, "data": said}
+        return {"status": word, "data": said}
 
     def _status(self, machine: Machine, fault: str) -> dict[str, Any]:
         if fault == "status_of_another":
             machine = next(one for one in self.machines.values() if one is not machine)
         now = self._loop.now
         busy = any(job.starts_at <= now < job.ends_at for job in machine.jobs)
+        is_off = self._setup.off_during_reset and any(
+            job.starts_at <= now < (job.reboots_at or 0.0) for job in machine.jobs
+        )
+        uptime = 0 if is_off or fault == "uptime_zero" else machine.uptime(now)
+        if self._setup.uptime_stuck:
+            uptime = 4321
         return {
             "id": machine.id,
-            "powerState": "running",
-            "uptimeSeconds": machine.uptime(now) if self._setup.uptime_known else None,
+            "powerState": "stopped" if is_off else "running",
+            "uptimeSeconds": uptime if self._setup.uptime_known else None,
             "pendingTasks": 1 if busy else 0,
         }
 
     def _page(self, cursor: int) -> dict[str, Any]:
-        ids = list(self.machines)[cursor : cursor + 5]
+        end = cursor + (_SMALL_PAGE if len(self._ids) < _MANY else _LARGE_PAGE)
+        ids = self._ids[cursor:end]
         rows = [{"id": one, "name": one, "serviceStatus": "active"} for one in ids]
-        more = cursor + 5 < len(self.machines)
-        return {"data": rows, "hasMore": more, "nextCursor": str(cursor + 5) if more else None}
-
-    def _headers(self, check: LimitCheck | None) -> dict[str, str]:
-        headers = {"Date": formatdate(math.floor(self.wall), usegmt=True)}
-        if not self._setup.has_date:
-            headers = {}
-        if check is None or self._setup.headers == "never":
-            return headers
-        if check.allowed and self._setup.headers != "always":
-            return headers
-        headers["X-RateLimit-Limit"] = str(check.limit)
-        headers["X-RateLimit-Remaining"] = str(check.remaining)
-        headers["X-RateLimit-Reset"] = self._moment(check.reset)
-        if not check.allowed and self._setup.retry_after != "absent":
-            wait = math.ceil(check.wait) if self._setup.retry_after == "seconds" else 0
-            headers["Retry-After"] = str(wait)
-        return headers
-
-    def _moment(self, reset: float) -> str:
-        moment = EPOCH + reset + self.clock_off
-        match self._setup.reset_format:
-            case "iso":
-                return self._iso(reset)
-            case "epoch":
-                return str(math.ceil(moment))
-            case "epoch_ms":
-                return str(math.ceil(moment * 1000))
-        return str(math.ceil(reset - self._loop.now))
+        more = end < len(self._ids)
+        return {"data": rows, "hasMore": more, "nextCursor": str(end) if more else None}
 
     def _iso(self, now: float) -> str:
-        moment = datetime.fromtimestamp(EPOCH + now + self.clock_off, UTC)
-        return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        return iso(EPOCH + now + self.clock_off)
 
 
 def _spoil(fault: str, answer: Answer) -> Answer:
@@ -300,6 +325,8 @@ def _spoil(fault: str, answer: Answer) -> Answer:
     if fault in _REFUSALS:
         status, code = _REFUSALS[fault]
         return answer._replace(status=status, body=_problem(status, code))
+    if fault == "truncated_json":
+        return answer._replace(body=answer.body[: len(answer.body) // 2])
     if fault == "truncated_body":
         return answer._replace(body=answer.body[: len(answer.body) // 2], how="cut")
     return answer._replace(**_SPOILT.get(fault, {}))
@@ -308,6 +335,8 @@ def _spoil(fault: str, answer: Answer) -> Answer:
 # What each fault does to the answer.
 _SPOILT: Final[dict[str, dict[str, Any]]] = {
     "lost_reply": {"how": "lost"},
+    "partial_reply": {"how": "lost"},
+    "huge_body": {"how": "huge", "body": b"{"},
     "disconnect_before": {"how": "lost"},
     "stall": {"how": "never"},
     "stall_before": {"how": "never"},
@@ -322,8 +351,19 @@ _SPOILT: Final[dict[str, dict[str, Any]]] = {
         "body": b'{"success": false, "error": "Not ready", "code": "VPS_NOT_READY"}',
     },
 }
-_OF_THE_NETWORK: Final = frozenset({"refused_connection", "repeated", "sent_again", "slow_answer"})
+_QUEUE_WORDS: Final = {"pending": "waiting", "in_progress": "active"}
+_OF_THE_NETWORK: Final = frozenset({
+    "refused_connection", "repeated", "sent_again", "slow_answer", "slow_request",
+})  # fmt: skip
 
 
-def _problem(status: int, code: str | None) -> bytes:
-    return json.dumps({"title": "No", "status": status, "code": code, "detail": "no"}).encode()
+@lru_cache(maxsize=64)
+def _date(second: int) -> str:
+    return formatdate(second, usegmt=True)
+
+
+def _problem(
+    status: int, code: str | None, more: Mapping[str, object] = MappingProxyType({})
+) -> bytes:
+    problem = {"title": "No", "status": status, "code": code, "detail": "no", **more}
+    return json.dumps(problem).encode()

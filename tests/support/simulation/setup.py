@@ -5,13 +5,14 @@ from typing import Final
 from attrs import evolve, frozen
 
 from hostup_async import FleetPolicy, RateLimit
-from hostup_async.sandbox import Limit
 from simulation.chance import Chance
+from simulation.limits import LimitStyle, draw_limit
 
 # What can go wrong with one request, and where: everywhere unless it is said.
 FAULTS: Final = {
     "refused_connection": "",
     "lost_reply": "",
+    "partial_reply": "",
     "disconnect_before": "",
     "stall": "",
     "stall_before": "",
@@ -20,6 +21,8 @@ FAULTS: Final = {
     "error_503": "",
     "error_504": "",
     "truncated_body": "",
+    "truncated_json": "",
+    "huge_body": "",
     "empty_body": "",
     "html_body": "",
     "no_operation": "reset",
@@ -41,10 +44,14 @@ FAULTS: Final = {
     "job_of_another": "poll",
     "job_named_twice": "reset",
     "status_of_another": "status",
+    "uptime_zero": "status",
     "repeated": "",
     "sent_again": "read",
     "slow_answer": "",
+    "slow_request": "",
 }
+# Seconds that a request may be on its way: it arrives after the client has given it up.
+SLOWEST_REQUEST: Final = 60.0
 PLOTS: Final = (
     "plain", "plain", "crash", "crash", "crash_twice", "takeover", "rival", "stop", "leave",
     "pause", "direct", "client_clock", "server_clock", "suspend",
@@ -62,35 +69,38 @@ class Setup:
     rates: dict[str, float]
     preflight: str
     policy: FleetPolicy
-    limit: Limit | None
-    headers: str
-    reset_format: str
-    retry_after: str
+    limit: LimitStyle | None
     given_limit: RateLimit | None
     latency: float
     queue: float
     job: float
     job_failures: float
+    hollow_jobs: float
+    untrue_jobs: float
     own_reboots: float
     names_jobs: bool
     poll_shape: str
     timestamps: bool
     uptime_known: bool
+    uptime_stuck: bool
+    off_during_reset: bool
+    queue_words: bool
     has_date: bool
     client_off: float
     server_off: float
 
     @property
     def longest_job(self) -> float:
-        """Seconds from its acceptance to a job's end, at most."""
-        return 1.5 * self.queue + 4.0 * self.job
+        """Seconds from its send to a job's end, at most."""
+        travels = SLOWEST_REQUEST if "slow_request" in self.rates else 0.0
+        return travels + 1.5 * self.queue + 4.0 * self.job
 
 
 def make_setup(seed: int, chance: Chance) -> Setup:
     """Draw what the seed stands for."""
     plot = chance.pick("plot", PLOTS)
     job = chance.pick("job", (0.5, 2.0, 10.0, 30.0))
-    limit = _limit(chance)
+    limit = draw_limit(chance)
     setup = Setup(
         seed=seed,
         vps=chance.whole("vps", 4, 16),
@@ -100,31 +110,33 @@ def make_setup(seed: int, chance: Chance) -> Setup:
         preflight=chance.pick("preflight", ("none", "none", "list", "gates")),
         policy=_policy(chance),
         limit=limit,
-        headers=chance.pick("headers", ("429", "always", "never")),
-        reset_format=chance.pick("reset", ("iso", "epoch", "epoch_ms", "delta")),
-        retry_after=chance.pick("retry_after", ("seconds", "seconds", "absent", "zero")),
         given_limit=None,
         latency=chance.pick("latency", (0.002, 0.03, 0.3)),
         queue=chance.pick("queue", (0.0, 0.0, 5.0, 60.0, 150.0)),
         job=job,
         job_failures=chance.pick("job_failures", (0.0, 0.0, 0.05, 0.3)),
+        hollow_jobs=chance.pick("hollow_jobs", (0.0, 0.0, 0.0, 0.2)),
+        untrue_jobs=chance.pick("untrue_jobs", (0.0, 0.0, 0.0, 0.2)),
         own_reboots=chance.pick("own_reboots", (0.0, 0.0, 0.2)),
         names_jobs=chance.draw("names_jobs") < 0.8,
         poll_shape=chance.pick("shape", ("operation", "job", "status_data")),
         timestamps=chance.draw("timestamps") < 0.6,
         uptime_known=chance.draw("uptime") < 0.9,
+        uptime_stuck=chance.draw("stuck") < 0.05,
+        off_during_reset=chance.draw("off during reset") < 0.3,
+        queue_words=chance.draw("queue words") < 0.3,
         has_date=chance.draw("date") < 0.9,
         client_off=chance.pick("client_off", (0.0, 0.0, -3600.0, 5.0, 86400.0)),
         server_off=chance.pick("server_off", (0.0, 0.3, -7200.0, 40.0)),
     )
-    if limit is not None and chance.draw("given") < 0.2:
+    if limit is not None and limit.is_simple and chance.draw("given") < 0.2:
         setup = evolve(setup, given_limit=RateLimit(limit.requests, limit.seconds))
     return setup
 
 
 def _rates(chance: Chance) -> dict[str, float]:
     """A few kinds of faults, some often: those that are everywhere hide each other."""
-    if chance.draw("calm") < 0.15:
+    if chance.draw("calm") < 0.2:
         return {}
     share = chance.pick("share of kinds", (0.05, 0.15, 0.4))
     return {
@@ -132,16 +144,6 @@ def _rates(chance: Chance) -> dict[str, float]:
         for kind in FAULTS
         if chance.draw(f"with {kind}") < share
     }
-
-
-def _limit(chance: Chance) -> Limit | None:
-    if chance.draw("limited") < 0.35:
-        return None
-    return Limit(
-        requests=chance.pick("requests", (3, 10, 30)),
-        seconds=chance.pick("window", (2.0, 5.0, 20.0)),
-        kind=chance.pick("kind", ("fixed", "clock", "sliding", "bucket")),
-    )
 
 
 def _policy(chance: Chance) -> FleetPolicy:

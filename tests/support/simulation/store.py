@@ -11,6 +11,7 @@ from typing import Any, Final, TypeVar
 
 from hostup_async import Entry, RunRecord, Store, StoreError
 from hostup_async._models import Action
+from hostup_async._outcome import OutcomeStatus
 from hostup_async._store.base import run_held_by, run_not_held
 from hostup_async._store.memory import MemoryStore
 from hostup_async._store.records import AuditEvent, AuditRecord, EntryState, RunState
@@ -19,6 +20,13 @@ from simulation.loop import Process, SimulatedLoop
 
 LEASE: Final = 30.0
 HEARTBEAT: Final = 10.0
+# The share of calls for which the disk takes seconds.
+_SLOW: Final = 0.01
+# The states of which a policy's bounds count how many there are.
+_COUNTED: Final = frozenset({
+    EntryState.FAILED, EntryState.REFUSED, EntryState.TIMED_OUT, EntryState.AMBIGUOUS,
+    EntryState.NOT_DONE,
+})  # fmt: skip
 T = TypeVar("T")
 
 
@@ -31,6 +39,8 @@ class Disk:
         self.runs: Final = MemoryStore(clock=lambda: 0.0)
         self.on_intent: Callable[[Process], None] = lambda _: None
         self.holders: Final[dict[str, tuple[SimulatedStore, float]]] = {}
+        self.settled_at: Final[dict[tuple[str, int], float]] = {}
+        self._positions: Final[dict[str, dict[str, int]]] = {}
 
     def is_held_by(self, run_id: str, process: Process) -> bool:
         store, until = self.holders.get(run_id, (None, 0.0))
@@ -38,8 +48,25 @@ class Disk:
 
     def entry_of(self, run_id: str, vps_id: str) -> Entry | None:
         run = self.runs._runs.get(run_id)
-        entries = run.entries.values() if run is not None else ()
-        return next((one for one in entries if one.vps_id == vps_id), None)
+        if run is None:
+            return None
+        if run_id not in self._positions:
+            positions = {entry.vps_id: place for place, entry in run.entries.items()}
+            self._positions[run_id] = positions
+        place = self._positions[run_id].get(vps_id)
+        return None if place is None else run.entries[place]
+
+    def outcomes(self, run_id: str, before: float) -> list[OutcomeStatus]:
+        """What the policy's bounds count and was recorded before a moment."""
+        entries = self.runs._runs[run_id].entries
+        known = [
+            (entries[place].state, at)
+            for (run, place), at in self.settled_at.items()
+            if run == run_id
+        ]
+        return [
+            OutcomeStatus(state.value) for state, at in known if at < before and state in _COUNTED
+        ]
 
     def count(self, run_id: str, *states: str) -> int:
         run = self.runs._runs.get(run_id)
@@ -55,6 +82,7 @@ class SimulatedStore(Store):
         self._held: Final = set[str]()
         self._lost: Final[dict[str, asyncio.Future[Any]]] = {}
         self._is_open = False
+        self._waits = 0
         self._timer: asyncio.TimerHandle | None = None
 
     @property
@@ -171,12 +199,17 @@ class SimulatedStore(Store):
 
     async def _save(self, run_id: str, entries: Sequence[Entry]) -> None:
         await self._disk.runs.save(run_id, entries)
+        for entry in entries:
+            if entry.state in _COUNTED:
+                self._disk.settled_at[run_id, entry.position] = self._disk.loop.now
         if any(entry.state is EntryState.INTENT for entry in entries):
             self._disk.on_intent(self.process)
 
     async def _wait(self) -> None:
-        slow = self._disk.chance.fires("slow_disk", 0.01)
-        await asyncio.sleep(self._disk.chance.between("disk", 0.0, 2.0 if slow else 0.004))
+        self._waits += 1
+        share = self._disk.chance.draw_once(f"disk {self.process.name} {self._waits}")
+        is_slow = share < _SLOW and self._disk.chance.happens("slow_disk", str(self._waits))
+        await asyncio.sleep(2.0 * share / _SLOW if is_slow else 0.004 * share)
 
     def _wall(self) -> float:
         return self.process.wall(self._disk.loop.now)

@@ -5,9 +5,11 @@ that is repeated late on a connection answers whatever request is under way ther
 """
 
 import asyncio
+from collections import deque
 from collections.abc import Callable
 from contextvars import Context
 from functools import partial
+from hashlib import blake2b
 from typing import Any, Final, cast
 from urllib.parse import unquote
 
@@ -22,11 +24,13 @@ from hostup_async._http.server_clock import ServerClock
 from hostup_async._http.transport import Transport, Url
 from simulation.api import Answer, Call, SimulatedApi
 from simulation.chance import Chance
-from simulation.loop import PROCESS, Process, SimulatedLoop
-from simulation.setup import Setup
+from simulation.loop import PROCESS, Pause, Process, SimulatedLoop
+from simulation.setup import SLOWEST_REQUEST, Setup
 
 # Seconds of silence after which the client gives up: `Timeouts.read`.
 _SILENCE: Final = 30.0
+_KEPT_LINES: Final = 20_000
+_FLAWS: Final = {"cut": "it broke off", "huge": "it is larger than it may be"}
 
 
 @define(eq=False)
@@ -40,6 +44,13 @@ class Connection:
     def close(self) -> None:
         self.is_closed = True
 
+    def expire(self) -> None:
+        """The client has heard nothing for too long."""
+        self.close()
+        if self.waiter is not None and not self.waiter.done():
+            msg = "no response came"
+            self.waiter.set_exception(NetworkError(msg))
+
     def deliver(self, answer: Answer) -> None:
         """A response arrives: it is the answer to whatever waits, or closes an idle connection."""
         self.carried += 1
@@ -47,6 +58,22 @@ class Connection:
             self.is_closed = True
         else:
             self.waiter.set_result(answer)
+
+
+class Trace:
+    """Everything that happened: the newest lines, and a hash of all of them."""
+
+    def __init__(self) -> None:
+        self.lines: Final = deque[str](maxlen=_KEPT_LINES)
+        self._hash: Final = blake2b(digest_size=8)
+
+    def add(self, line: str) -> None:
+        self.lines.append(line)
+        self._hash.update(f"{line}\n".encode())
+
+    @property
+    def hash(self) -> str:
+        return self._hash.hexdigest()
 
 
 @define(eq=False)
@@ -59,9 +86,7 @@ class World:
     api: SimulatedApi
     on_send: Callable[[Process, Call], None]
     on_wire: Callable[[Process, Call], None]
-    trace: list[str] = field(factory=list[str])
-    open_connections: int = 0
-    limits: dict[str, Any] = field(factory=dict[str, Any])
+    trace: Trace = field(factory=Trace)
 
 
 class SimulatedTransport(Transport):
@@ -109,13 +134,13 @@ class SimulatedTransport(Transport):
         if exchange.on_sent is not None:
             exchange.on_sent()
         answer = await self._exchange(connection, call, exchange)
-        self._note(answer)
+        self._note(call, answer)
         if answer.how == "lost":
             msg = "disconnected"
             raise NetworkError(msg)
         if not exchange.own_connection and not connection.is_closed:
             self._idle.append(connection)
-        flaw = "it broke off" if answer.how == "cut" else None
+        flaw = _FLAWS.get(answer.how)
         response = Response(answer.status, CIMultiDict(answer.headers), answer.body, flaw)
         exchange.response = response
         return response
@@ -138,32 +163,33 @@ class SimulatedTransport(Transport):
         world = self._world
         waiter: asyncio.Future[Answer] = world.loop.create_future()
         connection.waiter = waiter
+        self._process.under_way += 1
         self._travel(connection, call)
         if call.method == "GET" and self._fires("sent_again", call):
             exchange.sends += 1
             self._travel(Connection(), call)
+        timer = world.loop.call_later(_SILENCE, connection.expire)
         try:
-            async with asyncio.timeout(_SILENCE):
-                return await waiter
-        except TimeoutError:
-            connection.close()
-            msg = "no response came"
-            raise NetworkError(msg) from None
+            return await waiter
         except asyncio.CancelledError:
             connection.close()
             raise
         finally:
+            timer.cancel()
             connection.waiter = None
+            self._process.under_way -= 1
 
     def _travel(self, connection: Connection, call: Call) -> None:
         """Have it arrive after a while, whatever becomes of who sent it."""
         delay = self._latency()
+        if self._fires("slow_request", call):
+            delay += self._world.chance.between("slow request", 1.0, SLOWEST_REQUEST)
         PROCESS_FREE.run(self._world.loop.call_later, delay, self._arrive, connection, call)
 
     def _arrive(self, connection: Connection, call: Call) -> None:
         world = self._world
         answer = world.api.answer(call)
-        world.trace.append(
+        world.trace.add(
             f"{world.loop.now:.6f} {self._process.name} {call.kind} {call.vps_id}{call.job_id}"
             f" {answer.status} {answer.fault}"
         )
@@ -186,15 +212,15 @@ class SimulatedTransport(Transport):
         rate = self._world.setup.rates.get(kind, 0.0)
         return self._world.chance.fires(kind, rate, f"{call.kind} {call.vps_id or call.job_id}")
 
-    def _note(self, answer: Answer) -> None:
+    def _note(self, call: Call, answer: Answer) -> None:
         """Remember for how long a 429 that arrived here forbids to send."""
-        if answer.status == 429:
-            wait = answer.headers.get("Retry-After")
-            if wait is not None and float(wait) > 1:
-                until = self._world.loop.now + float(wait) - 1  # whole seconds, rounded up
-                if self._process.paused_until < self._world.loop.now:
-                    self._process.paused_at = self._world.loop.now
-                self._process.paused_until = max(self._process.paused_until, until)
+        wait, style = answer.headers.get("Retry-After", ""), self._world.setup.limit
+        if answer.status != 429 or style is None or not wait.isdecimal() or int(wait) <= 1:
+            return
+        now, group = self._world.loop.now, style.group(call.kind)
+        before = self._process.pauses.get(group, Pause())
+        until = max(before.until, now + int(wait) - 1)  # whole seconds, rounded up
+        self._process.pauses[group] = Pause(now if before.until < now else before.at, until)
 
 
 def _read_call(method: str, url: Url, process: Process) -> Call:
