@@ -101,12 +101,15 @@ class Target(SendRight):
             self._task.cancel()
 
     def end_soon(self) -> None:
-        """Go no further than one last poll of its job; leave at once where there is no job."""
-        if self._watched is None or self._entry.state is not EntryState.ACCEPTED:
-            self.leave()
-        else:
-            self._is_ending = True
+        """Go no further than one last poll of its job; leave at once where nothing was sent.
+
+        An action whose answer is awaited may be accepted yet: its job is then polled once, too.
+        """
+        self._is_ending = True
+        if self._watched is not None and self._entry.state is EntryState.ACCEPTED:
             self._context.poller.hasten(self._watched)
+        elif not self._is_unsent or self._sent is None:
+            self.leave()
 
     async def renew(self) -> None:
         """Have the store record, before each try, that the action is about to be sent.
@@ -278,7 +281,8 @@ class Target(SendRight):
     def _watch(self, operation: Operation) -> Watch | None:
         if operation.job.is_final or operation.poll_url is None:
             return None
-        return watch(operation, patience=self._context.policy.job_timeout)
+        patience = 0.0 if self._is_ending else self._context.policy.job_timeout
+        return watch(operation, patience=patience)
 
     async def _become(self, entry: Entry) -> None:
         """Record what it has become; a store that is lost costs no outcome, only the sending."""

@@ -23,7 +23,7 @@ from fleet_tools import (
 )
 from tools import Connect, StartSandbox
 
-from hostup_async import Client, EntryState, FleetRun, RunState, StopCause
+from hostup_async import Client, EntryState, FleetRun, RunState, StopCause, Timeouts
 from hostup_async._store.sql import SqliteFile, SqlStore
 from hostup_async.sandbox import Durations, Fault, FaultRule, Sandbox, SandboxConfig, SandboxProcess
 
@@ -124,6 +124,19 @@ async def test_jobs_that_ended_before_the_end_of_the_run_are_polled_once_more(
     assert (await sandbox.books()).requests["poll"] == 9
     assert report.seconds < 5
     await check_clean(client)
+
+
+async def test_a_job_that_is_accepted_after_the_end_of_the_run_is_polled_once(
+    start_sandbox: StartSandbox, connect: Connect
+) -> None:
+    sandbox = await start_sandbox(latency=1.2, jobs=Durations(kind="constant", median=0.01))
+    client = await connect(sandbox, timeouts=Timeouts())
+    plan = await client.fleet.plan(ids=sandbox.vps_ids, preflight="none")
+    async with client.fleet.run(plan, quick(deadline=0.6)) as run:
+        report = await run.wait()
+    assert report.stop_cause is StopCause.DEADLINE
+    assert counts(report) == {"completed": 3}
+    assert (await sandbox.books()).requests["poll"] == 3
 
 
 @pytest.mark.parametrize("fault", [Fault.STALL, Fault.ERROR_500])

@@ -38,6 +38,11 @@ def test_every_invariant_holds_in_every_history(begin: int) -> None:
             pytest.fail(f"{describe(result)}\nit is enough that: {', '.join(small.fired)}")
 
 
+@pytest.mark.parametrize("seed", [356, 565, 799])
+def test_what_a_seed_found_stays_mended(seed: int) -> None:
+    assert play(seed).broken == ()
+
+
 def test_a_seed_is_one_history_in_every_process() -> None:
     sample = range(0, examples(50) * 6, 6)
     environment = unmeasured({**child_environment(), "PYTHONHASHSEED": "12345"})

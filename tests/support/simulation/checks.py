@@ -206,12 +206,8 @@ class Checks:
 
     @property
     def _is_calm(self) -> bool:
-        """Whether each poll is answered, and at once, and the process goes on all the time.
-
-        One that sleeps beyond its run's deadline in the midst of a send leaves that job unpolled.
-        """
-        is_awake = self._setup.plot != "suspend"
-        return is_awake and not self._setup.rates and self._setup.limit is None
+        """Whether each poll is answered, and at once."""
+        return not self._setup.rates and self._setup.limit is None
 
     @property
     def _patience(self) -> float:
