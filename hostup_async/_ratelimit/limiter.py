@@ -21,7 +21,8 @@ Invariants, all kept under one lock but for the first way above:
   is queued wherever anything waits, so none overtakes.
 - While anything waits, every event loop that has a waiter has a timer for the next moment at which
   the ledger opens or a waiter's time is over.
-- Between a 429 and the end of its pause nothing is granted, not even to find out more.
+- Between a 429 and the end of its pause nothing is granted, not even to find out more. A permit
+  that was granted before is not used either: its request asks `is_paused` just before it goes out.
 
 A wait that is known to exceed what a request allows fails at once, when it is queued or when a 429
 makes it known.
@@ -134,6 +135,10 @@ class RateLimiter:
                 permit.queue.ledger.in_flight -= 1
             self._grant_to_waiters(now)
             return pause
+
+    def is_paused(self, kind: RequestClass) -> bool:
+        """Whether a 429 forbids to send at this moment; needs no lock."""
+        return self._clock() < self._queues[kind].closed_until
 
     def rate(self, kind: RequestClass = RequestClass.ACTION) -> float | None:
         """Requests a second that can be kept up; None where unknown, infinite without a limit."""
