@@ -20,6 +20,7 @@ of the server's than of ours, which is refused.
 """
 
 from collections import deque
+from copy import deepcopy
 from math import inf
 from typing import Final
 
@@ -107,6 +108,12 @@ class Ledger:
             f"<Ledger {len(self._spent)} counted, {self.in_flight} in flight, "
             f"{self.throttled_count} refused, {self.estimate!r}>"
         )
+
+    def without_requests(self) -> "Ledger":
+        """Another one that knows as much, for a process that has sent nothing yet."""
+        other = deepcopy(self)
+        other.in_flight = 0
+        return other
 
     def available(self, now: float) -> float:
         """How many more requests may go at this moment."""
@@ -202,7 +209,7 @@ class Ledger:
 
     @property
     def closed_until(self) -> float:
-        """Until when nothing is sent, and then one request to test whether the pause still applies."""
+        """Until when nothing is sent; then one request tests whether the pause still applies."""
         return min(self.paused_until, self._paused_at + LONGEST_TRUST)
 
     def _pause(self, reading: RateLimitReading, *, fresh: bool) -> float | None:

@@ -28,12 +28,12 @@ A wait that is known to exceed what a request allows fails at once, when it is q
 makes it known.
 """
 
-import threading
 from collections.abc import Callable
 from math import inf
 from typing import Final
 
 from hostup_async._errors import RateLimited
+from hostup_async._fork import lock_for_forks
 from hostup_async._ratelimit.headers import RateLimitReading
 from hostup_async._ratelimit.ledger import Ledger
 from hostup_async._ratelimit.limits import RateLimit, RequestClass
@@ -72,9 +72,9 @@ class RateLimiter:
     ) -> None:
         self.max_wait: Final = max_wait
         self._clock = clock
-        self._lock = threading.RLock()
-        self._deadlines: Final = Deadlines()
-        self._timers: Final = LoopTimers(clock, self._on_timer)
+        self._lock: Final = lock_for_forks(self, in_child=RateLimiter._begin_anew)
+        self._deadlines = Deadlines()
+        self._timers = LoopTimers(clock, self._on_timer)
         # Granted and woken, but not yet seen to run: in flight, and ours until they are claimed.
         self._unclaimed: list[Waiter] = []
         queue = WaitQueue(Ledger(limit), self, clock)
@@ -167,6 +167,14 @@ class RateLimiter:
         """Let those go that may."""
         with self._lock:
             self._grant_to_waiters(self._clock())
+
+    def _begin_anew(self) -> None:
+        """Drop, in a forked child, what its parent sends and waits for; what it learnt stays."""
+        ledgers = {queue: queue.ledger.without_requests() for queue in self._distinct_queues()}
+        anew = {one: WaitQueue(ledger, self, self._clock) for one, ledger in ledgers.items()}
+        self._queues = {kind: anew[queue] for kind, queue in self._queues.items()}
+        self._deadlines, self._unclaimed = Deadlines(), []
+        self._timers = LoopTimers(self._clock, self._on_timer)
 
     def _distinct_queues(self) -> list[WaitQueue]:
         return list(dict.fromkeys(self._queues.values()))
