@@ -162,12 +162,9 @@ class MemoryStore(Store):
         run = self._runs.get(run_id)
         return self.is_open and run is not None and run.is_held
 
-    async def check_held(self, run_id: str) -> None:
+    async def wait_until_lost(self, run_id: str) -> StoreError:
         with self._using():
             self._ours(run_id)
-
-    async def wait_until_lost(self, run_id: str) -> StoreError:
-        await self.check_held(run_id)
         never: asyncio.Future[StoreError] = asyncio.get_running_loop().create_future()
         return await never  # no other process can take it
 
