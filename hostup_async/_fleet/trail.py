@@ -1,18 +1,21 @@
 """The audit trail of a run: its pauses, written while it goes on, and what had ended at a stop."""
 
-import asyncio
 import json
 import logging
 from collections import deque
 from collections.abc import Iterable, Iterator
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from hostup_async import _clock
+from hostup_async._cancellation import steady
 from hostup_async._errors import HostUpError
 from hostup_async._events import Paused
 from hostup_async._store.base import Store
 from hostup_async._store.owner import whoami
 from hostup_async._store.records import AuditEvent, AuditRecord, Entry, RunRecord, RunState
+
+if TYPE_CHECKING:
+    from asyncio import Task
 
 _LOGGER: Final = logging.getLogger("hostup")
 
@@ -29,7 +32,7 @@ class AuditTrail:
         self._store: Final = store
         self._run_id: Final = run_id
         self._lines: Final = deque[tuple[AuditEvent, dict[str, Any]]]()
-        self._task: asyncio.Task[None] | None = None
+        self._task: Task[None] | None = None
         self._is_closed = False
 
     def paused(self, reason: str | None) -> None:
@@ -56,7 +59,7 @@ class AuditTrail:
             return
         self._lines.append((what, detail))
         if self._task is None or self._task.done():
-            self._task = asyncio.create_task(self._write(), name="hostup audit trail")
+            self._task = steady(self._write())
 
     async def _write(self) -> None:
         while self._lines:

@@ -12,7 +12,7 @@ from attrs import evolve
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from hostup_async import _clock
-from hostup_async._cancellation import finish
+from hostup_async._cancellation import finish, steady
 from hostup_async._config import Seconds, seconds
 from hostup_async._errors import StoreError
 from hostup_async._models import Action
@@ -75,7 +75,7 @@ class SqlStore(Store):
         await self._database.open()
 
     async def aclose(self) -> None:
-        await finish(asyncio.get_running_loop().create_task(self._close()))
+        await finish(steady(self._close()))
 
     async def _close(self) -> None:
         if await self._held.drop_all():
