@@ -123,7 +123,7 @@ class Watch:
 
 @asynccontextmanager
 async def _time_to_answer(seconds: float) -> AsyncGenerator[None]:
-    """Raise TimeoutError after so long, of which the last second begins with the process awake.
+    """Raise TimeoutError after this time, whose last second begins with the process awake.
 
     A process that was suspended finds both the answer in its socket and its time used up. A plain
     timeout would cancel the reading, and a job that is over would be reported as timed out.
