@@ -1,12 +1,27 @@
-"""Waiting for a task's end although the waiting is cancelled."""
+"""Work that reaches its end although the one who waits for it is cancelled."""
 
 import asyncio
-from collections.abc import Callable
-from typing import TypeVar
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeVar
 
 import anyio
 
 T = TypeVar("T")
+
+
+class _Steady(asyncio.Task[T]):
+    """A task that cannot be cancelled."""
+
+    def cancel(self, msg: object = None) -> bool:  # noqa: ARG002 - as in the base class
+        return False
+
+
+def steady(work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+    """A task for short work that is harmed where it is cut off, such as a transaction.
+
+    A runner cancels all tasks of its loop at once when it ends: it waits for this one.
+    """
+    return _Steady(work, loop=asyncio.get_running_loop())
 
 
 async def finish(task: asyncio.Task[T], *, on_cancel: Callable[[], object] | None = None) -> T:

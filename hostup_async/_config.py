@@ -6,6 +6,7 @@ import math
 import os
 import re
 from datetime import timedelta
+from enum import StrEnum
 from typing import Final, SupportsIndex, TypeVar
 from urllib.parse import SplitResult, urlsplit
 
@@ -15,6 +16,7 @@ from hostup_async._errors import ConfigurationError
 
 Seconds = float | timedelta
 T = TypeVar("T")
+W = TypeVar("W", bound=StrEnum)
 
 DEFAULT_BASE: Final = "https://cloud.hostup.se"
 _DEFAULT_PORTS: Final = {"https": 443, "http": 80}
@@ -57,6 +59,20 @@ def switch(value: object, *, name: str) -> bool:
         return value
     msg = f"{name} must be True or False, not {value!r:.80}."
     raise ConfigurationError(msg)
+
+
+def word(value: str, words: type[W], *, name: str) -> W:
+    """A word, or its value, as the word.
+
+    Raises:
+        ConfigurationError: It is none of these words.
+    """
+    try:
+        return words(value)
+    except ValueError:
+        listed = ", ".join(repr(one.value) for one in words)
+        msg = f"{name} must be one of {listed}, not {value!r:.80}."
+        raise ConfigurationError(msg) from None
 
 
 class SecretText(str):

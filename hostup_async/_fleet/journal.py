@@ -43,6 +43,9 @@ class Journal:
     def __getitem__(self, position: int) -> Entry:
         return self._entries[position]
 
+    def __iter__(self) -> Iterator[Entry]:
+        return iter(self._entries)
+
     def positions(self, *states: EntryState) -> Iterator[int]:
         """The positions of the entries in these states."""
         return (entry.position for entry in self._entries if entry.state in states)

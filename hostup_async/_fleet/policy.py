@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Final, Self
 
 from attrs import asdict, field, fields, frozen
 
-from hostup_async._config import Seconds, seconds, switch
+from hostup_async._config import Seconds, seconds, switch, word
 from hostup_async._errors import ConfigurationError
 
 
@@ -84,12 +84,7 @@ def _text(value: object) -> str | None:
 
 
 def _on_ambiguous(value: str) -> OnAmbiguous:
-    try:
-        return OnAmbiguous(value)
-    except ValueError:
-        words = " or ".join(repr(one.value) for one in OnAmbiguous)
-        msg = f"on_ambiguous must be {words}, not {value!r}."
-        raise ConfigurationError(msg) from None
+    return word(value, OnAmbiguous, name="on_ambiguous")
 
 
 @frozen(kw_only=True)

@@ -2,10 +2,9 @@
 
 import os
 from collections.abc import Iterable
-from enum import StrEnum
-from typing import Final, TypeVar
+from typing import Final
 
-from hostup_async._config import instance, switch
+from hostup_async._config import instance, switch, word
 from hostup_async._errors import ConfigurationError, NotFound
 from hostup_async._fleet.context import ClientParts
 from hostup_async._fleet.plan import Plan, Preflight, denial, distinct
@@ -16,7 +15,6 @@ from hostup_async._models import Action, ServiceStatus, Vps
 from hostup_async._store.base import Store
 from hostup_async._store.open import open_store, store_for
 
-W = TypeVar("W", bound=StrEnum)
 # Up to this many VPSes are read one by one; for more, the whole list is read.
 _FEW: Final = 10
 
@@ -63,7 +61,8 @@ class FleetResource:
             ...     plan = await client.fleet.plan(name="web", action="restart")
             ...     print(len(plan), plan.excluded)
         """
-        action, preflight = _known(Action, action), _known(Preflight, preflight)
+        action = word(action, Action, name="action")
+        preflight = word(preflight, Preflight, name="preflight")
         everything, force = switch(all, name="all"), switch(force, name="force")
         if (ids is not None) + everything + (name is not None) != 1:
             msg = "Select the VPSes in exactly one way: ids=[...], all=True or name=..."
@@ -203,15 +202,6 @@ class FleetResource:
             except NotFound:
                 continue
         return found
-
-
-def _known(words: type[W], value: str) -> W:
-    try:
-        return words(value)
-    except ValueError:
-        listed = ", ".join(repr(word.value) for word in words)
-        msg = f"{value!r} is not one of {listed}."
-        raise ConfigurationError(msg) from None
 
 
 def _names(wanted: tuple[str, ...], rows: list[Vps]) -> dict[str, str]:

@@ -26,7 +26,7 @@ from hostup_async._fleet.policy import FleetPolicy
 from hostup_async._fleet.report import FleetReport, RunSnapshot
 from hostup_async._fleet.rollout import Rollout
 from hostup_async._fleet.settle import lost_in_words
-from hostup_async._fleet.trail import AuditTrail
+from hostup_async._fleet.trail import AuditTrail, counted_entries, ended_positions
 from hostup_async._http.server_clock import Moment, ServerTime
 from hostup_async._outcome import Outcome, StopCause
 from hostup_async._polling.durations import DurationModel
@@ -229,7 +229,7 @@ class FleetRun:
     async def _take_up(self, store: Store) -> tuple[list[Entry], dict[int, int]]:
         """The entries and steps of a run that was cut off or stopped.
 
-        After a stop, the budgets start anew with what is in flight. After a crash they go on.
+        After a stop, the bounds start anew with what is in flight. After a crash they go on.
         """
         before = await store.acquire(self.id, who=whoami())
         if before.doubt is not None:
@@ -239,8 +239,7 @@ class FleetRun:
         entries = [entry async for entry in store.entries(self.id)]
         for entry in entries:  # so that a job which the API names for another VPS is disputed
             self._client_parts.requester.jobs.claim(entry.vps_id, entry.job_id, entry.poll_url)
-        is_crashed = before.state is RunState.RUNNING
-        counted = (one for one in entries if is_crashed or not one.state.is_terminal)
+        counted = await counted_entries(store, before, entries)
         return entries, self._rollout.restore(counted)
 
     async def _longest_age(self, run: RunRecord) -> float:
@@ -300,10 +299,10 @@ class FleetRun:
             lost.cancel()
             on_pause.remove(parts.trail.rate_limited)
             parts.meters.stop()
-            counts = parts.journal.counts.copy()
+            counts, ended = parts.journal.counts.copy(), ended_positions(parts.journal)
             parts.journal.close(self._rollout.stop_reason or "the run was left")
             with anyio.CancelScope(shield=True):
-                await self._close_in_store(parts, counts)
+                await self._close_in_store(parts, counts, ended)
 
     async def _stop_when_lost(self, parts: _Parts) -> None:
         """Send nothing more once another process has taken the run, or its store is gone."""
@@ -313,7 +312,7 @@ class FleetRun:
             error = lost_already
         parts.engine.stop(StopCause.STORE_LOST, lost_in_words(error))
 
-    async def _close_in_store(self, parts: _Parts, counts: Counter[EntryState]) -> None:
+    async def _close_in_store(self, parts: _Parts, counts: Counter[EntryState], ended: str) -> None:
         """Record the run's end; if the store is lost, the outcomes are told all the same."""
         store, is_done = parts.store, all(state.is_terminal for state, n in counts.items() if n)
         detail = {
@@ -321,6 +320,7 @@ class FleetRun:
             "stopped": self._rollout.stop_reason,
             "cause": self._rollout.stop_cause,
             "seconds": parts.meters.seconds,
+            "ended": ended,
         }
         durations = self._client_parts.poller.durations(self.plan.action)
         try:

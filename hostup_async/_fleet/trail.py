@@ -1,17 +1,21 @@
-"""The audit trail of a run under way: its pauses, written in order, while the run goes on."""
+"""The audit trail of a run: its pauses, written while it goes on, and what had ended at a stop."""
 
-import asyncio
 import json
 import logging
 from collections import deque
-from typing import Any, Final
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Any, Final
 
 from hostup_async import _clock
+from hostup_async._cancellation import steady
 from hostup_async._errors import HostUpError
 from hostup_async._events import Paused
 from hostup_async._store.base import Store
 from hostup_async._store.owner import whoami
-from hostup_async._store.records import AuditEvent
+from hostup_async._store.records import AuditEvent, AuditRecord, Entry, RunRecord, RunState
+
+if TYPE_CHECKING:
+    from asyncio import Task
 
 _LOGGER: Final = logging.getLogger("hostup")
 
@@ -28,7 +32,7 @@ class AuditTrail:
         self._store: Final = store
         self._run_id: Final = run_id
         self._lines: Final = deque[tuple[AuditEvent, dict[str, Any]]]()
-        self._task: asyncio.Task[None] | None = None
+        self._task: Task[None] | None = None
         self._is_closed = False
 
     def paused(self, reason: str | None) -> None:
@@ -55,7 +59,7 @@ class AuditTrail:
             return
         self._lines.append((what, detail))
         if self._task is None or self._task.done():
-            self._task = asyncio.create_task(self._write(), name="hostup audit trail")
+            self._task = steady(self._write())
 
     async def _write(self) -> None:
         while self._lines:
@@ -64,3 +68,40 @@ class AuditTrail:
                 await self._store.note(self._run_id, what, who=whoami(), detail=json.dumps(detail))
             except HostUpError as error:
                 _LOGGER.warning("%s of run %s was not recorded: %s", what, self._run_id, error)
+
+
+def ended_positions(entries: Iterable[Entry]) -> str:
+    """The positions of the entries that have ended, for the trail: such as "0-41, 43-43"."""
+    ranges: list[list[int]] = []
+    for entry in entries:
+        if not entry.state.is_terminal:
+            continue
+        if ranges and ranges[-1][1] == entry.position - 1:
+            ranges[-1][1] = entry.position
+        else:
+            ranges.append([entry.position, entry.position])
+    return ", ".join(f"{first}-{last}" for first, last in ranges)
+
+
+async def counted_entries(store: Store, run: RunRecord, entries: list[Entry]) -> Iterator[Entry]:
+    """The entries that count for a resumed run's bounds: those that had not ended at its last stop.
+
+    After a crash that is the stop before it, if there was one: what has ended since then counts.
+    """
+    positions = ended_positions(entries)
+    if run.state is RunState.RUNNING:
+        positions = _ended_at_last_stop(await store.audit(run.id))
+    ended = set(_parse_positions(positions))
+    return (entry for entry in entries if entry.position not in ended)
+
+
+def _ended_at_last_stop(trail: list[AuditRecord]) -> str:
+    stops = [line for line in trail if line.what is AuditEvent.STOPPED]
+    positions: str = json.loads(stops[-1].detail).get("ended", "") if stops else ""
+    return positions
+
+
+def _parse_positions(text: str) -> Iterator[int]:
+    for part in filter(None, text.split(", ")):
+        first, last = part.split("-")
+        yield from range(int(first), int(last) + 1)

@@ -106,6 +106,7 @@ async def send(
             out already.
     """
     try:
+        exchange.check()
         response = await transport.send(request.method, request.url, exchange, body=request.body)
         parsed: ParsedResponse[T] = judge(
             request.subject,

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Final, TypeVar
 
 import anyio
@@ -10,7 +11,7 @@ from hostup_async import _clock
 from hostup_async._errors import HostUpError, RateLimited
 from hostup_async._events import OnEvent, Paused, RequestDone, Retrying, Waiting, tell
 from hostup_async._http.attempt import Request, Sent, send
-from hostup_async._http.exchange import Exchange
+from hostup_async._http.exchange import Exchange, TooLate
 from hostup_async._http.identity import Identified, named_id
 from hostup_async._http.responses import Read
 from hostup_async._http.retry import Decision, Retries, RetryQuota
@@ -87,6 +88,7 @@ class CallLoop:
         while True:
             with permit or await self._take_permit(request, asked_at, patience, refusal) as granted:
                 exchange = Exchange(own_connection=own_connection)
+                exchange.last_checks.append(partial(_keep_out_of_pause, granted))
                 sent = await (try_once or self.send_once)(request, read, granted, exchange)
             permit, own_connection = None, True
             if not isinstance(sent.result, HostUpError):
@@ -101,13 +103,13 @@ class CallLoop:
         self, request: Request, read: Read[T], permit: Permit, exchange: Exchange
     ) -> Sent[T]:
         """Send once; count it, give the permit back, and tell the listener."""
-        self.requests[request.kind.name.lower()] += 1
         started = _clock.monotonic()
         sent: Sent[T] | None = None
         try:
             sent = await send(self.transport, request, read, exchange)
             return sent
         finally:
+            self.requests[request.kind.name.lower()] += exchange.sends
             throttled = sent is not None and sent.decision is Decision.PAUSE
             reading = EMPTY if sent is None else sent.reading
             pause = permit.spend(reading, sends=exchange.sends, throttled=throttled)
@@ -166,6 +168,13 @@ class CallLoop:
         if snapshot.reason is not self._told_reason or until > self._told_until + _SAME_WAIT:
             self._told_reason, self._told_until = snapshot.reason, until
             tell(self.on_event, Waiting(snapshot.reason, snapshot.wait, snapshot.why))
+
+
+def _keep_out_of_pause(permit: Permit) -> None:
+    """Keep a request back that waited, for a connection or a record, until a 429 came meanwhile."""
+    if permit.is_paused:
+        msg = "The request was not sent: a 429 has paused everything since it was let through."
+        raise TooLate(msg)
 
 
 def _rate_limited_error(

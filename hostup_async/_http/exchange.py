@@ -35,8 +35,8 @@ class Exchange:
     """What is known of one request while it is under way.
 
     Attributes:
-        last_check: Called when the connection is there, just before the headers go out; what it
-            raises keeps them back.
+        last_checks: Called before a connection is asked for, and again when it is there, just
+            before the headers go out; what one raises keeps them back.
         on_sent: Called each time that they have just gone out.
         begun: A moment before that.
         own_connection: Whether it must go out on a connection that carried no response before.
@@ -51,7 +51,7 @@ class Exchange:
         "_connection",
         "begun",
         "is_shared",
-        "last_check",
+        "last_checks",
         "on_sent",
         "own_connection",
         "response",
@@ -60,7 +60,7 @@ class Exchange:
     )
 
     def __init__(self, *, own_connection: bool = False) -> None:
-        self.last_check: Callable[[], None] | None = None
+        self.last_checks: list[Callable[[], None]] = []
         self.on_sent: Callable[[], None] | None = None
         self.begun: Moment = Moment.now()
         self.own_connection: bool = own_connection
@@ -69,6 +69,11 @@ class Exchange:
         self.sent_at: float = 0.0
         self.response: Response | None = None
         self._connection: asyncio.Transport | None = None
+
+    def check(self) -> None:
+        """Raise `TooLate` where the request must not go out any more."""
+        for last_check in self.last_checks:
+            last_check()
 
     async def read(self, response: aiohttp.ClientResponse) -> None:
         """Read the response, unless that was done already."""
@@ -94,7 +99,7 @@ class TracedResponse(aiohttp.ClientResponse):
 
 
 class TooLate(NotSent):
-    """The right to send had ended when the connection was there; it was not sent."""
+    """The right to send had ended before it could be used; it was not sent."""
 
 
 class SharedConnection(Exception):
@@ -116,8 +121,7 @@ async def _on_headers_sent(
 ) -> None:
     exchange = context.trace_request_ctx
     if isinstance(exchange, Exchange):
-        if exchange.last_check is not None:
-            exchange.last_check()  # aiohttp writes them only after this hook
+        exchange.check()  # aiohttp writes them only after this hook
         exchange.sends += 1
         exchange.sent_at = _clock.wall()
         if exchange.on_sent is not None:

@@ -242,7 +242,8 @@ class Requester:
         """
         if right is not None:
             await right.renew()
-            exchange.last_check, exchange.on_sent = right.check, right.note_sent
+            exchange.last_checks.append(right.check)
+            exchange.on_sent = right.note_sent
         task = asyncio.create_task(self._send_action(request, read, permit, exchange))
         self._actions_under_way.add(task)
         task.add_done_callback(self._actions_under_way.discard)

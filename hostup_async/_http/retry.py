@@ -30,7 +30,7 @@ class RequestOutcome(Enum):
     NEVER_SENT = auto()
     """It never left this machine: DNS, refused, TLS, connect timeout, no pool slot."""
     TOO_LATE = auto()
-    """It was kept back: this process slept, or waited for a connection, for too long."""
+    """It was kept back: this process slept or waited for too long, or a pause began meanwhile."""
     LIMITED = auto()
     """The rate limit refused it: 429."""
     TAKEN_BACK = auto()

@@ -44,12 +44,12 @@ import json
 from collections.abc import Mapping
 from functools import cache
 from math import inf, isfinite
-from threading import Lock
 from typing import Final
 
 from attrs import frozen
 
 from hostup_async import _clock
+from hostup_async._fork import lock_for_forks
 from hostup_async._ratelimit.timestamps import parse_moment
 
 # How far the clocks of the servers behind one address may differ. Servers that keep time by NTP
@@ -186,7 +186,7 @@ class ServerClock:
         self._last: _Offset | None = None  # the last observation alone
         self._reference = self._received = Moment(-inf, -inf)  # of the first and the last of them
         self._since = -inf  # the monotonic time from which on all this holds
-        self._lock: Final = Lock()  # clients on several loops share it
+        self._lock: Final = lock_for_forks(self)  # clients on several loops share it
 
     def __repr__(self) -> str:
         if self._offset is None:

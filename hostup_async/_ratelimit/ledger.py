@@ -20,6 +20,7 @@ of the server's than of ours, which is refused.
 """
 
 from collections import deque
+from copy import deepcopy
 from math import inf
 from typing import Final
 
@@ -108,9 +109,15 @@ class Ledger:
             f"{self.throttled_count} refused, {self.estimate!r}>"
         )
 
+    def without_requests(self) -> "Ledger":
+        """Another one that knows as much, for a process that has sent nothing yet."""
+        other = deepcopy(self)
+        other.in_flight = 0
+        return other
+
     def available(self, now: float) -> float:
         """How many more requests may go at this moment."""
-        if now < self._closed_until:
+        if now < self.closed_until:
             return 0
         self._expire(now)
         estimate = self.estimate
@@ -136,8 +143,8 @@ class Ledger:
 
     def opens_at(self, now: float) -> float:
         """When the next request may go; infinite where only an answer under way can tell."""
-        if now < self._closed_until:
-            return self._closed_until
+        if now < self.closed_until:
+            return self.closed_until
         if now < self._server_remaining_until and self._server_remaining - self.in_flight < 1:
             return self._server_remaining_until
         full = self.estimate.cap - len(self._spent) - self.in_flight < 1
@@ -196,12 +203,13 @@ class Ledger:
         self.estimate.learn_from_429(reading, self._observation(now, granted_at))
         self._paused_at = self._lowered_at = now
         self.accepted_since_429 = 0
-        self._open_next(max(now, self._closed_until), by_count=False)
+        self._open_next(max(now, self.closed_until), by_count=False)
         self._probing, self._server_remaining = True, inf
         return wait
 
     @property
-    def _closed_until(self) -> float:
+    def closed_until(self) -> float:
+        """Until when nothing is sent; then one request tests whether the pause still applies."""
         return min(self.paused_until, self._paused_at + LONGEST_TRUST)
 
     def _pause(self, reading: RateLimitReading, *, fresh: bool) -> float | None:

@@ -21,18 +21,19 @@ Invariants, all kept under one lock but for the first way above:
   is queued wherever anything waits, so none overtakes.
 - While anything waits, every event loop that has a waiter has a timer for the next moment at which
   the ledger opens or a waiter's time is over.
-- Between a 429 and the end of its pause nothing is granted, not even to find out more.
+- Between a 429 and the end of its pause nothing is granted, not even to find out more. A permit
+  that was granted before is not used either: its request asks `is_paused` just before it goes out.
 
 A wait that is known to exceed what a request allows fails at once, when it is queued or when a 429
 makes it known.
 """
 
-import threading
 from collections.abc import Callable
 from math import inf
 from typing import Final
 
 from hostup_async._errors import RateLimited
+from hostup_async._fork import lock_for_forks
 from hostup_async._ratelimit.headers import RateLimitReading
 from hostup_async._ratelimit.ledger import Ledger
 from hostup_async._ratelimit.limits import RateLimit, RequestClass
@@ -71,9 +72,9 @@ class RateLimiter:
     ) -> None:
         self.max_wait: Final = max_wait
         self._clock = clock
-        self._lock = threading.RLock()
-        self._deadlines: Final = Deadlines()
-        self._timers: Final = LoopTimers(clock, self._on_timer)
+        self._lock: Final = lock_for_forks(self, in_child=RateLimiter._begin_anew)
+        self._deadlines = Deadlines()
+        self._timers = LoopTimers(clock, self._on_timer)
         # Granted and woken, but not yet seen to run: in flight, and ours until they are claimed.
         self._unclaimed: list[Waiter] = []
         queue = WaitQueue(Ledger(limit), self, clock)
@@ -135,6 +136,10 @@ class RateLimiter:
             self._grant_to_waiters(now)
             return pause
 
+    def is_paused(self, kind: RequestClass) -> bool:
+        """Whether a 429 forbids to send at this moment; needs no lock."""
+        return self._clock() < self._queues[kind].closed_until
+
     def rate(self, kind: RequestClass = RequestClass.ACTION) -> float | None:
         """Requests a second that can be kept up; None where unknown, infinite without a limit."""
         with self._lock:
@@ -162,6 +167,14 @@ class RateLimiter:
         """Let those go that may."""
         with self._lock:
             self._grant_to_waiters(self._clock())
+
+    def _begin_anew(self) -> None:
+        """Drop, in a forked child, what its parent sends and waits for; what it learnt stays."""
+        ledgers = {queue: queue.ledger.without_requests() for queue in self._distinct_queues()}
+        anew = {one: WaitQueue(ledger, self, self._clock) for one, ledger in ledgers.items()}
+        self._queues = {kind: anew[queue] for kind, queue in self._queues.items()}
+        self._deadlines, self._unclaimed = Deadlines(), []
+        self._timers = LoopTimers(self._clock, self._on_timer)
 
     def _distinct_queues(self) -> list[WaitQueue]:
         return list(dict.fromkeys(self._queues.values()))

@@ -111,6 +111,10 @@ class PermitOwner(Protocol):
     def grant_to_waiters(self) -> None:
         """Let those go that may."""
 
+    def is_paused(self, kind: RequestClass) -> bool:
+        """Whether a 429 forbids to send at this moment; needs no lock."""
+        ...
+
 
 class Permit:
     """The right to send one request. It is given back once, by `spend` or by `refund`.
@@ -141,6 +145,11 @@ class Permit:
     def __exit__(self, *_: object) -> None:
         self.refund()
 
+    @property
+    def is_paused(self) -> bool:
+        """Whether a 429 that came after the grant forbids to use it now."""
+        return self.queue.owner.is_paused(self.kind)
+
     def spend(
         self, reading: RateLimitReading = EMPTY, *, sends: int = 1, throttled: bool = False
     ) -> float | None:
@@ -170,7 +179,7 @@ class Permit:
 class WaitQueue:
     """The requests that wait for one ledger.
 
-    Only `try_take` and `finish` may be called without the limiter's lock.
+    Only `try_take`, `finish` and `closed_until` may be used without the limiter's lock.
 
     Args:
         ledger: The limit that they wait for.
@@ -227,6 +236,11 @@ class WaitQueue:
             granted_at, ended_at = self._finished.popleft()
             ledger.record_success(ended_at, granted_at)
         return ledger
+
+    @property
+    def closed_until(self) -> float:
+        """Until when a 429 forbids to send. Needs no lock: no permit that is out alters it."""
+        return self._ledger.closed_until
 
     def try_take(self, kind: RequestClass) -> Permit | None:
         """A permit that was granted in advance, if there is one. Needs no lock."""

@@ -112,19 +112,6 @@ class Store(ABC):
         """Whether this store holds a run, as far as it knows without asking the database."""
 
     @abstractmethod
-    async def check_held(self, run_id: str) -> None:
-        """Make sure that this store holds a run: call it just before each send of an action.
-
-        It takes microseconds while the lease was renewed a short time ago. A process that slept
-        longer renews the lease in the database first, which shows whether another has taken the
-        run.
-
-        Raises:
-            RunHeld: This store does not hold the run, or no longer: do not send.
-            StoreError: The database cannot say, or its file is lost: do not send.
-        """
-
-    @abstractmethod
     async def wait_until_lost(self, run_id: str) -> StoreError:
         """Wait until this store can no longer record a run that it holds, and say why.
 

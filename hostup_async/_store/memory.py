@@ -13,6 +13,7 @@ from attrs import define, evolve, field
 
 from hostup_async import _clock
 from hostup_async._errors import StoreError
+from hostup_async._fork import lock_for_forks
 from hostup_async._models import Action
 from hostup_async._store.base import (
     ABANDONED,
@@ -88,7 +89,7 @@ class MemoryStore(Store):
         self._runs: Final[dict[str, _Run]] = {}  # in the order of creation
         self._acted_on: Final[dict[tuple[str, str], tuple[str, Entry]]] = {}
         self._durations: Final[dict[tuple[str, Action], str]] = {}
-        self._lock = threading.Lock()
+        self._lock: Final = lock_for_forks(self)
         self._pid: int | None = None
 
     @classmethod
@@ -110,7 +111,6 @@ class MemoryStore(Store):
 
     async def open(self) -> None:
         if self._pid is not None and not self.is_open:  # the runs are the parent's
-            self._lock = threading.Lock()
             for known in (self._runs, self._acted_on, self._durations):
                 known.clear()
         self._pid = os.getpid()
@@ -162,12 +162,9 @@ class MemoryStore(Store):
         run = self._runs.get(run_id)
         return self.is_open and run is not None and run.is_held
 
-    async def check_held(self, run_id: str) -> None:
+    async def wait_until_lost(self, run_id: str) -> StoreError:
         with self._using():
             self._ours(run_id)
-
-    async def wait_until_lost(self, run_id: str) -> StoreError:
-        await self.check_held(run_id)
         never: asyncio.Future[StoreError] = asyncio.get_running_loop().create_future()
         return await never  # no other process can take it
 

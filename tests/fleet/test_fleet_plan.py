@@ -52,6 +52,21 @@ async def test_exactly_one_selector_is_asked_for(
 
 
 @pytest.mark.parametrize(
+    ("wrong", "says"),
+    [
+        ({"action": "explode"}, "action must be one of 'reset', 'start', .*, not 'explode'"),
+        ({"preflight": "all"}, "preflight must be one of 'none', 'list', 'gates', not 'all'"),
+        ({"preflight": None}, "preflight must be one of .*, not None"),
+    ],
+)
+async def test_a_word_that_is_not_known_is_refused_with_those_that_are(
+    client: Client, wrong: dict[str, Any], says: str
+) -> None:
+    with pytest.raises(ConfigurationError, match=says):
+        await client.fleet.plan(ids=["vps_1"], **wrong)
+
+
+@pytest.mark.parametrize(
     "ids", ["vps_1", ["vps_1", ""], [".."], ["a/b"], [7], [None], [["vps_1"]], 7, b"vps_1"]
 )
 @pytest.mark.parametrize("preflight", list(Preflight))

@@ -1,6 +1,7 @@
 """What is recorded, what a lost store costs, and how a run is resumed."""
 
 import asyncio
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,7 @@ from hostup_async import (
     Store,
     StoreError,
 )
+from hostup_async._fleet.trail import counted_entries, ended_positions
 from hostup_async._http.server_clock import Moment
 from hostup_async._store.memory import MemoryStore
 from hostup_async._store.sql import SqliteFile, SqlStore
@@ -244,6 +246,46 @@ async def test_failures_before_a_crash_count_and_those_before_a_stop_do_not(
         report = await run.wait()
     assert sent(await sandbox.books()) == resets
     assert (report.stopped is None) == (resets > 0)
+
+
+async def test_the_ramp_after_a_stop_and_a_crash_is_that_of_the_last_resumption(
+    start_sandbox: StartSandbox, connect: Connect
+) -> None:
+    sandbox = await start_sandbox(vps=40, jobs=SOON)
+    client = await connect(sandbox)
+    store = KnowingStore(0.05)
+    async with store:
+        plan = await client.fleet.plan(all=True)
+        async with client.fleet.run(plan, quick(canary=1), store=store) as run:
+            async for _ in run.outcomes():
+                if run.snapshot().counts[COMPLETED] == 7:
+                    run.stop()
+        before = sent(await sandbox.books())
+        await store.acquire(run.id)  # and this process crashes at once
+    async with store, await client.fleet.resume(run.id, store=store) as run:
+        report = await run.wait()
+    jobs = sorted((await sandbox.books()).jobs.values(), key=lambda job: job.created)[before:]
+    finished = sorted(job.finished or 0 for job in jobs)
+    assert 7 <= before <= 15
+    for begin, known in ((1, 1), (3, 2), (7, 5)):  # of one, two, and four
+        assert finished[known - 1] <= jobs[begin].created
+    assert statuses(report.outcomes) == ["completed"] * 40
+
+
+async def test_what_had_ended_at_a_stop_is_known_though_it_ended_out_of_order() -> None:
+    states = [COMPLETED, EntryState.FAILED, ACCEPTED, EntryState.SKIPPED, EntryState.PLANNED]
+    entries = [Entry(f"vps_{n}", n, state) for n, state in enumerate(states)]
+    run = RunRecord(id="r1", action=Action.RESET, origin="https://a")
+    detail = json.dumps({"ended": ended_positions(entries)})
+    entries[2] = evolve(entries[2], state=COMPLETED)
+    async with MemoryStore() as store:
+        await store.create(run, entries, cooldown=0)
+        await store.release("r1", RunState.STOPPED, detail=detail)
+        stopped = await store.acquire("r1")
+        after_a_stop = list(await counted_entries(store, stopped, entries))
+        after_a_crash = list(await counted_entries(store, await store.run("r1"), entries))
+    assert [entry.position for entry in after_a_stop] == [4]
+    assert [entry.position for entry in after_a_crash] == [2, 4]
 
 
 async def test_a_run_in_other_hands_is_not_resumed(

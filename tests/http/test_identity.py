@@ -9,6 +9,8 @@ import pytest
 from tools import QUICK, RawServer, client_of, http
 
 from hostup_async import Client, Conflict, OutcomeUnknown, UnreadableReply
+from hostup_async._ratelimit.limits import RequestClass
+from hostup_async._vps import read_status
 
 # Seconds between a response and its late repetition: the client has read the first by then.
 LATE = 0.01
@@ -216,6 +218,14 @@ async def test_a_status_of_another_vps_is_no_evidence() -> None:
     async with Repeating(routes) as server, client_of(server.url) as client:
         with pytest.raises(UnreadableReply, match="'vps_2', and not about 'vps_1'"):
             await client.vps.status("vps_1")
+
+
+async def test_a_status_that_is_read_for_evidence_is_that_of_the_vps() -> None:
+    routes = {"GET": [body({"id": "vps_2", "uptimeSeconds": 1}), body({"id": "vps_1"})]}
+    async with Repeating(routes) as server, client_of(server.url, timeouts=QUICK) as client:
+        status = await read_status(client._requester, "vps_1", RequestClass.POLL)
+        assert (status.id, status.uptime_seconds) == ("vps_1", None)
+        assert server.sent("GET /api/v2/vps/vps_1/status") == 2
 
 
 async def test_each_status_has_a_connection_of_its_own() -> None:

@@ -31,6 +31,7 @@ ORDER = [
     "_clock",
     "_text",
     "_cancellation",
+    "_fork",
     "_models",
     "_outcome",
     "_errors",

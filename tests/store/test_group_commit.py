@@ -11,7 +11,7 @@ class Journal:
 
     def __init__(self) -> None:
         self.groups: list[list[int]] = []
-        self.errors: list[Exception] = []
+        self.errors: list[BaseException] = []
         self.gate = asyncio.Event()
         self.gate.set()
 
@@ -70,7 +70,7 @@ async def test_a_cancelled_callers_items_are_written_and_flushed() -> None:
     await asyncio.gather(tasks[0], tasks[2])
 
 
-async def test_nothing_waits_for_ever_when_the_writer_is_cut_off() -> None:
+async def test_a_runner_that_cancels_all_tasks_cuts_no_commit_off() -> None:
     journal = Journal()
     writer = GroupWriter(journal.commit)
     journal.gate.clear()
@@ -79,9 +79,25 @@ async def test_nothing_waits_for_ever_when_the_writer_is_cut_off() -> None:
     second = asyncio.create_task(writer.write(2))
     await turns()
     assert writer._task
-    writer._task.cancel()
-    results = await asyncio.gather(first, second, return_exceptions=True)
-    assert [type(result) for result in results] == [asyncio.CancelledError] * 2
+    assert not writer._task.cancel()
+    await turns()
+    journal.gate.set()
+    await asyncio.gather(first, second)
+    assert journal.groups == [[1], [2]]
+
+
+async def test_nothing_waits_for_ever_when_the_interpreter_ends() -> None:
+    journal = Journal()
+    journal.errors = [asyncio.CancelledError()]
+    journal.gate.clear()
+    writer = GroupWriter(journal.commit)
+    callers = [asyncio.create_task(writer.write(number)) for number in (1, 2)]
+    await turns()
+    late = asyncio.create_task(writer.write(3))
+    await turns()
+    journal.gate.set()
+    results = await asyncio.gather(*callers, late, return_exceptions=True)
+    assert [type(result) for result in results] == [asyncio.CancelledError] * 3
 
 
 async def test_flushing_nothing_returns_at_once() -> None:

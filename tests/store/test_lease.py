@@ -50,11 +50,11 @@ from hostup_async._store.owner import Owner
 async def main():
     hidden = attrs.evolve(Owner.here(), processes="another space")
     async with in_file(sys.argv[1], owner=hidden, lease=0.5) as store:
-        await store.create(a_run("r1"), planned(1), cooldown=0)
+        (entry,) = await store.create(a_run("r1"), planned(1), cooldown=0)
         book = os.open(sys.argv[2], os.O_WRONLY | os.O_CREAT)
         try:
             while True:
-                await store.check_held("r1")
+                await store.save("r1", [entry])
                 os.write(book, b".")
                 await asyncio.sleep(0)
         except RunHeld:
@@ -129,11 +129,11 @@ async def test_a_step_of_the_wall_clock_frees_no_run(
         in_file(file, clock=clock, owner=owner(), lease=2.0) as there,
         in_file(file, clock=clock) as here,
     ):
-        await there.create(a_run("r1"), planned(1), cooldown=0)
+        (entry,) = await there.create(a_run("r1"), planned(1), cooldown=0)
         clock.now += step
         with pytest.raises(RunHeld):
             await here.acquire("r1")
-        await there.check_held("r1")
+        await there.save("r1", [entry])
 
 
 async def test_a_holder_on_another_machine_is_watched_for_signs_of_life(file: Path) -> None:
@@ -194,18 +194,13 @@ async def test_a_lease_is_renewed_while_nothing_is_saved(file: Path) -> None:
         connection.close()
 
 
-async def test_a_lease_that_was_just_renewed_is_trusted_without_asking(
-    file: Path, boot_clock: BootClock
-) -> None:
+async def test_a_save_finds_that_another_process_has_taken_the_run(file: Path) -> None:
     async with in_file(file) as store:
         (entry,) = await store.create(a_run("r1"), planned(1), cooldown=0)
         with_another_owner(file)
-        await store.check_held("r1")  # no more than a third of the lease before others may
-        boot_clock.ahead += LEASE * 0.6
-        await store.check_held("r1")
-        boot_clock.ahead += LEASE * 0.1
+        assert store.send_window < LEASE  # so that before others may, nothing is sent any more
         with pytest.raises(RunHeld, match="Stop sending"):
-            await store.check_held("r1")
+            await store.save("r1", [entry])
         assert not store.holds("r1")
         with pytest.raises(RunHeld):
             await store.save("r1", [entry])
@@ -222,11 +217,11 @@ async def test_a_process_that_slept_goes_on_if_nobody_took_its_run(
     file: Path, boot_clock: BootClock
 ) -> None:
     async with in_file(file) as store:
-        await store.create(a_run("r1"), planned(1), cooldown=0)
+        (entry,) = await store.create(a_run("r1"), planned(1), cooldown=0)
         for _ in range(2):
             boot_clock.ahead += 10 * LEASE
-            await store.check_held("r1")
-            await store.check_held("r1")
+            await store.save("r1", [entry])
+            await store.save("r1", [entry])
         assert store.holds("r1")
 
 
@@ -234,11 +229,11 @@ async def test_a_process_that_slept_while_its_run_was_taken_sends_nothing(
     file: Path, boot_clock: BootClock
 ) -> None:
     async with in_file(file, owner=in_a_container()) as there, in_file(file) as here:
-        await there.create(a_run("r1"), planned(1), cooldown=0)
+        (entry,) = await there.create(a_run("r1"), planned(1), cooldown=0)
         boot_clock.ahead += LEASE + 1
         await here.abandon("r1")
         with pytest.raises(RunHeld):
-            await there.check_held("r1")
+            await there.save("r1", [entry])
 
 
 async def test_a_process_that_was_stopped_for_longer_than_its_lease_sends_nothing_more(
@@ -285,16 +280,16 @@ async def test_a_holder_that_cannot_ask_the_database_does_not_send(
 ) -> None:
     monkeypatch.setattr("hostup_async._store.sql.sqlite.BUSY_SECONDS", 0.01)
     async with in_file(file) as store:
-        await store.create(a_run("r1"), planned(1), cooldown=0)
+        (entry,) = await store.create(a_run("r1"), planned(1), cooldown=0)
         boot_clock.ahead += LEASE
         other = sqlite3.connect(file, isolation_level=None)
         other.execute("BEGIN IMMEDIATE")
         with pytest.raises(StoreError, match="is locked by another process"):
-            await store.check_held("r1")
+            await store.save("r1", [entry])
         assert store.holds("r1")  # for all that is known
         other.execute("COMMIT")
         other.close()
-        await store.check_held("r1")
+        await store.save("r1", [entry])
 
 
 async def test_a_heartbeat_that_finds_the_lease_lost_says_so_at_once(file: Path) -> None:
@@ -306,15 +301,14 @@ async def test_a_heartbeat_that_finds_the_lease_lost_says_so_at_once(file: Path)
         with_another_owner(file)
         assert isinstance(await lost, RunHeld)
         assert not store.holds("r1")
-        for call in (store.check_held("r1"), store.save("r1", [entry])):
-            with pytest.raises(RunHeld):
-                await call
+        with pytest.raises(RunHeld):
+            await store.save("r1", [entry])
         assert isinstance(await store.wait_until_lost("r1"), RunHeld)
 
 
 async def test_a_released_run_is_not_lost_but_not_held_either(file: Path) -> None:
     async with in_file(file, lease=0.03) as store:
-        await store.create(a_run("r1"), planned(1), cooldown=0)
+        (entry,) = await store.create(a_run("r1"), planned(1), cooldown=0)
         lost = asyncio.create_task(store.wait_until_lost("r1"))
         await asyncio.sleep(0)
         await store.release("r1", RunState.STOPPED)
@@ -323,7 +317,7 @@ async def test_a_released_run_is_not_lost_but_not_held_either(file: Path) -> Non
         lost.cancel()
         assert not store.holds("r1")
         with pytest.raises(RunHeld):
-            await store.check_held("r1")
+            await store.save("r1", [entry])
         with pytest.raises(RunHeld):
             await store.wait_until_lost("r1")
         await store.acquire("r1")

@@ -263,12 +263,11 @@ async def test_nothing_is_in_doubt_where_nothing_was_lost(store: Store) -> None:
 
 async def test_a_store_says_which_runs_it_holds(store: Store) -> None:
     assert not store.holds("r1")
-    await store.create(a_run("r1"), planned(1), cooldown=0)
+    (entry,) = await store.create(a_run("r1"), planned(1), cooldown=0)
     assert store.holds("r1")
-    await store.check_held("r1")
     await store.release("r1", RunState.STOPPED)
     assert not store.holds("r1")
-    for call in (store.check_held("r1"), store.wait_until_lost("r1"), store.check_held("r9")):
+    for call in (store.save("r1", [entry]), store.wait_until_lost("r1"), store.save("r9", [])):
         with pytest.raises(RunHeld, match="is not held by this client, or no longer"):
             await call
     await store.acquire("r1")
@@ -276,7 +275,7 @@ async def test_a_store_says_which_runs_it_holds(store: Store) -> None:
     await store.aclose()
     assert not store.holds("r1")
     with pytest.raises(StoreError, match="not open"):
-        await store.check_held("r1")
+        await store.save("r1", [entry])
 
 
 async def test_a_run_that_nobody_takes_is_never_lost(store: Store) -> None:

@@ -313,11 +313,11 @@ async def test_a_send_that_waited_is_not_let_go_on_once_the_file_is_lost(
     file: Path, breach: Callable[[Path], None], suffix: str, said: str
 ) -> None:
     async with in_file(file) as store:
-        await store.create(a_run("r1"), planned(1), cooldown=0)
-        await store.check_held("r1")
+        (entry,) = await store.create(a_run("r1"), planned(1), cooldown=0)
+        await store.save("r1", [entry.intended(BEGAN)])
         breach(beside(file, suffix))
         with pytest.raises(StoreError, match=said):
-            await store.check_held("r1")
+            await store.save("r1", [entry.intended(BEGAN)])
 
 
 async def test_stores_that_write_to_one_file_at_once_take_nothing_for_a_breach(
@@ -369,7 +369,7 @@ async def test_the_heartbeat_notices_what_happens_to_a_file_in_use(
     file: Path, breach: Callable[[Path], None], suffix: str, said: str
 ) -> None:
     async with in_file(file, lease=0.05) as store:
-        await store.create(a_run("r1"), planned(1), cooldown=0)
+        (entry,) = await store.create(a_run("r1"), planned(1), cooldown=0)
         breach(beside(file, suffix))
         error = await asyncio.wait_for(store.wait_until_lost("r1"), 20)
         assert not isinstance(error, RunHeld)
@@ -377,7 +377,7 @@ async def test_the_heartbeat_notices_what_happens_to_a_file_in_use(
             raise error
         assert not store.holds("r1")
         with pytest.raises(StoreError, match=said):
-            await store.check_held("r1")
+            await store.save("r1", [entry])
 
 
 async def test_a_file_that_is_lost_during_a_commit_confirms_nothing(

@@ -10,7 +10,7 @@ from attrs import frozen
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from hostup_async._cancellation import finish
+from hostup_async._cancellation import finish, steady
 from hostup_async._errors import StoreError
 from hostup_async._store.base import store_closed
 
@@ -96,11 +96,10 @@ class Database:
         """Connect; a caller that is cancelled meanwhile leaves nothing open."""
         if self.is_open:
             return
-        loop = asyncio.get_running_loop()
         try:
-            await finish(loop.create_task(self._open()))
+            await finish(steady(self._open()))
         except asyncio.CancelledError:
-            await finish(loop.create_task(self.close()))
+            await finish(steady(self.close()))
             raise
 
     async def _open(self) -> None:
@@ -138,7 +137,7 @@ class Database:
 
     def spawn(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
         """Start a task that `close` waits for."""
-        task = asyncio.get_running_loop().create_task(work)
+        task = steady(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task

@@ -5,6 +5,8 @@ import copy
 from collections.abc import Awaitable, Callable
 from typing import Final, Generic, TypeVar
 
+from hostup_async._cancellation import steady
+
 T = TypeVar("T")
 
 
@@ -30,12 +32,11 @@ class GroupWriter(Generic[T]):
 
         The items of a cancelled caller are written all the same.
         """
-        loop = asyncio.get_running_loop()
-        future = loop.create_future()
+        future = asyncio.get_running_loop().create_future()
         self._items += items
         self._waiting.append(future)
         if self._task is None:
-            self._task = loop.create_task(self._work())
+            self._task = steady(self._work())
         await future
 
     async def flush(self) -> None:
@@ -49,7 +50,7 @@ class GroupWriter(Generic[T]):
                 await self._next_group()
         finally:
             self._task = None
-            _settle(self._waiting, asyncio.CancelledError())  # empty, unless this task is cancelled
+            _settle(self._waiting, asyncio.CancelledError())  # empty, unless the interpreter ends
 
     async def _next_group(self) -> None:
         items, self._items = self._items, []

@@ -4,7 +4,6 @@ import asyncio
 import copy
 from collections.abc import Awaitable, Callable, Generator, Iterator
 from contextlib import contextmanager
-from functools import partial
 from typing import Final
 
 from attrs import define
@@ -26,12 +25,10 @@ class HeldRun:
 
     Attributes:
         writer: Saves its entries.
-        trusted_until: Until when the lease is trusted without asking, in `_clock.boot`.
         lost: Done once the run cannot be recorded any more; its result is why.
     """
 
     writer: GroupWriter[Entry]
-    trusted_until: float
     lost: asyncio.Future[StoreError]
 
     def lose(self, error: StoreError) -> None:
@@ -96,12 +93,10 @@ class HeldRuns:
         """The columns of a run that is to be held."""
         return lease.new_lease(self.owner, self._length, _clock.wall())
 
-    def add(
-        self, run_id: str, commit: Callable[[list[Entry]], Awaitable[None]], began: float
-    ) -> None:
-        """Hold a run, by a lease from a transaction that began then, in `_clock.boot`."""
+    def add(self, run_id: str, commit: Callable[[list[Entry]], Awaitable[None]]) -> None:
+        """Hold a run, whose entries this makes durable."""
         lost = asyncio.get_running_loop().create_future()
-        self._runs[run_id] = HeldRun(GroupWriter(commit), self._trusted_until(began), lost)
+        self._runs[run_id] = HeldRun(GroupWriter(commit), lost)
         self._set_timer()
 
     def drop(self, run_id: str) -> None:
@@ -118,14 +113,6 @@ class HeldRuns:
             await run.writer.flush()
         return bool(runs)
 
-    async def check(self, run_id: str) -> None:
-        """Make sure that a run is held, asking the database where the lease is not trusted."""
-        run = self.find(run_id)
-        self._database.check()
-        if _clock.boot() >= run.trusted_until:
-            with self.renewing(run_id):
-                await self._database.write(partial(self.renew, run_id=run_id))
-
     async def renew(self, connection: AsyncConnection, run_id: str) -> None:
         """Renew a lease; until the transaction ends, no other process can take the run.
 
@@ -136,25 +123,20 @@ class HeldRuns:
             raise await lease.lost(connection, run_id)
 
     @contextmanager
-    def renewing(self, run_id: str) -> Generator[None, None, None]:
-        """Around a transaction that renews a lease: trust the lease anew, or note its loss."""
-        run, began = self._runs.get(run_id), _clock.boot()
+    def noting_loss(self, run_id: str) -> Generator[None, None, None]:
+        """Around a transaction that renews a lease: note where that was lost."""
+        run = self._runs.get(run_id)
         try:
             yield
         except RunHeld as error:
             if run is not None:
                 run.lose(error)
             raise
-        if run is not None:
-            run.trusted_until = self._trusted_until(began)
 
     @property
     def trusted_for(self) -> float:
         """For how many seconds a lease is trusted from the beginning of its renewal."""
         return lease.TRUSTED * self._length
-
-    def _trusted_until(self, began: float) -> float:
-        return began + self.trusted_for
 
     def _set_timer(self) -> None:
         if self._timer is not None:
@@ -179,16 +161,13 @@ class HeldRuns:
                 losses[run_id] = None if is_ours else await lease.lost(connection, run_id)
             return losses
 
-        began = _clock.boot()
         try:
             losses = await self._database.transact(work, writes=True)
         except StoreError:
             self._note_breach()
             return
         for run_id, loss in losses.items():
-            if loss is None:
-                held[run_id].trusted_until = self._trusted_until(began)
-            elif self._runs.get(run_id) is held[run_id]:  # and was not released meanwhile
+            if loss is not None and self._runs.get(run_id) is held[run_id]:  # not released since
                 held[run_id].lose(loss)
 
     def _note_breach(self) -> None:

@@ -12,7 +12,7 @@ from attrs import evolve
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from hostup_async import _clock
-from hostup_async._cancellation import finish
+from hostup_async._cancellation import finish, steady
 from hostup_async._config import Seconds, seconds
 from hostup_async._errors import StoreError
 from hostup_async._models import Action
@@ -75,7 +75,7 @@ class SqlStore(Store):
         await self._database.open()
 
     async def aclose(self) -> None:
-        await finish(asyncio.get_running_loop().create_task(self._close()))
+        await finish(steady(self._close()))
 
     async def _close(self) -> None:
         if await self._held.drop_all():
@@ -112,9 +112,8 @@ class SqlStore(Store):
             return stored
 
         undo = partial(self.abandon, run.id, reason="cancelled while it was being created")
-        began = _clock.boot()
         stored = await self._database.write(work, undo=undo)
-        self._held.add(run.id, partial(self._commit, run.id), began)
+        self._held.add(run.id, partial(self._commit, run.id))
         return stored
 
     async def save(self, run_id: str, entries: Sequence[Entry]) -> None:
@@ -125,14 +124,11 @@ class SqlStore(Store):
             await self._held.renew(connection, run_id)
             await queries.save_entries(connection, run_id, group)
 
-        with self._held.renewing(run_id):
+        with self._held.noting_loss(run_id):
             await self._database.transact(work, writes=True)
 
     def holds(self, run_id: str) -> bool:
         return self._held.holds(run_id)
-
-    async def check_held(self, run_id: str) -> None:
-        await self._held.check(run_id)
 
     async def wait_until_lost(self, run_id: str) -> StoreError:
         return await self._held.wait_until_lost(run_id)
@@ -148,9 +144,8 @@ class SqlStore(Store):
             await self._write(connection, run_id, AuditEvent.RESUMED, who)
             return before
 
-        began = _clock.boot()
         before = await self._database.write(work, undo=self._release_all)
-        self._held.add(run_id, partial(self._commit, run_id), began)
+        self._held.add(run_id, partial(self._commit, run_id))
         return before
 
     async def release(self, run_id: str, state: RunState, *, detail: str = "{}") -> None:
@@ -161,7 +156,7 @@ class SqlStore(Store):
             await self._write(connection, run_id, AuditEvent(state.value), row["who"], detail)
 
         await self._held.find(run_id).writer.flush()
-        with self._held.renewing(run_id):
+        with self._held.noting_loss(run_id):
             await self._database.write(work)
         self._held.drop(run_id)
 

@@ -177,10 +177,6 @@ class SimulatedStore(Store):
         """As far as it knows."""
         return run_id in self._held
 
-    async def check_held(self, run_id: str) -> None:
-        """Make sure of it, on the disk."""
-        self._renew(run_id)
-
     async def wait_until_lost(self, run_id: str) -> StoreError:
         """Wait until a heartbeat finds that another process has the run."""
         if run_id not in self._held:

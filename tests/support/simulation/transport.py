@@ -126,8 +126,7 @@ class SimulatedTransport(Transport):
         connection = self._connect(exchange)
         if exchange.own_connection:
             await asyncio.sleep(self._latency())
-        if exchange.last_check is not None:
-            exchange.last_check()
+        exchange.check()
         world.on_wire(self._process, call)
         exchange.sends += 1
         exchange.sent_at = self._process.wall(world.loop.now)
