@@ -5,7 +5,7 @@ import os
 from collections.abc import Iterator
 
 import pytest
-from simulation.__main__ import describe
+from simulation.__main__ import TIER
 from simulation.history import play
 from simulation.shrink import shrink
 
@@ -27,8 +27,8 @@ def test_every_invariant_holds_in_every_history(begin: int) -> None:
     for seed in range(begin, min(begin + CHUNK, SEEDS)):
         result = play(seed)
         if result.broken:
-            small, _ = shrink(result, tries=60)
-            pytest.fail(f"{describe(result)}\nit is enough that: {', '.join(small.fired)}")
+            small, _ = shrink(result, play, tries=60)
+            pytest.fail(f"{TIER.describe(result)}\nit is enough that: {', '.join(small.fired)}")
 
 
 @pytest.mark.parametrize("seed", SAMPLE)

@@ -1,21 +1,11 @@
-"""Plays histories: `python -m simulation --seed 7`, or `--seeds 0:1000`.
+"""Plays histories: `python -m simulation --seed 7`, or `--seeds 0:1000`."""
 
-One seed is one history. A failing one is shrunk, and shown with its trace; many are spread over
-the processors, and their faults and branches counted: with `--all-fire`, one that never came is a
-failure too, because it proves nothing.
-"""
-
-import argparse
-import logging
-import os
 import sys
-from collections import Counter
-from concurrent.futures import ProcessPoolExecutor
 from typing import Final
 
-from simulation.history import Result, play
+from simulation.commands import Tier, main
+from simulation.history import play
 from simulation.setup import FAULTS
-from simulation.shrink import shrink
 
 # What has to come up in a night, beside every fault.
 BRANCHES: Final = (
@@ -26,90 +16,8 @@ BRANCHES: Final = (
     "stopped: deadline", "stopped: key_refused", "stopped: max_ambiguous",
     "stopped: max_failures", "stopped: stopped", "suspended beyond the lease",
 )  # fmt: skip
-
-
-def command(seed: int) -> str:
-    """The command that replays a history."""
-    return f"nox -s simulate -- --seed {seed}"
-
-
-def describe(result: Result) -> str:
-    """A history that failed, for people."""
-    broken = result.broken[0] if result.broken else "all invariants hold"
-    lines = [f"seed {result.seed}: {broken}", f"  {result.setup}", f"  {command(result.seed)}"]
-    return "\n".join(lines)
-
-
-def never_fired(counts: Counter[str]) -> list[str]:
-    """The faults and branches that proved nothing."""
-    return sorted(name for name in (*FAULTS, *BRANCHES) if not counts[name])
-
-
-def show(seed: int, *, trace: bool) -> int:
-    """Play one history, and shrink it if it fails."""
-    result = play(seed)
-    print(describe(result))
-    if result.broken:
-        result, without = shrink(result)
-        print(f"shrunk to {len(result.fired)} deviations: {', '.join(result.fired) or 'none'}")
-        print(f"left out: {len(without)}; {result.broken[0]}")
-    if trace or result.broken:
-        print("\n".join(result.trace[-60:] if not trace else result.trace))
-    print(f"trace {result.hash}, {result.steps} steps, {result.seconds:.1f} virtual seconds")
-    return 1 if result.broken else 0
-
-
-def play_many(seeds: range, jobs: int, *, all_fire: bool) -> int:
-    """Play many histories; the number of those that failed, and of what never fired."""
-    counts, failed = Counter[str](), 0
-    with ProcessPoolExecutor(jobs) as pool:
-        for result in pool.map(_play_quietly, seeds, chunksize=10):
-            counts += result.counts
-            if result.broken:
-                failed += 1
-                print(describe(result), flush=True)
-    print(f"{len(seeds)} histories, {failed} failed")
-    print(", ".join(f"{name} {count}" for name, count in sorted(counts.items())))
-    missing = never_fired(counts) if all_fire else []
-    if missing:
-        print(f"never fired, so nothing is proved of: {', '.join(missing)}")
-    return failed + len(missing)
-
-
-def find(seeds: range, invariants: list[str]) -> int:
-    """Play histories until one of these invariants breaks; 0 if one does, which is shown."""
-    for seed in seeds:
-        result = _play_quietly(seed)
-        names = [one.invariant for one in result.broken[:1]]
-        if names and names[0] in invariants:
-            print(describe(result))
-            return 0
-        if names:
-            print(f"seed {seed}: another one, {result.broken[0]}")
-    return 1
-
-
-def _play_quietly(seed: int) -> Result:
-    logging.disable(logging.CRITICAL)
-    return play(seed)
-
-
-def main() -> int:
-    parser = argparse.ArgumentParser(prog="simulation", description=__doc__)
-    parser.add_argument("--seed", type=int, help="play this one history")
-    parser.add_argument("--seeds", default="0:300", help="play these, as FROM:TO")
-    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes")
-    parser.add_argument("--trace", action="store_true", help="show the whole trace")
-    parser.add_argument("--all-fire", action="store_true", help="fail if a fault never came")
-    parser.add_argument("--find", nargs="*", help="stop as soon as one of these breaks")
-    options = parser.parse_args()
-    if options.seed is not None:
-        return show(options.seed, trace=options.trace)
-    begin, end = map(int, options.seeds.split(":"))
-    if options.find:
-        return find(range(begin, end), options.find)
-    return min(1, play_many(range(begin, end), options.jobs, all_fire=options.all_fire))
+TIER: Final = Tier("simulate", play, (*FAULTS, *BRANCHES))
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(TIER))
