@@ -14,6 +14,9 @@ nox.options.reuse_existing_virtualenvs = True
 PYPROJECT = nox.project.load_toml("pyproject.toml")
 # The classifiers are the one place that lists the Pythons.
 PYTHONS = nox.project.python_versions(PYPROJECT)
+# The library of `whole_stack` needs one of the newer ones.
+NEWER = "3.12"
+THOUSAND = ("--seeds", "0:1000", "--all-fire")
 
 
 def install(session: nox.Session, *groups: str, extras: str = "cli,report,store") -> None:
@@ -93,16 +96,29 @@ def nightly(session: nox.Session) -> None:
     session.run("pytest", *PARALLEL, env={**CACHED, "HOSTUP_THOROUGH": "1"})
     session.run("pytest", "tests/promises/test_fleet_kill.py", env={"HOSTUP_KILLS": "600"})
     session.run("pytest", "tests/promises/test_suspended.py", env={"HOSTUP_SUSPENSIONS": "40"})
-    run_simulation(session, "--seeds", "0:100000", "--all-fire")
-    run_simulation(session, "--vps", "1000000")
+    run_simulation(session, "simulation", "--seeds", "0:100000", "--all-fire")
+    run_simulation(session, "simulation", "--vps", "1000000")
     session.run("pytest", "tests/planted", env={"HOSTUP_PLANTED": "1"})
+    session.notify("whole_stack", ["--seeds", "0:20000", "--all-fire"])
 
 
-@nox.session
+@nox.session(default=False)
 def simulate(session: nox.Session) -> None:
     """1,000 simulated histories; `-- --seed 7` replays one, `-- --seeds 0:5000` plays more."""
     install(session, "tests")
-    run_simulation(session, *(session.posargs or ["--seeds", "0:1000", "--all-fire"]))
+    run_simulation(session, "simulation", *(session.posargs or THOUSAND))
+    if not session.posargs:
+        session.notify("whole_stack")
+
+
+@nox.session(python=NEWER, default=False)
+def whole_stack(session: nox.Session) -> None:
+    """Like `simulate`, with aiohttp and the sandbox's server over a simulated network."""
+    install(session, "tests", "simulation")
+    run_simulation(session, "whole_stack", *(session.posargs or THOUSAND))
+    if "--seed" not in session.posargs:
+        thorough = {**CACHED, "HOSTUP_THOROUGH": "1"}
+        session.run("pytest", "tests/simulation/test_whole_stack.py", env=thorough)
 
 
 @nox.session(default=False)
@@ -120,7 +136,7 @@ def bench(session: nox.Session) -> None:
         session.run("python", str(script), *session.posargs)
 
 
-def run_simulation(session: nox.Session, *arguments: str) -> None:
+def run_simulation(session: nox.Session, package: str, *arguments: str) -> None:
     """Play histories; set order must not depend on the process, so its hashes are fixed."""
     env = {"PYTHONPATH": "tests/support", "PYTHONHASHSEED": "0"}
-    session.run("python", "-m", "simulation", *arguments, env=env)
+    session.run("python", "-m", package, *arguments, env=env)

@@ -116,7 +116,7 @@ class Transport:
 
     async def close(self) -> None:
         """Close the sessions, except a lent one."""
-        sessions = {self._sharing, self._fresh}
+        sessions = self._sharing, self._fresh  # in this order: that of a set is left to chance
         self._sharing = self._fresh = self._loop = None
         for session in sessions:
             if session is not None and session is not self._given:
