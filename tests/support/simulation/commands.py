@@ -42,6 +42,11 @@ class Result(Protocol):
     def seconds(self) -> float: ...
     @property
     def hash(self) -> str: ...
+
+
+class LargeResult(Result, Protocol):
+    """What the history of a large fleet came to."""
+
     @property
     def requests(self) -> dict[str, int]: ...
 
@@ -60,7 +65,7 @@ class Tier:
     session: str
     play: Callable[[int, frozenset[str]], Result]
     must_fire: tuple[str, ...]
-    play_large: Callable[[int], Result] | None = None
+    play_large: Callable[[int], LargeResult] | None = None
 
     def describe(self, result: Result) -> str:
         """A history for people, and the command that replays it."""
