@@ -258,7 +258,9 @@ class _History:
 
     async def _serve(self) -> None:
         async with Sandbox(self.setup.config, port=8080) as self.sandbox:
-            keeper = self.sandbox._api.book_keeper
+            api = self.sandbox._api
+            assert api is not None
+            keeper = api.book_keeper
             accept = keeper.accept
 
             def on_accept(job: SandboxJob) -> None:
