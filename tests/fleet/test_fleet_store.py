@@ -213,7 +213,10 @@ async def test_what_was_being_sent_is_settled_by_evidence(
     done, left = report.outcomes
     assert (done.status, done.evidence, done.attempts) == ("completed", "uptime", 1)
     assert (left.status, left.evidence, left.attempts) == ("not_done", "uptime", 1)
-    assert "before the answer was recorded" in (left.reason or "")
+    assert left.reason == (
+        "The process that sent it ended before the answer was recorded. The VPS's status shows "
+        "that it did not take place; it was not sent again."
+    )
     books = await sandbox.books()
     assert sent(books) == 1
     check_truth(report.outcomes, books)
