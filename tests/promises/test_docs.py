@@ -4,6 +4,7 @@ import ast
 import builtins
 import re
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -76,6 +77,17 @@ def has_test(file: str, name: str) -> bool:
     return path.is_file() and (not name or bool(re.search(rf"def {name}\(", path.read_text())))
 
 
+def places(text: str) -> list[str]:
+    """The modules and packages at the top of `hostup_async` that a text names, in its order."""
+    return [name for name in re.findall(r"\w+", text) if name in {*ORDER, "sandbox"}]
+
+
+def in_order(*rows: list[str]) -> bool:
+    """Whether each row imports nothing of the rows after it."""
+    ranks = [[ORDER.index(name) for name in row] for row in rows if row]
+    return all(max(one) < min(after) for one, after in pairwise(ranks))
+
+
 def missing(text: str, page: Path) -> list[str]:
     """What a text names that is not there."""
     spans = SPAN.findall(FENCE.sub("", text))
@@ -145,6 +157,13 @@ def test_the_architecture_lists_the_layers_in_their_order() -> None:
     assert ORDER in lists
 
 
+def test_the_drawing_has_nothing_above_what_imports_it() -> None:
+    drawing = DRAWING.findall((ROOT / "docs/architecture.md").read_text())[0]
+    rows = [*map(places, reversed(drawing.splitlines()))]
+    assert len([*filter(None, rows)]) > 5
+    assert in_order(*rows)
+
+
 @pytest.mark.parametrize("page", DECISIONS, ids=lambda page: page.stem)
 def test_a_decision_says_why_what_and_at_which_price(page: Path) -> None:
     text = page.read_text()
@@ -153,10 +172,21 @@ def test_a_decision_says_why_what_and_at_which_price(page: Path) -> None:
     assert f"decisions/{page.name}" in (ROOT / "docs/architecture.md").read_text()
 
 
-def test_contributing_has_each_package_in_a_short_table() -> None:
+def table_of_packages() -> list[list[str]]:
+    """The names in each row of the table in CONTRIBUTING."""
     text = (ROOT / "CONTRIBUTING.md").read_text()
-    rows = re.findall(r"^\| (`.*?`(?:, `.*?`)*) \|", text, re.MULTILINE)
-    named = {name.rstrip("/") for row in rows for name in SPAN.findall(row)}
+    return [places(row) for row in re.findall(r"^\| (`.*?`(?:, `.*?`)*) \|", text, re.MULTILINE)]
+
+
+def test_contributing_has_each_package_in_a_short_table() -> None:
+    rows = table_of_packages()
     folders = {path.parent.name for path in (ROOT / "hostup_async").glob("*/__init__.py")}
     assert len(rows) <= MOST_ROWS
-    assert folders <= named
+    assert folders <= {name for row in rows for name in row}
+
+
+def test_no_row_of_that_table_imports_what_stands_below_it() -> None:
+    *rows, last = table_of_packages()
+    assert last == ["sandbox"]
+    assert in_order(*rows)
+    assert not in_order(*reversed(rows))
