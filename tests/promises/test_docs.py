@@ -31,6 +31,8 @@ HEADING = re.compile(r"^#+ (.*)$", re.MULTILINE)
 PATH = re.compile(r"[\w.-]+(?:/[\w.-]*)+")
 TEST = re.compile(r"(tests/[\w/]+\.py)(?:::(\w+))?")
 CLASS = re.compile(r"[A-Z][a-z]+(?:[A-Z][a-z]+)*")
+# A class or a function, and where it is: in words, or in brackets.
+HOME = re.compile(r"`(\w+)(?:\(\))?`\s+(?:in\s+|\()`([\w/]+\.py)`")
 FUNCTION = re.compile(r"(\w+)\(\)")
 OWN_WORD = re.compile(r"^\| \*\*([\w ]+)\*\* \|", re.MULTILINE)
 
@@ -88,6 +90,12 @@ def in_order(*rows: list[str]) -> bool:
     return all(max(one) < min(after) for one, after in pairwise(ranks))
 
 
+def defines(file: str, name: str) -> bool:
+    """Whether a module of ours, named as in a page, has a class or function of that name."""
+    paths = [base / file for base in (ROOT, *PACKAGES) if (base / file).is_file()]
+    return any(re.search(rf"\b(?:class|def) {name}\b", path.read_text()) for path in paths)
+
+
 def missing(text: str, page: Path) -> list[str]:
     """What a text names that is not there."""
     spans = SPAN.findall(FENCE.sub("", text))
@@ -96,6 +104,7 @@ def missing(text: str, page: Path) -> list[str]:
         *(link for link in LINK.findall(text) if not is_there(link, page)),
         *(span for span in spans if is_path(span) and not has_path(span)),
         *(f"{file}::{name}" for file, name in TEST.findall(text) if not has_test(file, name)),
+        *(f"{name} in {file}" for name, file in HOME.findall(text) if not defines(file, name)),
         *(s for s in spans if CLASS.fullmatch(s) and s not in CLASSES | NOT_OURS),
         *(name for name in called if name not in FUNCTIONS),
     ]
@@ -118,6 +127,8 @@ def test_what_a_page_names_is_there(page: Path) -> None:
         "`tests/promises/test_docs.py::test_nowhere`",
         "`NoSuchClass`",
         "`no_such_function()`",
+        "`Exchange` in `_http/transport.py`",
+        "`decide()` (`_http/wire.py`)",
     ],
 )
 def test_what_is_not_there_is_found(broken: str) -> None:
@@ -135,6 +146,8 @@ def test_what_is_not_there_is_found(broken: str) -> None:
         "`tests/promises/test_docs.py::test_what_is_there_is_not_complained_of`",
         "`Ledger`",
         "`open_store()`",
+        "`Exchange` in `_http/exchange.py`",
+        "`decide()` (`_http/retry.py`)",
         "`DateTime is no span of one class`",
     ],
 )
