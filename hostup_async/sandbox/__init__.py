@@ -20,6 +20,8 @@ Example:
 # `_bodies` and `_pages` (their JSON), `_limiters` (rate limits), `_faults` and `_effects` (what
 # goes wrong), and `_books` (the record). `_server`, `_process` and `_threaded` are the ways to run
 # it, `_control` and `_remote` the handles on it.
+# Below them: `_config` and `_settings` (what can be set), `_routes` and `_replies` (what comes in
+# and goes out), `_ids` and `_clock` (chance and time). `pytest_plugin` has fixtures.
 
 from ._books import BookedJob, Books
 from ._config import Durations, SandboxConfig
