@@ -211,12 +211,12 @@ class Target(SendRight):
     async def _read_denial(self) -> str | None:
         """Why the VPS is not to be sent the action: its last boot, or its gate, as far as asked."""
         plan, within = self._context.plan, self._context.policy.skip_booted_within
-        doubted_for = self._context.doubted_for
+        lost_within = self._context.possible_loss_within
         vps, vps_id = self._context.vps, self._entry.vps_id
-        if doubted_for is not None:
+        if lost_within is not None:
             self._turn.refund()
             if boot := await check(
-                vps, vps_id, plan.action, gates=False, within=doubted_for, must_be_known=True
+                vps, vps_id, plan.action, gates=False, within=lost_within, must_be_known=True
             ):
                 return f"the store may have lost that it was sent, and {boot}"
         reads_gates = plan.preflight is Preflight.GATES

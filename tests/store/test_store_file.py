@@ -322,7 +322,7 @@ def newer_version(path: Path) -> None:
         (another_database, "is the database of something else: name another file"),
         (
             newer_version,
-            "of version 99, and this hostup knows version 2: use the hostup that made them",
+            "of version 99, and this hostup knows version 3: use the hostup that made them",
         ),
     ],
 )
