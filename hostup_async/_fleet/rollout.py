@@ -101,7 +101,7 @@ class Rollout:
         self._advance()
         return step
 
-    def return_slot(self, step: int) -> None:
+    def take_back(self, step: int) -> None:
         """Count one as not sent after all: another may be sent in its place."""
         self._sent -= step == self._step
 

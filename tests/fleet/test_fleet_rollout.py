@@ -83,11 +83,11 @@ def test_a_canary_that_does_not_complete_stops_everything(
 def test_one_that_was_not_sent_leaves_its_place_to_another() -> None:
     one = rollout(canary=1)
     [step] = send(one, 1)
-    one.return_slot(step)
+    one.take_back(step)
     assert one.allowance() == 1
     end(one, send(one, 1))
     assert one.allowance() == 2
-    one.return_slot(step)  # of a step that is over
+    one.take_back(step)  # of a step that is over
     assert one.allowance() == 2
 
 
