@@ -23,11 +23,13 @@ from hostup_async._ratelimit.queue import Permit
 
 V = TypeVar("V", Vps, VpsStatus, VpsDetails)
 
+# VPSes a page: the most that the API allows, so the fewest requests.
 _PAGE_SIZE: Final = 100
 # Pages in a row without a new VPS. Repeated rows are a loop; empty pages may be those that a
 # filter left empty, of up to 100,000 VPSes.
 _REPEATED_PAGES: Final = 10
 _EMPTY_PAGES: Final = 1000
+# Characters that no id has: they would end the path segment, or cannot be sent as UTF-8.
 _NO_SEGMENT: Final = frozenset("/\\") | {chr(code) for code in range(0xD800, 0xE000)}
 
 
