@@ -24,13 +24,11 @@ from typing import Final
 
 from attrs import frozen
 
+from hostup_async._http.server_clock import DRIFT
 from hostup_async._models import Action, PowerState, VpsStatus
 
 # Seconds. The API tells the uptime in whole ones.
 SECOND: float = 1.0
-# How far the clocks of the server and of this machine drift apart, at most, in seconds a second:
-# twice the 500 ppm by which a clock is slewed.
-_DRIFT: Final = 1e-3
 _POWER: Final = {
     Action.START: PowerState.RUNNING,
     Action.STOP: PowerState.STOPPED,
@@ -91,7 +89,7 @@ class BootTrack:
         """When it booted; None where no read has shown it."""
         if self._boot is None or self._first is None or self._last is None:
             return None
-        drift = _DRIFT * (self._last.answered - self._first.asked)
+        drift = DRIFT * (self._last.answered - self._first.asked)
         return Span(self._boot.low - drift, self._boot.high + drift)
 
     def add(self, reading: Reading) -> None:

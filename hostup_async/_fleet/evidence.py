@@ -17,7 +17,7 @@ from hostup_async._errors import ClientClosed, HostUpError, Unauthorized
 from hostup_async._fleet import boot, pace
 from hostup_async._fleet.boot import Finding, Inquiry, Reading, Span
 from hostup_async._http.requester import Requester
-from hostup_async._http.server_clock import Moment
+from hostup_async._http.server_clock import DRIFT, Moment
 from hostup_async._models import Action
 from hostup_async._polling.durations import DurationModel
 from hostup_async._polling.poller import Poller
@@ -27,8 +27,6 @@ from hostup_async._vps import read_status
 
 # A job accepted up to this many seconds after an action may have queued behind it.
 _SAME_QUEUE: Final = 60.0
-# How far two clocks drift apart at most, in seconds a second.
-_DRIFT: Final = 1e-3
 # Once an action must be over, its status is read for this many intervals more, at most.
 _INTERVALS: Final = 6
 # Seconds of the uptime between two reads, so that it is seen to grow.
@@ -162,7 +160,7 @@ class Evidence:
         if low is None or high is None or now is None:
             return None
         least, most = now[0] - high, now[1] - low
-        return Span(here - most - _DRIFT * abs(most), here - least + _DRIFT * abs(least))
+        return Span(here - most - DRIFT * abs(most), here - least + DRIFT * abs(least))
 
     def must_be_over(self, sent: float, *, resends: bool) -> float:
         """From when on an action must be over, in `_clock.boot`; infinite while a queue lasts."""

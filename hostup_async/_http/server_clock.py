@@ -54,8 +54,9 @@ from hostup_async._ratelimit.timestamps import parse_moment
 # How far the clocks of the servers behind one address may differ. Servers that keep time by NTP
 # differ by milliseconds, one that has lost its source for weeks by a second or two.
 SPREAD: Final = 2.0
-# Twice the 500 ppm by which a clock is slewed at most (the kernel's and NTP's bound).
-_DRIFT: Final = 1e-3
+# How far two clocks drift apart at most, in seconds a second: each is slewed by up to 500 ppm (the
+# kernel's and NTP's bound).
+DRIFT: Final = 1e-3
 # Our two clocks agree to within this: they are read one after the other, and the wall clock is
 # corrected in small steps. A suspension as short as this is not noticed, and is allowed for.
 _AGREEMENT: Final = 0.25
@@ -110,8 +111,8 @@ class _Offset:
 
     def bounds(self, at: float) -> tuple[float, float]:
         """The bounds at another monotonic time."""
-        lower = self.lower - _DRIFT * abs(at - self.lower_at)
-        return lower, self.upper + _DRIFT * abs(at - self.upper_at)
+        lower = self.lower - DRIFT * abs(at - self.lower_at)
+        return lower, self.upper + DRIFT * abs(at - self.upper_at)
 
     def narrowed(self, other: "_Offset", at: float) -> "_Offset":
         """The intersection of both, compared at a time by which both were observed."""
