@@ -44,7 +44,7 @@ class SendTime:
     Attributes:
         first: Between which two moments it was sent first, in `_clock.boot`.
         latest: A moment after it was sent last, in `_clock.boot`.
-        moment: The same by the clocks that the server's is compared with.
+        moment: `latest` by the clocks that the server's is compared with.
     """
 
     first: Span

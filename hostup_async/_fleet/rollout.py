@@ -28,7 +28,7 @@ class Rollout:
 
     Attributes:
         stop_cause: Why nothing more is sent; None while more may be.
-        stop_reason: The same, in a sentence.
+        stop_reason: `stop_cause` in a sentence, for people.
         on_stop: Called once, when the sending stops.
     """
 

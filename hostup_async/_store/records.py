@@ -74,8 +74,8 @@ class Entry:
         position: Its place in the plan, from 0.
         state: How far the run has come with it.
         sent_at: When it was last sent; set it with the intent, since the cooldown reads it.
-        sent_server_low: The same moment by the server's clock: not before this; None if unknown.
-        sent_server_high: And not after this.
+        sent_server_low: When it was sent, by the server's clock: not before this; None if unknown.
+        sent_server_high: When it was sent, by the server's clock: not after this; None if unknown.
     """
 
     vps_id: str
