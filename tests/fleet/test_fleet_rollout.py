@@ -116,7 +116,8 @@ def test_a_share_is_of_the_plan_and_never_nothing(total: int, share: float) -> N
     end(one, send(one, allowed - 1), FAILED)
     assert one.allowance() > 0
     end(one, send(one, 1), FAILED)
-    assert (one.stop_reason or "").startswith(f"{allowed} failures are known")
+    failed = "1 VPS failed" if allowed == 1 else f"{allowed} VPSes failed"
+    assert one.stop_reason == f"{failed}, the limit set by max_failures"
 
 
 @given(
