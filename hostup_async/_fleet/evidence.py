@@ -144,14 +144,14 @@ class Evidence:
 
     async def read(self, vps_id: str) -> Reading | None:
         """The status; None where it could not be read, which costs this read and no more."""
-        asked = _clock.boot()
+        requested = _clock.boot()
         try:
             status = await read_status(self._requester, vps_id, RequestClass.POLL)
         except (ClientClosed, Unauthorized):
             raise
         except HostUpError:
             return None
-        return Reading(asked, _clock.boot(), status)
+        return Reading(requested, _clock.boot(), status)
 
     def sent_elsewhere(self, entry: Entry) -> Span | None:
         """When another process sent an action, in `_clock.boot`; None where that is not known."""
@@ -235,8 +235,8 @@ class _Search:
             if finding is not Finding.INCONCLUSIVE:
                 return finding
             self._is_close = self._inquiry.is_close(reading, sent)
-            if self._first_late is None and reading.asked >= over_at:
-                self._first_late = reading.asked
+            if self._first_late is None and reading.requested >= over_at:
+                self._first_late = reading.requested
         return Finding.INCONCLUSIVE if self._is_hopeless(reading, over_at) else None
 
     def took(self) -> float | None:
@@ -288,5 +288,5 @@ class _Search:
             return now >= self._since + evidence.patience
         late = self._first_late
         if reading is not None and late is not None and not shows_contrary:
-            return reading.asked - late >= evidence.interval
+            return reading.requested - late >= evidence.interval
         return now >= over_at + _INTERVALS * evidence.interval

@@ -171,7 +171,7 @@ class ServerClock:
             self._learn(date, sent, received)
 
     def _learn(self, date: float, sent: Moment, received: Moment) -> None:
-        seen = _Offset(
+        observed = _Offset(
             date - received.monotonic,
             received.monotonic,
             date + _SECOND - sent.monotonic,
@@ -179,15 +179,15 @@ class ServerClock:
         )
         known = self._offset
         if known is None:
-            self._begin(seen, received, since=-inf)
-        elif not self._fits(known, seen, received):
+            self._begin(observed, received, since=-inf)
+        elif not self._fits(known, observed, received):
             self.steps += 1
-            self._begin(seen, received, since=sent.monotonic)
+            self._begin(observed, received, since=sent.monotonic)
         elif not received.agrees(self._reference):
-            self._begin(seen, received, since=self._received.monotonic)
+            self._begin(observed, received, since=self._received.monotonic)
         else:
-            self._offset = known.narrowed(seen, received.monotonic)
-        self._last, self._received = seen, received
+            self._offset = known.narrowed(observed, received.monotonic)
+        self._last, self._received = observed, received
 
     def at(self, moment: Moment) -> ServerTime | None:
         """What the server's clock showed at a moment; None where that is not known.
@@ -202,16 +202,16 @@ class ServerClock:
             lower, upper = self._bounds(known, at)
         return ServerTime(at + lower, at + upper)
 
-    def _begin(self, seen: _Offset, received: Moment, *, since: float) -> None:
+    def _begin(self, observed: _Offset, received: Moment, *, since: float) -> None:
         """Know only what one answer shows."""
-        self._offset, self._reference, self._since = seen, received, since
+        self._offset, self._reference, self._since = observed, received, since
 
-    def _fits(self, known: _Offset, seen: _Offset, received: Moment) -> bool:
+    def _fits(self, known: _Offset, observed: _Offset, received: Moment) -> bool:
         """Whether an answer agrees with those before; a suspension may have added to the offset."""
         passed = received.monotonic - self._reference.monotonic
         suspended = received.wall - self._reference.wall - passed
         at = received.monotonic
-        (lower, upper), (its_lower, its_upper) = known.bounds(at), seen.bounds(at)
+        (lower, upper), (its_lower, its_upper) = known.bounds(at), observed.bounds(at)
         most = upper + self._margin + (suspended if suspended > _AGREEMENT else 0.0)
         return its_lower <= most and its_upper >= lower - self._margin
 
