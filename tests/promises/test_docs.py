@@ -17,6 +17,7 @@ PAGES = sorted([*ROOT.glob("docs/**/*.md"), *AT_THE_TOP])
 DECISIONS = [page for page in PAGES if page.parent.name == "decisions"]
 GLOSSARY = (ROOT / "docs/glossary.md").read_text()
 MOST_OWN_WORDS = 10
+WIDTH = 100
 MOST_ROWS = 10  # of the table in CONTRIBUTING
 # Code spans that begin with one of these are paths, and not routes, media types or URLs.
 TOPS = {"tests", "docs", "benchmarks", "examples", "hostup_async", "hostup_sync", "cli", "sandbox"}
@@ -153,6 +154,13 @@ def test_what_is_not_there_is_found(broken: str) -> None:
 )
 def test_what_is_there_is_not_complained_of(sound: str) -> None:
     assert missing(f"See {sound}.", ROOT / "README.md") == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_no_line_runs_over_the_width_of_a_page(page: Path) -> None:
+    lines = page.read_text().splitlines()
+    rows = [line for line in lines if not line.startswith("|")]  # those of a table cannot be split
+    assert [line for line in rows if len(line) > WIDTH] == []
 
 
 def test_the_glossary_has_few_words_of_our_own_and_all_are_in_use() -> None:
