@@ -471,9 +471,9 @@ class Store(Handle[hostup_async.Store]):
         of its lease whether it gives a sign of life.
 
         Returns:
-            The run with the state that it had before; `entries` gives its entries. If its `doubt`
-            is not None, `planned` does not mean that nothing was sent. Its `fingerprint` is that
-            of the key that it was begun with.
+            The run with the state that it had before; `entries` gives its entries. If its
+            `possible_loss` is not None, `planned` does not mean that nothing was sent. Its
+            `fingerprint` is that of the key that it was begun with.
 
         Raises:
             RunHeld: Its holder is alive.
@@ -869,8 +869,9 @@ class FleetResource(Handle[hostup_async.FleetResource]):
 
         Args:
             ids: The VPSes.
-            policy: As for `run`.
-            store: As for `run`.
+            policy: How the run behaves; a `FleetPolicy()` if not given.
+            store: Where it is recorded. With a path or a URL, another process can resume it; or a
+                `Store`; or None for memory.
 
         Example:
             >>> def reset_both(client, one, other):

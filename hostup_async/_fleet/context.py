@@ -21,8 +21,8 @@ class RunContext:
     """What all targets of a run share.
 
     Attributes:
-        doubted_for: Where the store may have lost what the run did: how many seconds ago it was
-            begun. A planned VPS is then sent only if it has been running for longer.
+        possible_loss_within: Where the store may have lost what the run did: how many seconds ago
+            it was begun. A planned VPS is then sent only if it has been running for longer.
     """
 
     plan: Plan
@@ -33,7 +33,7 @@ class RunContext:
     journal: Journal
     rollout: Rollout
     evidence: Evidence
-    doubted_for: float | None = None
+    possible_loss_within: float | None = None
 
 
 def operation_of(context: RunContext, entry: Entry) -> Operation:

@@ -101,8 +101,8 @@ class FleetPolicy:
         canary: Send to this many VPSes first and wait for them; go on only if all complete. Then
             send 2, 4, 8, ... more, each step when half of the step before is known. 0 turns both
             off.
-        max_failures: Send nothing more once this many VPSes failed, were refused or timed out: a
-            count, or a share of the plan as a `float` below 1. None for no bound.
+        max_failures: Send nothing more once this many VPSes failed, were refused, timed out or
+            were not done: a count, or a share of the plan as a `float` below 1. None for no bound.
         max_ambiguous: Send nothing more once the outcome of this many VPSes is unknown for good
             (`ambiguous`): a count, or a share of the plan as a `float` below 1. None for ten in a
             row; while ten are in doubt in a row, nothing more is sent until one is settled.

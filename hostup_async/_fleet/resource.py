@@ -130,8 +130,9 @@ class FleetResource:
 
         Args:
             ids: The VPSes.
-            policy: As for `run`.
-            store: As for `run`.
+            policy: How the run behaves; a `FleetPolicy()` if not given.
+            store: Where it is recorded. With a path or a URL, another process can resume it; or a
+                `Store`; or None for memory.
 
         Example:
             >>> async def reset_both(client, one, other):

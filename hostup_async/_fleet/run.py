@@ -85,7 +85,7 @@ class FleetRun:
         self._rollout: Final = Rollout(policy, len(plan))
         self._stack = AsyncExitStack()
         self._parts: _Parts | None = None
-        self._doubted_for: float | None = None
+        self._possible_loss_within: float | None = None
         self._task: asyncio.Task[None] | None = None
         self._reader_left = self._block_left = False
 
@@ -232,10 +232,10 @@ class FleetRun:
         After a stop, the bounds start anew with what is in flight. After a crash they go on.
         """
         before = await store.acquire(self.id, who=whoami())
-        if before.doubt is not None:
+        if before.possible_loss is not None:
             why = "Run %s: %s. A VPS that booted since the run was begun is skipped."
-            _LOGGER.warning(why, self.id, before.doubt)
-            self._doubted_for = await self._longest_age(before)
+            _LOGGER.warning(why, self.id, before.possible_loss)
+            self._possible_loss_within = await self._longest_age(before)
         entries = [entry async for entry in store.entries(self.id)]
         for entry in entries:  # so that a job which the API names for another VPS is disputed
             self._client_parts.requester.jobs.claim(entry.vps_id, entry.job_id, entry.poll_url)
@@ -277,7 +277,7 @@ class FleetRun:
             journal,
             self._rollout,
             evidence,
-            self._doubted_for,
+            self._possible_loss_within,
         )
         trail = AuditTrail(store, self.id)
         self._parts = _Parts(store, journal, Engine(context, steps), Meters(parts), trail)

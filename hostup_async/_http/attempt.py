@@ -26,21 +26,24 @@ class PowerAction(NamedTuple):
     vps_id: str
 
 
-class SendRight(ABC):
-    """The right to send an action, which may have ended while it waited: it is asked twice."""
+class SendGuard(ABC):
+    """Says whether an action may still be sent: asked before each try and just before the headers.
+
+    While the action waited, the process may have slept, and another may have taken it over.
+    """
 
     __slots__ = ()
 
     @abstractmethod
     async def renew(self) -> None:
-        """Before each try, when the rate limit has let it through: obtain the right, or raise."""
+        """Before each try, once the rate limit has let it through; raises what forbids the send."""
 
     @abstractmethod
     def check(self) -> None:
         """When the connection is there, just before the headers go out.
 
         Raises:
-            TooLate: The right has ended; nothing was sent, and the try is repeated.
+            TooLate: It may not be sent any more; nothing was, and the try is repeated.
         """
 
     @abstractmethod

@@ -55,8 +55,7 @@ class CallLoop:
         self.requests: Final = Counter[str]()
         self._patience = patience
         self._quota = RetryQuota()
-        self._told_reason = WaitReason.NONE
-        self._told_until = 0.0
+        self._last_wait = WaitReason.NONE, 0.0  # why, and until when, as the listener was told
         # What is asked for on a connection of its own: a status is evidence of a reset, and an
         # older one of the same VPS must not stand for it; other models join where the API's
         # responses turn out to name no id.
@@ -165,8 +164,9 @@ class CallLoop:
     def _tell_wait(self, snapshot: BudgetSnapshot) -> None:
         """Tell each wait once, and not for each request that waits for the same moment."""
         until = _clock.monotonic() + snapshot.wait
-        if snapshot.reason is not self._told_reason or until > self._told_until + _SAME_WAIT:
-            self._told_reason, self._told_until = snapshot.reason, until
+        last_reason, last_until = self._last_wait
+        if snapshot.reason is not last_reason or until > last_until + _SAME_WAIT:
+            self._last_wait = snapshot.reason, until
             tell(self.on_event, Waiting(snapshot.reason, snapshot.wait, snapshot.why))
 
 

@@ -162,7 +162,7 @@ class Transport:
         error: Exception | None = SharedConnection()
         tries = 0
         while isinstance(error, SharedConnection) and tries <= CONNECTIONS:
-            error = await self._try(self._opened(exchange), method, url, exchange, body)
+            error = await self._try(self._session_for(exchange), method, url, exchange, body)
             tries += 1
         response = exchange.response
         if isinstance(error, TooLate):
@@ -198,7 +198,7 @@ class Transport:
             return error
         return None
 
-    def _opened(self, exchange: Exchange) -> Session:
+    def _session_for(self, exchange: Exchange) -> Session:
         session = self._fresh if exchange.own_connection else self._sharing
         if session is None or session.closed:
             msg = (

@@ -39,7 +39,7 @@ async def open_store(store: str | os.PathLike[str] | Store | None) -> AsyncGener
     """
     found = find_store(store)
     users = _USERS.get(found, 0)
-    if found.is_open and not users:  # whoever opened it closes it
+    if found.is_open and not users:  # it is closed where it was opened
         yield found
         return
     _USERS[found] = users + 1

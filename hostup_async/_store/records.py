@@ -74,8 +74,8 @@ class Entry:
         position: Its place in the plan, from 0.
         state: How far the run has come with it.
         sent_at: When it was last sent; set it with the intent, since the cooldown reads it.
-        sent_server_low: The same moment by the server's clock: not before this; None if unknown.
-        sent_server_high: And not after this.
+        sent_server_low: When it was sent, by the server's clock: not before this; None if unknown.
+        sent_server_high: When it was sent, by the server's clock: not after this; None if unknown.
     """
 
     vps_id: str
@@ -178,10 +178,10 @@ class RunRecord:
             if unknown.
         state: Its state; kept by the store.
         counts: How many entries are in which state; kept by the store.
-        doubt: Why the store may have lost what this run did, such as "its file is a copy, or was
-            moved"; None where it has all. Kept by the store. While it stands, `planned` does not
-            mean that nothing was sent: send such a VPS its action only when its uptime shows that
-            it has not booted since the run was begun.
+        possible_loss: Why the store may have lost what this run did, such as "its file is a copy,
+            or was moved"; None where it has all. Kept by the store. While it stands, `planned`
+            does not mean that nothing was sent: send such a VPS its action only when its uptime
+            shows that it has not booted since the run was begun.
     """
 
     id: str
@@ -198,7 +198,7 @@ class RunRecord:
     finished_at: float | None = None
     state: RunState = RunState.RUNNING
     counts: Mapping[EntryState, int] = field(factory=dict[EntryState, int])
-    doubt: str | None = None
+    possible_loss: str | None = None
 
 
 class AuditEvent(StrEnum):

@@ -105,7 +105,7 @@ async def test_a_run_whose_vpses_are_all_skipped_ends(
     assert report.stopped is None
 
 
-async def test_a_boot_must_be_known_where_a_store_is_in_doubt(
+async def test_a_boot_must_be_known_where_a_store_may_have_lost_some(
     start_sandbox: StartSandbox, connect: Connect
 ) -> None:
     sandbox = await start_sandbox(uptime_known=False)

@@ -73,7 +73,7 @@ BUGS: Final = (
     Bug(
         "a 409 upstream_failed counts as a refusal",
         "_http/problems.py",
-        "    if problem.status in _CLIENT_ERRORS and meant >= _TOO_MANY_REQUESTS:\n"
+        "    if problem.status in _CLIENT_ERRORS and meant >= HTTPStatus.TOO_MANY_REQUESTS:\n"
         "        return meant\n",
         "",
         ("untrue refused",),

@@ -3,6 +3,7 @@ import doctest
 import enum
 import inspect
 import pkgutil
+import re
 import statistics
 import sys
 import typing
@@ -486,6 +487,23 @@ def has_coroutines(value: object) -> bool:
         inspect.iscoroutinefunction(member) or inspect.isasyncgenfunction(member)
         for member in vars(value).values()
     )
+
+
+PACKAGES_WITH_A_MAP = sorted(
+    init
+    for init in [*ROOT.rglob("__init__.py"), SYNC_ROOT / "_generate" / "__init__.py"]
+    if init.parent != ROOT
+)
+
+
+@pytest.mark.parametrize("init", PACKAGES_WITH_A_MAP, ids=lambda init: init.parent.name)
+def test_the_head_of_each_package_is_the_map_of_its_modules(init: Path) -> None:
+    """In its docstring, or in the comment below it where users read the docstring."""
+    head = re.split(r"^(?:from|import) ", init.read_text(), maxsplit=1, flags=re.MULTILINE)[0]
+    here = {path.stem for path in init.parent.glob("*.py")}
+    packages = {path.parent.name for path in init.parent.glob("*/__init__.py")}
+    missing = {name for name in here | packages if f"`{name}`" not in head}
+    assert missing <= {"__init__", "__main__"}
 
 
 @pytest.mark.parametrize("source", [*ALL, *WRITTEN], ids=lambda source: source.name)

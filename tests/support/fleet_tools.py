@@ -120,6 +120,6 @@ async def until(happens: Callable[[], Any]) -> None:
 
 
 async def seen(sandbox: SandboxHandle, kind: str, count: int = 1) -> None:
-    """Wait until the server has had so many requests of a kind."""
+    """Wait until the server has had this many requests of a kind."""
     while (await sandbox.books()).requests.get(kind, 0) < count:
         await asyncio.sleep(0.005)
