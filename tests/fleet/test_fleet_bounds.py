@@ -77,7 +77,7 @@ async def test_two_runs_of_one_client_keep_their_own_windows(
     ]
     bounds = [2, None]
     runs = [
-        client.fleet.run(plan, quick(max_in_flight=bound, deadline=0.5))
+        client.fleet.run(plan, quick(max_in_flight=bound, deadline=3))
         for plan, bound in zip(plans, bounds, strict=True)
     ]
     async with runs[0], runs[1]:

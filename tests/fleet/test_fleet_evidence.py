@@ -27,6 +27,9 @@ from hostup_async.sandbox import (
 )
 
 UNLIMITED = RateLimit.UNLIMITED
+# Seconds after the reboot. A machine with nothing else to do takes 3, a busy one more; without
+# early evidence it would be 300.
+SETTLED_WITHIN = 10.0
 RESEND = {"on_ambiguous": "resend"}
 PRECISE = pytest.mark.usefixtures("precise_uptime")
 
@@ -232,7 +235,7 @@ async def test_a_single_reset_whose_reply_is_lost_is_settled_soon_after_the_rebo
     [job] = books.jobs.values()
     took = (job.finished or 0) - job.created
     assert (outcome.status, outcome.evidence) == ("completed", "uptime")
-    assert (outcome.finished_at or 0) - (outcome.sent_at or 0) - took < 3.2
+    assert (outcome.finished_at or 0) - (outcome.sent_at or 0) - took < SETTLED_WITHIN
     assert books.requests["status"] <= 5
 
 
@@ -269,7 +272,7 @@ async def test_many_lost_replies_are_settled_soon_after_the_reboots(size: int) -
     delays = sorted(
         (one.finished_at or 0) - (one.sent_at or 0) - took[one.vps_id] for one in report.outcomes
     )
-    assert delays[int(0.95 * size)] < 3.2
+    assert delays[int(0.95 * size)] < SETTLED_WITHIN
     assert books.requests["status"] <= 4 * size
 
 
