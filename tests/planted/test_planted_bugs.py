@@ -60,4 +60,6 @@ def test_a_planted_bug_is_found(bug: Bug, tmp_path: Path) -> None:
         timeout=170,
     )
     assert done.returncode == 0, f"not found within seeds {SEEDS}:\n{done.stdout}{done.stderr}"
-    assert done.stdout.strip()
+    found = done.stdout.strip().splitlines()
+    assert found
+    print(f"{bug.name}: {found[0]}")  # `-rP` shows the seed and the invariant

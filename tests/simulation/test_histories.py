@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 from simulation.__main__ import describe
-from simulation.history import play
+from simulation.play import play
 from simulation.scale import play_large
 from simulation.shrink import shrink
 from tools import THOROUGH, child_environment, examples, unmeasured

@@ -14,8 +14,8 @@ from collections import Counter
 from concurrent.futures import ProcessPoolExecutor
 from typing import Final
 
-from simulation.history import Result, play
 from simulation.limits import LIMIT_KINDS
+from simulation.play import Result, play
 from simulation.scale import play_large
 from simulation.setup import FAULTS
 from simulation.shrink import shrink
@@ -110,7 +110,7 @@ def find(seeds: range, invariants: list[str]) -> int:
             print(describe(result))
             return 0
         if names:
-            print(f"seed {seed}: another one, {result.broken[0]}")
+            print(f"seed {seed}: another one, {result.broken[0]}", file=sys.stderr)
     return 1
 
 

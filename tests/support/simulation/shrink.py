@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 
-from simulation.history import Result, play
+from simulation.play import Result, play
 
 
 def shrink(result: Result, *, tries: int = 200) -> tuple[Result, frozenset[str]]:
