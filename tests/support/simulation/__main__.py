@@ -105,8 +105,8 @@ def find(seeds: range, invariants: list[str]) -> int:
     """Play histories until one of these invariants breaks; 0 if one does, which is shown."""
     for seed in seeds:
         result = _play_quietly(seed)
-        names = [one.invariant for one in result.broken[:1]]
-        if names and names[0] in invariants:
+        names = {one.invariant for one in result.broken}
+        if not names.isdisjoint(invariants):
             print(describe(result))
             return 0
         if names:

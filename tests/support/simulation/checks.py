@@ -191,7 +191,8 @@ class Checks:
         if status == "completed" and not booted and not was_lied_to:
             self.fail("untrue completed", f"{outcome.vps_id} did not boot: {outcome.evidence}")
         if status == "refused" and machine.refusals <= _BY_THE_KEY:
-            self.fail("refused by a wrong key", f"{outcome.vps_id}: {outcome.reason}")
+            by = "by a wrong key" if machine.refusals else "by no one"
+            self.fail(f"refused {by}", f"{outcome.vps_id}: {outcome.reason}")
         if status == "timed_out" and self._is_calm and jobs:
             late = self._loop.now - jobs[-1].ends_at
             if late > _LAST_POLL and jobs[-1].ends_at < jobs[-1].accepted_at + self._patience:

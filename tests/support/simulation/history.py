@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, Final, TypeVar
 
 from attrs import define, field
@@ -21,8 +21,10 @@ _CLOCK_STEPS: Final = (0.0, 1.0, -1.0, 30.0, -30.0, 3600.0, -3600.0, 60 * 86400.
 T = TypeVar("T")
 Started = tuple[Process, asyncio.Task[FleetReport]]
 
-# The steps of a send at which an accident may wait.
+# The steps of a send at which an accident may wait; "" for any moment. Half of the accidents are in
+# the midst of a send, where they cost most.
 _MIDST: Final = ("intent", "connecting", "sending", "accepted")
+ANYWHERE: Final = (*_MIDST, *[""] * len(_MIDST))
 
 
 @define(eq=False)
@@ -136,13 +138,14 @@ class History:
         return bool(done)
 
     async def befalls(
-        self, process: Process, task: asyncio.Task[Any], act: Callable[[], object]
+        self,
+        process: Process,
+        task: asyncio.Task[Any],
+        act: Callable[[], object],
+        steps: Sequence[str] = ANYWHERE,
     ) -> bool:
-        """Let something befall it, at some time or step; whether it has ended before that.
-
-        Half of the times it is in the midst of a send, where an accident costs most.
-        """
-        step = self.chance.pick("step of the accident", (*_MIDST, *[""] * len(_MIDST)))
+        """Let something befall it, at one of these steps; whether it has ended before that."""
+        step = self.chance.pick("step of the accident", steps)
         if not step:
             longest = self.chance.pick("moment scale", (0.2, 3.0, 30.0, 300.0))
             if await self.ends_within(task, self.chance.draw("moment") * longest):

@@ -9,9 +9,12 @@ from functools import partial
 from typing import Final
 
 from hostup_async import Client, HostUpError
-from simulation.history import History
+from simulation.history import ANYWHERE, History
 from simulation.loop import Process
 from simulation.store import LEASE
+
+# A process that slept here still means to send what another may have taken.
+_BEFORE_THE_WIRE: Final = ("connecting", "connecting", "connecting", "connecting", *ANYWHERE)
 
 
 async def plain(history: History) -> None:
@@ -44,7 +47,8 @@ async def _crash_times(history: History, times: int) -> None:
 async def takeover(history: History) -> None:
     """It stands still beyond its lease, another takes the run, and then it goes on."""
     process, task = history.start()
-    if await history.befalls(process, task, partial(history.loop.suspend, process)):
+    suspend_it = partial(history.loop.suspend, process)
+    if await history.befalls(process, task, suspend_it, _BEFORE_THE_WIRE):
         return await history.finish((process, task))
     history.chance.reached("suspended beyond the lease")
     await asyncio.sleep(LEASE + history.chance.between("beyond", 1.0, 60.0))
