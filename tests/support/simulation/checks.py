@@ -12,7 +12,7 @@ from hostup_async.sandbox._limiters import FixedWindow
 from simulation.api import Call, Machine, SimulatedApi
 from simulation.chance import Chance
 from simulation.loop import Process, SimulatedLoop
-from simulation.setup import RESEND, Setup
+from simulation.setup import FAULTS, RESEND, Setup
 from simulation.store import Disk, SimulatedStore
 
 # An operator who has a lost action sent again accepts a risk: that a job waits longer than this
@@ -23,8 +23,9 @@ _SENT: Final = (
     "intent", "accepted", "completed", "failed", "ambiguous", "timed_out", "refused", "not_done",
 )  # fmt: skip
 _BY_THE_KEY: Final = frozenset({"unauthorized", "forbidden"})
-# Seconds: a job that ended this long before the end of its run has been polled since.
-_LAST_POLL: Final = 5.0
+# Seconds: a job that ended this long before the end of its run has been polled since, where each
+# poll is answered and the disk is quick.
+_LAST_POLL: Final = 1.0
 # Seconds: a send that is under way has connected by then.
 _BEGUN: Final = 5.0
 
@@ -207,8 +208,10 @@ class Checks:
 
     @property
     def _is_calm(self) -> bool:
-        """Whether each poll is answered, and at once."""
-        return not self._setup.rates and self._setup.limit is None
+        """Whether each poll is answered, and recorded, at once."""
+        spoils_polls = any(FAULTS[kind] not in {"reset", "status"} for kind in self._setup.rates)
+        is_slow = self._chance.counts["slow_disk"] > 0
+        return self._setup.limit is None and not spoils_polls and not is_slow
 
     @property
     def _patience(self) -> float:
