@@ -32,6 +32,7 @@ from hostup_async._vps import act_to_the_end
 
 # Seconds: `skip_booted_within` where the status is read anyway.
 BOOTED_JUST_NOW: Final = 600.0
+_UNVERIFIED: Final = "its job says completed; the run ended before that was verified"
 
 
 class Target(SendGuard):
@@ -252,11 +253,18 @@ class Target(SendGuard):
         except (TimeoutError, HostUpError) as error:
             entry = before if self._is_ending else await self._not_followed(error)
         else:
-            entry = await job_ended(self._context, before, job, self._sent)
+            entry = await self._job_ended(job)
         if entry is before:  # it stays accepted, for a process that resumes the run
             self._left = True
         else:
             await self._become(entry)
+
+    async def _job_ended(self, job: Job) -> Entry:
+        try:
+            return await job_ended(self._context, self._entry, job, self._sent)
+        except asyncio.CancelledError:  # while it was verified
+            await self._become(ended(self._entry, EntryState.COMPLETED, _UNVERIFIED))
+            raise
 
     async def _not_followed(self, error: Exception) -> Entry:
         if isinstance(error, HostUpError):

@@ -170,6 +170,23 @@ async def test_a_completion_that_the_status_contradicts_twice_is_ambiguous(
     assert (await sandbox.books()).requests["status"] == 6
 
 
+async def test_a_completion_is_believed_where_its_verification_is_cut_off(
+    start_sandbox: StartSandbox, connect: Connect
+) -> None:
+    sandbox = await start_sandbox(jobs=SHOWS, completed_without_effect_rate=1)
+    client, store = await connect(sandbox), KnowingStore()
+    plan = await client.fleet.plan(all=True, preflight="none")
+    policy = quick(verify=True, evidence_interval=600.0)
+    with pytest.raises(ZeroDivisionError):  # noqa: PT012 - it is raised in the body
+        async with client.fleet.run(plan, policy, store=store) as run:
+            await requests_seen(sandbox, "status", 3)
+            raise ZeroDivisionError
+    await store.open()
+    kept = [(one.state, one.reason) async for one in store.entries(run.id)]
+    assert {state for state, _ in kept} == {EntryState.COMPLETED}
+    assert all("before that was verified" in (reason or "") for _, reason in kept)
+
+
 @PRECISE
 @pytest.mark.parametrize(
     ("action", "fault", "status", "evidence"),

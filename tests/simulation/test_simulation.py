@@ -7,8 +7,8 @@ import pytest
 from attrs import evolve
 from simulation.api import Call, SimulatedApi
 from simulation.chance import Chance
-from simulation.history import play
 from simulation.loop import PROCESS, NeverEnds, Process, SimulatedLoop
+from simulation.play import play
 from simulation.setup import make_setup
 from simulation.shrink import _leave_out
 

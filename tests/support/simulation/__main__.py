@@ -4,8 +4,8 @@ import sys
 from typing import Final
 
 from simulation.commands import Tier, main
-from simulation.history import play
 from simulation.limits import LIMIT_KINDS
+from simulation.play import play
 from simulation.scale import play_large
 from simulation.setup import FAULTS
 

@@ -12,7 +12,7 @@ from hostup_async.sandbox._limiters import FixedWindow
 from simulation.api import Call, Machine, SimulatedApi
 from simulation.chance import Chance
 from simulation.loop import Process, SimulatedLoop
-from simulation.setup import RESEND, Setup
+from simulation.setup import FAULTS, RESEND, Setup
 from simulation.store import Disk, SimulatedStore
 
 # An operator who has a lost action sent again accepts a risk: that a job waits longer than this
@@ -23,8 +23,11 @@ _SENT: Final = (
     "intent", "accepted", "completed", "failed", "ambiguous", "timed_out", "refused", "not_done",
 )  # fmt: skip
 _BY_THE_KEY: Final = frozenset({"unauthorized", "forbidden"})
-# Seconds: a job that ended this long before the end of its run has been polled since.
-_LAST_POLL: Final = 5.0
+# Seconds: a job that ended this long before the end of its run has been polled since, where each
+# poll is answered and the disk is quick.
+_LAST_POLL: Final = 1.0
+# Seconds for which a run goes on after that, at most, where other VPSes' statuses are being read.
+_LAST_READS: Final = 10.0
 # Seconds: a send that is under way has connected by then.
 _BEGUN: Final = 5.0
 
@@ -191,10 +194,11 @@ class Checks:
         if status == "completed" and not booted and not was_lied_to:
             self.fail("untrue completed", f"{outcome.vps_id} did not boot: {outcome.evidence}")
         if status == "refused" and machine.refusals <= _BY_THE_KEY:
-            self.fail("refused by a wrong key", f"{outcome.vps_id}: {outcome.reason}")
-        if status == "timed_out" and self._is_calm and jobs:
+            by = "by a wrong key" if machine.refusals else "by no one"
+            self.fail(f"refused {by}", f"{outcome.vps_id}: {outcome.reason}")
+        if status == "timed_out" and self._is_calm and jobs and jobs[-1].told:
             late = self._loop.now - jobs[-1].ends_at
-            if late > _LAST_POLL and jobs[-1].ends_at < jobs[-1].accepted_at + self._patience:
+            if late > self._last_poll and jobs[-1].ends_at < jobs[-1].accepted_at + self._patience:
                 self.fail("untrue timed_out", f"{outcome.vps_id} had ended {late:.1f} s before")
         if self._setup.policy.on_ambiguous == RESEND:  # the first one may have come to nothing
             jobs = [job for job in jobs if job.reboots_at is not None]
@@ -206,8 +210,16 @@ class Checks:
 
     @property
     def _is_calm(self) -> bool:
-        """Whether each poll is answered, and at once."""
-        return not self._setup.rates and self._setup.limit is None
+        """Whether each poll is answered, and recorded, at once."""
+        spoils_polls = any(FAULTS[kind] not in {"reset", "status"} for kind in self._setup.rates)
+        is_slow = self._chance.counts["slow_disk"] > 0
+        return self._setup.limit is None and not spoils_polls and not is_slow
+
+    @property
+    def _last_poll(self) -> float:
+        """How long before the end of the run a job was polled last."""
+        reads = self._setup.policy.verify or self._setup.rates
+        return _LAST_POLL + (_LAST_READS if reads else 0.0)
 
     @property
     def _patience(self) -> float:

@@ -9,6 +9,7 @@ import argparse
 import logging
 import os
 import resource
+import sys
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
@@ -135,12 +136,12 @@ def find(tier: Tier, seeds: range, invariants: list[str]) -> int:
     """Play histories until one of these invariants breaks; 0 if one does, which is shown."""
     for seed in seeds:
         result = _play_quietly(tier, seed)
-        names = [one.invariant for one in result.broken[:1]]
-        if names and names[0] in invariants:
+        names = {one.invariant for one in result.broken}
+        if not names.isdisjoint(invariants):
             print(tier.describe(result))
             return 0
         if names:
-            print(f"seed {seed}: another one, {result.broken[0]}")
+            print(f"seed {seed}: another one, {result.broken[0]}", file=sys.stderr)
     return 1
 
 

@@ -7,8 +7,8 @@ from attrs import evolve
 
 from hostup_async import FleetPolicy, RateLimit
 from simulation.chance import Chance
-from simulation.history import Result, play_setup
 from simulation.limits import LimitStyle
+from simulation.play import Result, play_setup
 from simulation.setup import Setup, make_setup
 
 # The limit of an account with very many VPSes.

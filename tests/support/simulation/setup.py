@@ -131,7 +131,41 @@ def make_setup(seed: int, chance: Chance) -> Setup:
     )
     if limit is not None and limit.is_simple and chance.draw("given") < 0.2:
         setup = evolve(setup, given_limit=RateLimit(limit.requests, limit.seconds))
-    return setup
+    return _put_to_the_test(setup, chance)
+
+
+def _put_to_the_test(setup: Setup, chance: Chance) -> Setup:
+    """Now and then a bound of the policy decides: in most histories other things come before it."""
+    bound = chance.pick("bound", (*[""] * 7, "conflict", "upstream_failed", "deadline"))
+    if not bound:
+        return setup
+    calm = evolve(setup, rates={}, limit=None, given_limit=None)
+    return _short_time(calm, chance) if bound == "deadline" else _trouble(calm, chance, bound)
+
+
+def _short_time(setup: Setup, chance: Chance) -> Setup:
+    """The time of the run is over while jobs are under way."""
+    policy = evolve(setup.policy, canary=0, deadline=chance.between("time", 15.0, 60.0))
+    return evolve(setup, queue=0.0, job=30.0, policy=policy)
+
+
+def _trouble(setup: Setup, chance: Chance, kind: str) -> Setup:
+    """Most actions are refused, or end in doubt.
+
+    There are a few more VPSes than may come to grief: as many as the bound, and those that are in
+    flight when it is reached.
+    """
+    most, in_flight = chance.pick("troubles", (1, 3)), chance.pick("in flight", (1, 3, 8))
+    policy = evolve(
+        setup.policy,
+        canary=0,
+        deadline=None,
+        max_in_flight=in_flight,
+        max_failures=most if kind == "conflict" else None,
+        max_ambiguous=most if kind == "upstream_failed" else None,
+    )
+    vps = most + in_flight + chance.whole("more", 1, 4)
+    return evolve(setup, vps=vps, rates={kind: 0.9}, uptime_known=False, policy=policy)
 
 
 def _rates(chance: Chance) -> dict[str, float]:
@@ -154,8 +188,8 @@ def _policy(chance: Chance) -> FleetPolicy:
         max_ambiguous=chance.pick("max_ambiguous", (None, None, 1, 3)),
         cooldown=86_400.0 * 365,
         job_timeout=chance.pick("job_timeout", (900.0, 900.0, 60.0)),
-        deadline=chance.pick("deadline", (None, None, None, 40.0)),
-        drain_timeout=chance.pick("drain", (900.0, 900.0, 5.0)),
+        deadline=chance.pick("deadline", (None, None, None, 15.0, 40.0)),
+        drain_timeout=chance.pick("drain", (900.0, 5.0)),
         verify=chance.draw("verify") < 0.2,
         on_ambiguous=chance.pick("on_ambiguous", ("report", "report", "report", RESEND)),
         evidence_interval=chance.pick("evidence", (10.0, 3.0)),
