@@ -107,7 +107,7 @@ def simulate(session: nox.Session) -> None:
 
 @nox.session(default=False)
 def planted(session: nox.Session) -> None:
-    """Plant each known bug in a copy of the package: the simulation has to find it, and says how."""
+    """Plant each known bug in a copy of the package: the simulation finds it, and says how."""
     install(session, "tests")
     session.run("pytest", "-rP", "tests/planted", *session.posargs, env={"HOSTUP_PLANTED": "1"})
 
