@@ -123,9 +123,9 @@ def whole_stack(session: nox.Session) -> None:
 
 @nox.session(default=False)
 def planted(session: nox.Session) -> None:
-    """Plant each known bug in a copy of the package: the simulation has to find it."""
+    """Plant each known bug in a copy of the package: the simulation finds it, and says how."""
     install(session, "tests")
-    session.run("pytest", "tests/planted", *session.posargs, env={"HOSTUP_PLANTED": "1"})
+    session.run("pytest", "-rP", "tests/planted", *session.posargs, env={"HOSTUP_PLANTED": "1"})
 
 
 @nox.session(default=False)

@@ -46,10 +46,9 @@ _NEVER_ACTS: Final = frozenset({
 })  # fmt: skip
 
 
-# Rows of a page; from this many VPSes on there are large pages, as the real API has them.
+# Rows of a page; those of very many VPSes are as large as the real API has them.
 _SMALL_PAGE: Final = 5
 _LARGE_PAGE: Final = 100
-_MANY: Final = 1000
 
 
 @define(eq=False)
@@ -76,8 +75,7 @@ class Machine:
     id: str
     boots: list[float]
     jobs: list[Job] = field(factory=list[Job])
-    posts: list[float] = field(factory=list[float])
-    refusals: set[str] = field(factory=set[str])
+    refusals: frozenset[str] = frozenset()
     """The faults with which requests about it were refused, by a name of `FAULTS`."""
 
     def booted_between(self, begin: float, end: float) -> bool:
@@ -157,7 +155,7 @@ class SimulatedApi:
                 return self._limited(call, style, check, headers)
         fault = self._fault(call)
         if fault in _NEVER_ACTS and call.vps_id:
-            self.machines[call.vps_id].refusals.add(fault)
+            self.machines[call.vps_id].refusals |= {fault}
         if fault in _NEVER_ACTS or (fault in _MAYBE_ACTS and self._chance.draw("acts") < 0.5):
             return _spoil(fault, Answer(200, headers))
         status, body = self._work(call, fault)
@@ -179,8 +177,8 @@ class SimulatedApi:
         rates = self._rates[call.kind]
         if not rates:
             return ""
-        place = f"{call.kind} {call.vps_id or call.job_id}"
-        fires = self._chance.fires
+        is_vast, fires = self._setup.is_vast, self._chance.fires
+        place = call.kind if is_vast else f"{call.kind} {call.vps_id or call.job_id}"
         return next((kind for kind, rate in rates if fires(kind, rate, place)), "")
 
     def _rates_of(self, call: Call) -> list[tuple[str, float]]:
@@ -241,7 +239,6 @@ class SimulatedApi:
         if job.reboots_at is not None:
             machine.boots.append(job.reboots_at)
         machine.jobs.append(job)
-        machine.posts.append(now)
         self.jobs[job.id] = job
         self._on_accept(machine)
         return job
@@ -309,7 +306,7 @@ class SimulatedApi:
         }
 
     def _page(self, cursor: int) -> dict[str, Any]:
-        end = cursor + (_SMALL_PAGE if len(self._ids) < _MANY else _LARGE_PAGE)
+        end = cursor + (_LARGE_PAGE if self._setup.is_vast else _SMALL_PAGE)
         ids = self._ids[cursor:end]
         rows = [{"id": one, "name": one, "serviceStatus": "active"} for one in ids]
         more = end < len(self._ids)

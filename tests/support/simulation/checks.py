@@ -164,13 +164,14 @@ class Checks:
 
     def after_accept(self, machine: Machine) -> None:
         """An action was accepted."""
-        if len(machine.posts) < 2:
+        if len(machine.jobs) < 2:
             return
         if self._setup.policy.on_ambiguous == RESEND and self._is_fleet:
             reboots = sum(job.reboots_at is not None for job in machine.jobs)
             if reboots < 2 or self._setup.longest_job > _PATIENCE_OF_RESEND:
                 return
-        times = ", ".join(f"{moment:.3f}" for moment in machine.posts)
+        posts = [job.accepted_at for job in machine.jobs]
+        times = ", ".join(f"{moment:.3f}" for moment in posts)
         self.fail("reset twice", f"{machine.id} at {times}")
 
     def report(self, report: FleetReport, began: float, *, counts_anew: bool) -> None:

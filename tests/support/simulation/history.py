@@ -62,7 +62,7 @@ class History:
         self.chance: Final = Chance(seed, without)
         self.setup: Final = setup or make_setup(seed, self.chance)
         self.loop: Final = SimulatedLoop(_order(seed) if self.setup.reordered else None)
-        self.disk: Final = Disk(self.loop, self.chance)
+        self.disk: Final = Disk(self.loop, self.chance, is_quick=self.setup.is_vast)
         self.checks: Final = Checks(self.loop, self.chance, self.setup, self.disk)
         self.api: Final = SimulatedApi(self.loop, self.chance, self.setup, self._on_accept)
         self.checks.api = self.api

@@ -12,7 +12,6 @@ from collections import deque
 from collections.abc import Callable, Coroutine
 from contextvars import Context, ContextVar, copy_context
 from typing import Any, Final, NamedTuple, TypeVar, TypeVarTuple, Unpack
-from weakref import WeakKeyDictionary
 
 from attrs import define, field
 
@@ -86,7 +85,6 @@ class SimulatedLoop(asyncio.BaseEventLoop):
     Attributes:
         now: The virtual time, whatever a process's own clock says.
         steps: How often it went round.
-        owners: The process of each task that has one.
         on_step: Called after each time round.
     """
 
@@ -102,8 +100,7 @@ class SimulatedLoop(asyncio.BaseEventLoop):
         self.now = _BEGIN
         self.steps = 0
         self.on_step: Callable[[], None] | None = None
-        self.owners: Final = WeakKeyDictionary[asyncio.Task[Any], Process]()
-        self.set_task_factory(_make_task)  # type: ignore[arg-type]
+        self.set_task_factory(OwnedTask)  # type: ignore[arg-type]
 
     def time(self) -> float:
         """The monotonic clock of the process that asks."""
@@ -186,13 +183,13 @@ class SimulatedLoop(asyncio.BaseEventLoop):
             self._pop_timer()
 
 
-def _make_task(
-    loop: asyncio.AbstractEventLoop, work: Coroutine[Any, Any, T], **options: Any
-) -> asyncio.Task[T]:
-    """A task of the process that makes it."""
-    assert isinstance(loop, SimulatedLoop)
-    task = asyncio.Task(work, loop=loop, **options)
-    process = PROCESS.get()
-    if process is not None:
-        loop.owners[task] = process
-    return task
+class OwnedTask(asyncio.Task[T]):
+    """A task of the process that makes it, if one does."""
+
+    __slots__ = ("owner",)
+
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, work: Coroutine[Any, Any, T], **options: Any
+    ) -> None:
+        super().__init__(work, loop=loop, **options)
+        self.owner: Final = PROCESS.get()

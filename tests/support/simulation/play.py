@@ -15,7 +15,7 @@ from attrs import field, frozen
 from hostup_async import _clock
 from simulation.checks import Broken, Checks
 from simulation.history import History
-from simulation.loop import EPOCH, PROCESS, NeverEnds, SimulatedLoop
+from simulation.loop import EPOCH, PROCESS, NeverEnds, OwnedTask, SimulatedLoop
 from simulation.plots import PLOTS
 from simulation.setup import Setup
 from simulation.transport import SimulatedTransport
@@ -47,18 +47,8 @@ class Result:
 
 
 def play(seed: int, without: frozenset[str] = frozenset()) -> Result:
-    """Play the history of a seed, with all its deviations but those that are left out.
-
-    Garbage is collected at its end and not in its midst: that is cheaper, and what a collection
-    finds (an error that reached no one) is found at the same step each time.
-    """
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        return _play(History(seed, without))
-    finally:
-        if was_enabled:
-            gc.enable()
+    """Play the history of a seed, with all its deviations but those that are left out."""
+    return _play(History(seed, without))
 
 
 def play_setup(setup: Setup) -> Result:
@@ -67,7 +57,7 @@ def play_setup(setup: Setup) -> Result:
 
 
 def _play(history: History) -> Result:
-    with _simulated(history):
+    with _simulated(history), _without_collections():
         try:
             _watch_and_run(history)
         except Broken:
@@ -117,7 +107,7 @@ def _on_error(checks: Checks, _: asyncio.AbstractEventLoop, context: dict[str, A
 def _check_tasks(history: History) -> None:
     """Nothing of the client's is left in the loop."""
     for task in asyncio.all_tasks(history.loop):
-        owner = history.loop.owners.get(task)
+        owner = task.owner if isinstance(task, OwnedTask) else None
         if owner is not None and not owner.is_dead:
             history.checks.fail("left behind", f"task {task.get_coro()} of {owner.name}")
     history.checks.raise_if_broken()
@@ -147,6 +137,22 @@ def _simulated(history: History) -> Iterator[None]:
         mock.patch("hostup_async._client.Transport", make_transport),
     ):
         yield
+
+
+@contextmanager
+def _without_collections() -> Iterator[None]:
+    """Garbage is collected at the end and not in the midst.
+
+    That is cheaper, and what a collection finds (an error that reached no one) is found at the
+    same step each time.
+    """
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 def _tear_down(history: History) -> None:

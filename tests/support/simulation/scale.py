@@ -1,6 +1,5 @@
 """One history of very many VPSes: `python -m simulation --vps 1000000`."""
 
-import gc
 from typing import Final
 
 from attrs import evolve
@@ -23,6 +22,7 @@ def large(vps: int) -> Setup:
         vps=vps,
         plot="plain",
         reordered=False,
+        is_vast=True,
         rates={"lost_reply": 1e-4, "error_503": 1e-4, "forgotten_job": 1e-4},
         preflight="list",
         policy=FleetPolicy(cooldown=86_400.0),
@@ -49,6 +49,5 @@ def large(vps: int) -> Setup:
 
 
 def play_large(vps: int) -> Result:
-    """Play it. Very many objects live as long as it does: looking through them often is waste."""
-    gc.set_threshold(50_000, 20, 20)
+    """Play it."""
     return play_setup(large(vps))

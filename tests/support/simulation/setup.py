@@ -66,6 +66,8 @@ class Setup:
     vps: int
     plot: str
     reordered: bool
+    is_vast: bool
+    """Whether there are very many VPSes: then each is cheap, no answer is late and no disk slow."""
     rates: dict[str, float]
     preflight: str
     policy: FleetPolicy
@@ -106,6 +108,7 @@ def make_setup(seed: int, chance: Chance) -> Setup:
         vps=chance.whole("vps", 4, 16),
         plot=plot,
         reordered=chance.draw("reordered") < 0.5,
+        is_vast=False,
         rates=_rates(chance),
         preflight=chance.pick("preflight", ("none", "none", "list", "gates")),
         policy=_policy(chance),

@@ -40,8 +40,9 @@ class HasTime(Protocol):
 class Disk:
     """What is durable: the runs, and who holds each, until when."""
 
-    def __init__(self, loop: HasTime, chance: Chance) -> None:
+    def __init__(self, loop: HasTime, chance: Chance, *, is_quick: bool = False) -> None:
         self.loop: Final[HasTime] = loop
+        self.is_quick: Final = is_quick
         self.chance: Final = chance
         self.runs: Final = MemoryStore(clock=lambda: 0.0)
         self.on_intent: Callable[[Process], None] = lambda _: None
@@ -209,10 +210,12 @@ class SimulatedStore(Store):
             self._disk.on_intent(self.process)
 
     async def _wait(self) -> None:
+        if self._disk.is_quick:
+            return await asyncio.sleep(0)
         self._waits += 1
         share = self._disk.chance.draw_once(f"disk {self.process.name} {self._waits}")
         is_slow = share < _SLOW and self._disk.chance.happens("slow_disk", str(self._waits))
-        await asyncio.sleep(2.0 * share / _SLOW if is_slow else 0.004 * share)
+        return await asyncio.sleep(2.0 * share / _SLOW if is_slow else 0.004 * share)
 
     def _wall(self) -> float:
         return self.process.wall(self._disk.loop.now)

@@ -167,14 +167,17 @@ class SimulatedTransport(Transport):
         if call.method == "GET" and self._fires("sent_again", call):
             exchange.sends += 1
             self._travel(Connection(), call)
-        timer = world.loop.call_later(_SILENCE, connection.expire)
+        timer = None
+        if not world.setup.is_vast:
+            timer = world.loop.call_later(_SILENCE, connection.expire)
         try:
             return await waiter
         except asyncio.CancelledError:
             connection.close()
             raise
         finally:
-            timer.cancel()
+            if timer is not None:
+                timer.cancel()
             connection.waiter = None
             self._process.under_way -= 1
 
