@@ -96,8 +96,12 @@ class _Front:
             request.method, request.rel_url.raw_path_qs, request.query, authorization, content
         )
         reply = self._api.answer(call)
-        if self._api.config.latency:
-            await asyncio.sleep(self._api.config.latency)
+        try:
+            if self._api.config.latency:
+                await asyncio.sleep(self._api.config.latency)
+        finally:
+            if reply.held is not None:
+                reply.held.release()
         return await self._deliver(request, reply)
 
     def _control(self, request: web.BaseRequest, content: bytes) -> web.Response:
