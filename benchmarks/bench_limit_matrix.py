@@ -203,20 +203,18 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
-    found = {
-        name: measure(case, options.seeds) for name, case in CASES.items() if options.only in name
-    }
+    chosen = {name: case for name, case in CASES.items() if options.only in name}
     if options.json:
-        print(json.dumps(found))
+        print(json.dumps({name: measure(case, options.seeds) for name, case in chosen.items()}))
         return
-    print(
-        f"{'':40}{'seconds':>9}{'ratio':>7}{'worst':>7}{'req':>6}{'refused':>9}{'undet':>7}{'cpu':>6}"
-    )
-    for name, one in found.items():
+    print(f"{'':40}{'seconds':>9}{'ratio':>7}{'worst':>7}{'req':>6}{'refused':>9}{'undet':>7}{'cpu':>6}")
+    for name, case in chosen.items():
+        one = measure(case, options.seeds)
         print(
             f"{name:40}{one['seconds']:9.1f}{one['ratio']:7.2f}{one['worst']:7.2f}"
             f"{one['requests']:6.2f}{100 * one['refused']:8.1f}%{one['undetected']:7.2f}"
-            f"{one['cpu']:6.2f}  {', '.join(misses(CASES[name], one))}"
+            f"{one['cpu']:6.2f}  {', '.join(misses(case, one))}",
+            flush=True,
         )
 
 

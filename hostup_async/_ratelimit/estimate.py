@@ -1,26 +1,47 @@
 """Estimates a rate limit that is announced only by 429 responses. Pure: the time is an argument.
 
-A 429 names the limit and the moment of the reset. The window is what lies between the first request
-of the server's window, which the ledger knows, and that moment. Where a 429 names no limit, the
-limit is what was accepted in the window. An estimate is `confirmed` once a window went by as
-expected; before that little is risked, in flight and at each opening.
+Limits come in three dimensions, and each 429 is weighed against them by what was accepted:
 
-A 429 that comes although the estimate was kept has one of these causes, tried in this order
-(`learn_from_429`):
+- **a count and a window** (`cap` in `window`): fixed, by the clock or sliding. A 429 names the
+  count and the moment of the reset; the window is what lies between the first request of the
+  server's window, which the ledger knows, and that moment. What a 429 leaves out is inferred: the
+  count is what was accepted in the window, and its length shows when a request passes again
+  (`date`), which the ledger finds out with one request at a time;
+- **a rate** (`pace`): buckets, gaps between requests, sliding counters. It shows by a 429 that
+  comes early, with far less accepted than the count, though a request had just passed;
+- **a number at once** (`at_once`): it shows by a 429 of a request that had more in flight beside it
+  than any that was accepted. One refusal with no more in flight refutes it.
 
-1. another limit is named: it holds now, for the one believed was wrong or was changed;
-2. the server's own count had shown that others use the key: nothing to learn;
-3. we had asked for more than before: back to what went well, and wait longer before the next try;
-4. it comes at the opening of our window: the server's is longer, or the clocks jitter;
-5. it comes early: others use the key, or it is a token bucket. Allow ourselves less;
-6. it comes after a full window: a little less, or measure the window again.
+Which of these holds is not asked of the limit's name but of the data; the one that explains all
+refusals with the fewest parameters is tried first, since a wrong guess is refuted by the next 429.
+
+An estimate is `confirmed` once a window went by as expected; before that little is risked, in
+flight and at each opening. A 429 that comes although the estimate was kept has one of these causes,
+tried in this order (`learn_from_429`):
+
+1. more were in flight than ever passed: a number at once;
+2. requests keep to a rate: the rate is wrong, see `pace`;
+3. another limit is named: it holds now, for the one believed was wrong or was changed;
+4. the server's own count had shown that others use the key: nothing to learn;
+5. we had asked for more than before: back to what went well, and wait longer before the next try;
+6. nothing passed since the 429 before: the window is longer than that one named, or than we tried;
+7. it comes at the opening of our window: the server's is longer, or the clocks jitter;
+8. it comes early: it is a rate, or others use the key. Allow ourselves less;
+9. it comes after a full window: a little less, or measure the window again.
 
 After a calm time `grow` asks for more, 1, 2, 4 ... requests a window, up to the limit and beyond:
-others may have gone, or the limit been raised, and no header need say so. This is AIMD with an
-exponential probe upwards, as in TCP. Units: seconds, requests, requests a window (`cap`).
+others may have gone, or the limit been raised, and no header need say so. Back to a limit that is
+named it is quick, past it slow. This is AIMD with an exponential probe upwards, as in TCP. Units:
+seconds, requests, requests a window (`cap`).
 
-Rejected: a token bucket as the model, because HostUp's limit has a reset and so a window; keeping
-to such a limit by a rate loses the requests that a window allows at once.
+Windows are told in whole seconds by people, so of the lengths that rounding leaves possible the
+roundest is taken (`_roundest`): a `Date` is rounded down and a reset in epoch seconds up, which
+makes 6 or 7 s of a window of 5 s. A wrong guess is refused once, and lengthened.
+
+Rejected: a bucket as the only model, because HostUp's limit has a reset and so a window; keeping
+to such a limit by a rate loses the requests that a window allows at once. And a posterior over a
+grid of all three dimensions: with each refusal costing time, the order of guesses matters more
+than their weights, and the first refusal after a wrong guess decides between the rest.
 """
 
 from collections.abc import Sequence
@@ -31,8 +52,9 @@ from attrs import frozen
 
 from hostup_async._ratelimit.headers import RateLimitReading
 from hostup_async._ratelimit.limits import RateLimit
+from hostup_async._ratelimit.pace import Pace
 
-_FIRST_IN_FLIGHT: Final = 8
+_FIRST_IN_FLIGHT: Final = 4
 """Requests in flight while nothing is confirmed. All of them may be refused at once when the limit
 is met, so finding it costs about this many 429s; fewer would leave the line idle."""
 
@@ -56,6 +78,12 @@ _SHRINK: Final = 0.7
 _ENOUGH: Final = 5
 """Accepted requests since the last 429 from which a rate can be measured: one off is then 20 %."""
 
+_LONG_PAUSE: Final = 2.0
+"""Seconds. A pause until the next token is mostly shorter, one until a reset longer."""
+
+_SEARCHED: Final = 100.0
+"""How many times faster a rate may be than one request in each pause that was tried."""
+
 _SAFE: Final = 0.98
 """The part of a measured rate that is used, since its measurement is off by about a request."""
 
@@ -71,6 +99,18 @@ _GROWTH_DELAY_WINDOWS: Final = 4
 _LONGEST_GROWTH_DELAY: Final = 3600.0
 """Seconds. The delay doubles with each try that failed, up to this."""
 
+_ONE_MORE_AT_ONCE: Final = 256
+"""Requests accepted for each that may be in flight, until one more is tried; it doubles as well."""
+
+_PROBED_LATE: Final = 0.2
+"""Seconds by which a probe may have come later than a window of whole seconds ended."""
+
+_ROUNDING: Final = 2.0
+"""Seconds by which a window is measured too long at most: a `Date` and a reset, both rounded."""
+
+_ROUND_NUMBERS: Final = (3600, 1800, 900, 600, 300, 60, 30, 10, 5, 2, 1)
+"""Seconds. A length is the rounder the earlier one of these divides it."""
+
 
 @frozen(kw_only=True)
 class Observation:
@@ -84,6 +124,10 @@ class Observation:
         opened_by_count: Whether it opened by our own count, and not after a 429.
         accepted_since_429: Requests sent and accepted since the 429 before.
         seconds_since_429: Seconds since the 429 before, infinite for the first.
+        paused: Seconds of that for which nothing could be sent.
+        granted: Requests granted so far, ever.
+        at_once: How many were in flight when it was sent, itself included.
+        most_at_once: The most of which one was accepted.
         spent: When the requests were answered that count now, or in the last minute where no
             window is known.
         server_remaining: Requests left by the server's own count, infinite where it tells none.
@@ -96,6 +140,10 @@ class Observation:
     opened_by_count: bool
     accepted_since_429: int
     seconds_since_429: float
+    paused: float
+    granted: int
+    at_once: int
+    most_at_once: int
     spent: Sequence[float]
     server_remaining: float
 
@@ -108,30 +156,46 @@ class LimitEstimate:
 
     Attributes:
         given: Whether the user said it.
-        limit: Requests a window as the API says, infinite where unknown.
+        limit: Requests a window as the API says or as were counted, infinite where unknown.
         window: Its length in seconds, infinite where unknown.
         cap: Requests a window that we allow ourselves.
         confirmed: Whether a window went by as estimated; until then little is risked.
+        is_dated: Whether the length of the window was named or found.
+        pace: The rate that is kept, where the limit is one; the window then says nothing.
+        at_once: How many may be in flight, infinite where that is not what is limited.
     """
 
     cap: float
     confirmed: bool
+    is_dated: bool
+    pace: Pace | None
+    at_once: float
 
     def __init__(self, given: RateLimit | None = None) -> None:
         self.given: Final = given is not None
         self.limit: float = given.requests if given else inf
         self.window: float = given.window if given else inf
         self.cap = self.limit
-        self.confirmed = self.given
+        self.confirmed = self.is_dated = self.given
+        self.pace = None
+        self.at_once = inf
+        self._is_named = False
+        self._reset_at = -inf  # as the newest 429 named it
         self._margin = 0.0
         self._growth_delay = _GROWTH_DELAY
         self._grows_at = inf
         self._step: float = 1
         self._grown_from = 0.0
-        # The rate measured at the last 429: window and time in seconds, accepted requests.
-        self._measured: tuple[float, float, int] | None = None
+        # Of the number at once: whether it was refuted, and when one more is tried.
+        self._at_once_refuted = False
+        self._accepted_at_once = 0
+        self._one_more_after = _ONE_MORE_AT_ONCE
+        # The rate measured at the last 429: the time in seconds, and accepted requests.
+        self._measured: tuple[float, int] | None = None
 
     def __repr__(self) -> str:
+        if self.pace:
+            return f"<LimitEstimate {self.pace!r}>"
         if not self.is_known:
             return f"<LimitEstimate {'unlimited' if self.given else 'unknown'}>"
         state = "given" if self.given else "confirmed" if self.confirmed else "unconfirmed"
@@ -150,13 +214,25 @@ class LimitEstimate:
     @property
     def rate(self) -> float | None:
         """Requests a second that can be kept up, infinite without a limit, None where unknown."""
+        if self.pace:
+            return self.pace.rate
         if self.is_known:
             return self.cap / self.span
         return inf if self.given else None
 
-    def most_in_flight(self, accepted: int) -> float:
-        """How many may be in flight: what finding the limit may cost in refusals."""
-        return inf if self.confirmed else _FIRST_IN_FLIGHT + accepted // _ACCEPTED_FOR_ONE_MORE
+    def most_in_flight(self, accepted: int, *, is_first: bool) -> float:
+        """How many may be in flight: what finding the limit may cost in refusals.
+
+        Args:
+            accepted: Requests accepted since the 429 before.
+            is_first: Whether there was none yet.
+        """
+        if self.confirmed or self.pace:
+            return self.at_once
+        most = _FIRST_IN_FLIGHT + accepted // _ACCEPTED_FOR_ONE_MORE
+        if not is_first:
+            most = min(most, 1 + accepted)  # a bucket lets one pass, and refuses all others
+        return min(most, self.at_once)
 
     def grow(self, now: float) -> None:
         """Ask for more, if the growth delay is over: a window was used up without a 429."""
@@ -169,6 +245,24 @@ class LimitEstimate:
         else:
             self._grown_from = self._grown_from or self.cap
             self.cap, self._step = more, 2 * self._step
+
+    def accept(self, now: float) -> None:
+        """A request was accepted that was sent after the last 429."""
+        if self.pace:
+            self.pace.accept(now)
+        elif self.at_once < inf:
+            self._accepted_at_once += 1
+            if self._accepted_at_once >= self._one_more_after * self.at_once:
+                self._accepted_at_once, self.at_once = 0, self.at_once + 1
+
+    def date(self, seconds: float, now: float, granted: int) -> None:
+        """The first request passed again, this long after the window had opened."""
+        if self.is_known and not self.is_dated:
+            late = seconds % 1 if seconds >= 1 and seconds % 1 < _PROBED_LATE else 0.0
+            self.window, self.is_dated = max(seconds - late, _SHORTEST_WINDOW), True
+            if self.limit < _ENOUGH and not self._is_named:  # a gap, more likely than a window
+                low = self.limit / self.window
+                self.pace = Pace(low, _SEARCHED * low, now=now, granted=granted)
 
     def learn_from_headers(
         self, reading: RateLimitReading, observed: Observation, *, news: bool
@@ -183,52 +277,106 @@ class LimitEstimate:
         limit = reading.limit
         if self.given or not limit or reading.reset_after is None:
             return
-        if not self.is_known:
+        if not self._is_named:
             self._adopt(limit, _measure(reading, observed, limit))
+            self._is_named = True
         elif limit < self.limit or (news and limit > self.limit):
             self._adopt(limit, self.window)
+        elif not self.confirmed and observed.opened_at is not None:
+            # Moments are rounded up: the least of all answers of a window is the nearest.
+            self.window = min(self.window, _measure(reading, observed, limit))
 
     def learn_from_429(self, reading: RateLimitReading, observed: Observation) -> None:
         """Learn from a 429 that came although the estimate was kept: see the top of the module."""
-        limit = reading.limit or (self.limit if self.is_known else len(observed.spent))
-        if self.given or not limit or reading.wait is None:
+        if self.given:
             return
         self._measured = None
+        if not reading.limit and self._was_at_once(observed):
+            return
+        if self.pace:
+            self._leave_pace(reading, observed)
+            return
+        limit = reading.limit or (self.limit if self.is_known else len(observed.spent))
+        if not limit:
+            return
         window = _measure(reading, observed, limit)
         if limit != self.limit:
             self._adopt(limit, window)
+            self._is_named = bool(reading.limit)
+            self.is_dated = is_moment(reading) and (self._is_named or limit >= _ENOUGH)
         elif observed.server_remaining < _EARLY * limit:
             return  # expected: others use the key, and were quicker
         elif self._grown_from:
             self.cap = self._grown_from
             self._growth_delay = min(2 * self._growth_delay, _LONGEST_GROWTH_DELAY)
+        elif not observed.accepted_since_429 and not self.confirmed:
+            self.window = self._follow_reset(reading, observed) or max(self.window, window)
         elif observed.opened_by_count and observed.accepted_since_opening <= _TOO_SOON:
-            self._lengthen(
-                window, reading.wait + observed.now - (observed.opened_at or observed.now)
-            )
+            at_most = (reading.wait or 0.0) + observed.now - (observed.opened_at or observed.now)
+            self._lengthen(window, at_most)
         elif len(observed.spent) < _EARLY * self.cap:
-            self._came_early(window, observed)
+            self._came_early(observed)
         elif self.confirmed:
             self._shrink(_SAFE, observed)
-        else:
+        elif is_moment(reading):
             self.window = window
         self._delay_growth(observed.now)
+        self._reset_at = observed.now + (reading.reset_after or -inf)
+
+    def _follow_reset(self, reading: RateLimitReading, observed: Observation) -> float | None:
+        """The length of the window, where it begins at the reset that was named last."""
+        after_reset = observed.now + (reading.reset_after or 0.0) - self._reset_at
+        is_next = self._reset_at - _ROUNDING < observed.sent_at and after_reset < inf
+        return _roundest(after_reset) if is_next and after_reset > 1 else None
+
+    def count_late_success(self) -> None:
+        """One more was accepted that was sent before the 429: the measured rate was higher."""
+        if self._measured is not None and self.pace is not None:
+            seconds, accepted = self._measured
+            self._measured = seconds, accepted + 1
+            self.pace.measure(_SAFE * (accepted + 1) / seconds)
 
     def _delay_growth(self, now: float) -> None:
         """Ask for no more for a while."""
         self._step, self._grown_from = 1, 0.0
         self._grows_at = now + max(self._growth_delay, _GROWTH_DELAY_WINDOWS * self.window)
 
-    def count_late_success(self) -> None:
-        """One more was accepted that was sent before the 429: the measured rate was higher."""
-        if self._measured is not None:
-            window, seconds_since_429, accepted = self._measured
-            self._use_measured_rate(window, seconds_since_429, accepted + 1)
-
     def _adopt(self, limit: float, window: float) -> None:
         self.limit = self.cap = limit
         self.window = window
+        self.pace = None
         self.confirmed, self._margin, self._growth_delay = False, 0.0, _GROWTH_DELAY
+
+    def _was_at_once(self, observed: Observation) -> bool:
+        """Whether the number in flight explains the 429; if so, that is what is limited."""
+        if self._at_once_refuted or self.pace or self.is_known:
+            return False
+        if self.at_once < inf:
+            if observed.at_once > self.at_once:
+                return True  # in flight since before
+            if self._one_more_after == _ONE_MORE_AT_ONCE and self._accepted_at_once < self.at_once:
+                self.at_once, self._at_once_refuted = inf, True
+                return False
+            self.at_once = max(1.0, self.at_once - 1)
+            self._one_more_after, self._accepted_at_once = 2 * self._one_more_after, 0
+            return True
+        if 0 < observed.most_at_once < observed.at_once:
+            self.at_once = observed.most_at_once
+            return True
+        return False
+
+    def _leave_pace(self, reading: RateLimitReading, observed: Observation) -> None:
+        """A 429 at an even rate: the rate is lowered, unless another limit is named."""
+        assert self.pace is not None
+        if reading.limit and self._is_named and reading.limit != self.limit:
+            self._adopt(reading.limit, _measure(reading, observed, reading.limit))
+            return
+        self.pace.refuse(
+            observed.now,
+            accepted=observed.accepted_since_429,
+            seconds=observed.seconds_since_429,
+            paused=observed.paused,
+        )
 
     def _lengthen(self, window: float, at_most: float) -> None:
         """The window opened late: it is longer, or the clocks jitter."""
@@ -239,24 +387,32 @@ class LimitEstimate:
             self.window = max(window if window > self.window else next_whole, self.window)
             self.confirmed = False
 
-    def _came_early(self, window: float, observed: Observation) -> None:
-        """Others use the key, or it is a bucket: then what was accepted tells its rate."""
-        if self.confirmed or observed.accepted_since_429 < _ENOUGH:
+    def _came_early(self, observed: Observation) -> None:
+        """Others use the key, or it is a rate: then what was accepted tells it."""
+        if self.confirmed:
             self._shrink(_SHRINK, observed)
-        elif observed.seconds_since_429 < inf:
-            self._use_measured_rate(window, observed.seconds_since_429, observed.accepted_since_429)
+            return
+        seconds, accepted = observed.seconds_since_429, observed.accepted_since_429
+        low = _SAFE * max(accepted, 1) / seconds
+        high = max(low, _SAFE * self.limit / self.window)
+        pace = Pace(low, high, now=observed.now, granted=observed.granted)
+        if self.window > _LONG_PAUSE:  # the pause was no measurement: it may have been closed
+            pace.try_first(high)
+        elif accepted >= _ENOUGH:
+            self._measured = seconds, accepted
+            pace.measure(low)
+        self.pace = pace
 
     def _shrink(self, factor: float, observed: Observation) -> None:
         """Allow ourselves less, but no less than the rate that went well since the 429 before."""
-        went_well = _SAFE * self.window * observed.accepted_since_429 / observed.seconds_since_429
+        seconds = max(observed.seconds_since_429 - observed.paused, self.window)
+        went_well = _SAFE * self.window * observed.accepted_since_429 / seconds
         self.cap = max(1, floor(max(factor * self.cap, min(went_well, self.cap - 1))))
 
-    def _use_measured_rate(self, window: float, seconds_since_429: float, accepted: int) -> None:
-        self._measured = window, seconds_since_429, accepted
-        window = max(window, 1.0)
-        allowed = min(_SAFE * window * accepted / seconds_since_429, self.limit)
-        self.cap = ceil(allowed)
-        self.window = window * self.cap / allowed
+
+def is_moment(reading: RateLimitReading) -> bool:
+    """Whether a 429 names a moment; "try again in 0 s" names none."""
+    return reading.reset_after is not None or bool(reading.retry_after)
 
 
 def _measure(reading: RateLimitReading, observed: Observation, limit: float) -> float:
@@ -267,8 +423,23 @@ def _measure(reading: RateLimitReading, observed: Observation, limit: float) -> 
     """
     if reading.window:
         return reading.window
-    length = observed.sent_at + (reading.wait or 0.0) - _opened_at(observed, limit)
-    return floor(length) if length >= 1 else max(length, _SHORTEST_WINDOW)
+    wait = reading.wait or 0.0
+    length = observed.sent_at + wait - _opened_at(observed, limit)
+    if length < 1:
+        return max(length, _SHORTEST_WINDOW)
+    is_rounded = reading.reset_after is not None and not reading.reset_after % 1
+    return _roundest(length) if is_rounded else floor(length)
+
+
+def _roundest(length: float) -> float:
+    """The roundest whole number of seconds that rounding may have made this length of."""
+    lengths = range(max(1, ceil(length - _ROUNDING + 1e-6)), floor(length) + 1)
+    return max(lengths, key=_roundness)
+
+
+def _roundness(seconds: int) -> tuple[int, int]:
+    rank = next(n for n, number in enumerate(_ROUND_NUMBERS) if not seconds % number)
+    return -rank, seconds
 
 
 def _opened_at(observed: Observation, limit: float) -> float:

@@ -4,11 +4,14 @@ A request counts from the moment its answer came, for as long as the window is, 
 flight. The server counted it at some moment in between, so fewer count there than here: the limit
 is kept in every window, wherever the server's begins, and for a token bucket of that rate as well.
 
-Three things decide whether one more may go:
+Four things decide whether one more may go:
 
-- the window: `estimate.cap` requests in `estimate.span` seconds;
+- the window: `estimate.cap` requests in `estimate.span` seconds; or the rate, `estimate.pace`;
+- what may be in flight at once;
 - the pause after a 429, until the moment that it names. It is never shortened, and a 429 of a
-  request sent before the pause began extends it at most. The first request after it goes alone;
+  request sent before the pause began extends it at most. The first request after it goes alone.
+  Where the 429 names no moment, the pause is ours: short at first, and longer with each probe that
+  is refused, so that the probe that passes dates the window;
 - the count of the server, where successes tell what remains: it lowers ours at once, and raises it
   only if its request was sent after the last lowering, because answers overtake each other.
 
@@ -19,22 +22,38 @@ Rejected: counting from the send, as most clients do; a slow request then falls 
 of the server's than of ours, which is refused.
 """
 
-from collections import deque
+from collections import Counter, deque
 from math import inf
-from typing import Final
+from typing import Final, Protocol
 
-from hostup_async._ratelimit.estimate import LimitEstimate, Observation
+from hostup_async._ratelimit.estimate import LimitEstimate, Observation, is_moment
 from hostup_async._ratelimit.headers import EMPTY, RateLimitReading
 from hostup_async._ratelimit.limits import RateLimit
 
-FIRST_PAUSE: Final = 30.0
-"""Seconds to pause after a 429 that names no moment, as public clients of the API do."""
+FIRST_PAUSE: Final = 0.5
+"""Seconds to pause after a 429 that names no moment; twice as long after each probe refused."""
+
+LIKELY_WINDOWS: Final = (1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0)
+"""Seconds after its opening at which a window mostly ends."""
+
+_LONG: Final = 4.0
+"""Seconds. After a probe at the end of a likely window of at least this length is refused, the next
+one goes a little later: counters that count what they refuse open late."""
+
+_NEAR: Final = 0.15
+"""The part of the window by which it does."""
+
+_STRETCH: Final = 3.0
+"""A pause is stretched by up to this factor to end with such a window."""
 
 LONGEST_PAUSE: Final = 300.0
-"""Such pauses double up to this many seconds: a window longer than five minutes is rare."""
+"""Such pauses grow up to this many seconds: a window longer than five minutes is rare."""
 
 SHORTEST_PAUSE: Final = 0.1
-"""Seconds to pause at least: "try again in 0 s" at every try must not become a tight loop."""
+"""Seconds to pause at least."""
+
+_PROBE_MARGIN: Final = 0.05
+"""Seconds by which a probe goes later than the window that it tests for: a usual jitter."""
 
 LONGEST_TRUST: Final = 3600.0
 """After pausing this many seconds, one request tests whether the pause still applies. A server that
@@ -55,9 +74,26 @@ _CONFIRMS: Final = 8
 """Requests accepted in a window, or all of a smaller one, that show that it had opened. Fewer could
 be what was left of the one before."""
 
+_LUCK: Final = 3
+"""Acceptances that show that so many may be in flight: one or two may have been lucky, because
+another request had ended on the way."""
+
+_LATENCY_SHARE: Final = 0.1
+"""The weight of the newest answer in the mean latency."""
+
+_SHORTEST_LATENCY: Final = 0.001
+"""Seconds."""
+
 _STEPS: Final = 8
 """At how many moments `surplus` looks ahead. Permits used in a burst return in a burst, so a few
 moments find the tightest one nearly."""
+
+
+class Granted(Protocol):
+    """A request that was granted, as the ledger knows it: when, and how many were in flight."""
+
+    granted_at: float
+    at_once: int
 
 
 class Ledger:
@@ -88,9 +124,11 @@ class Ledger:
         self.paused_until = paused_until
         self._counts: Final = given is None or given.requests < inf
         self._spent: deque[float] = deque()
+        self._answered = 0
         self._paused_at = -inf
         self._lowered_at = -inf
-        self._next_pause = FIRST_PAUSE
+        self._probes_refused = 0
+        self._is_near_miss = False
         # The window: when it could open, when its first request was granted, what was accepted.
         self._opening = -inf
         self._opened_at: float | None = None
@@ -101,6 +139,8 @@ class Ledger:
         # What is left of it by the server's count, less what was accepted since; until when.
         self._server_remaining = inf
         self._server_remaining_until = -inf
+        self._at_once = Counter[int]()  # how many were accepted with so many in flight
+        self._latency = 0.0
 
     def __repr__(self) -> str:
         return (
@@ -108,29 +148,51 @@ class Ledger:
             f"{self.throttled_count} refused, {self.estimate!r}>"
         )
 
+    @property
+    def _granted(self) -> int:
+        return self.in_flight + self._answered
+
     def available(self, now: float) -> float:
         """How many more requests may go at this moment."""
         if now < self._closed_until:
             return 0
         self._expire(now)
         estimate = self.estimate
-        most_in_flight = estimate.most_in_flight(self.accepted_since_429)
-        room = min(estimate.cap - len(self._spent), most_in_flight)
+        is_first = self.throttled_count == 0
+        room = estimate.most_in_flight(self.accepted_since_429, is_first=is_first)
+        if estimate.pace is None:
+            room = min(room, estimate.cap - len(self._spent))
         if self._server_remaining < inf:
             room = min(room, max(self._server_remaining, now >= self._server_remaining_until))
         if self._probing:
             room = min(room, 1)
-        return room - self.in_flight
+        room -= self.in_flight
+        if estimate.pace is not None:
+            room = min(room, estimate.pace.available(now, self._granted))
+        return room
+
+    @property
+    def rate(self) -> float | None:
+        """Requests a second that can be kept up, as `LimitEstimate.rate` has it."""
+        at_once = self.estimate.at_once
+        if at_once < inf and self.estimate.rate is None:
+            return at_once / max(self._latency, _SHORTEST_LATENCY)
+        return self.estimate.rate
 
     def surplus(self, now: float, wanted: float = inf) -> float:
         """How many more may go now, on top of `wanted` ones that go at an even rate from now on.
 
-        Negative where some of those will have to wait at some time as the window moves on.
+        Negative where some of those will have to wait at some time as the window moves on;
+        infinite where nothing is known that could be used up.
         """
-        available, spent, span = self.available(now), self._spent, self.estimate.span
-        if available < 1 or not spent or not self.estimate.is_known:
+        available, spent, estimate = self.available(now), self._spent, self.estimate
+        if estimate.pace or estimate.at_once < inf:
+            return max(0, min(available - 1, 0 if wanted else inf))
+        if not estimate.is_known:
+            return inf
+        if available < 1 or not spent:
             return max(0, available)
-        rate = self.estimate.rate or 0
+        rate, span = estimate.rate or 0, estimate.span
         steps = range(0, len(spent), len(spent) // _STEPS + 1)
         return min(available + n - min((spent[n] + span - now) * rate, wanted) for n in steps)
 
@@ -140,78 +202,119 @@ class Ledger:
             return self._closed_until
         if now < self._server_remaining_until and self._server_remaining - self.in_flight < 1:
             return self._server_remaining_until
-        full = self.estimate.cap - len(self._spent) - self.in_flight < 1
-        return self._spent[0] + self.estimate.span if full and self._spent else inf
+        estimate = self.estimate
+        if estimate.pace is not None:
+            is_held = (self._probing and self.in_flight) or self.in_flight >= estimate.at_once
+            return inf if is_held else estimate.pace.opens_at(now, self._granted)
+        full = estimate.cap - len(self._spent) - self.in_flight < 1
+        return self._spent[0] + estimate.span if full and self._spent else inf
 
     def wait_behind(self, ahead: int, now: float) -> float:
         """Seconds until a request could go behind `ahead` others; 0.0 where that is unknown."""
         opens_at, estimate = self.opens_at(now), self.estimate
         if opens_at == inf:
             return 0.0
-        more = ahead // estimate.cap * estimate.span if estimate.is_known else 0.0
+        more = 0.0
+        if estimate.pace is not None:
+            more = ahead / estimate.pace.rate
+        elif estimate.is_known:
+            more = ahead // estimate.cap * estimate.span
         return max(opens_at, self.paused_until) - now + more
 
     def record_success(
-        self, now: float, granted_at: float, sends: int = 1, reading: RateLimitReading = EMPTY
+        self, now: float, request: Granted, sends: int = 1, reading: RateLimitReading = EMPTY
     ) -> None:
         """A request went out, `sends` times, and was not refused."""
         self.in_flight -= 1
+        self._answered += 1
+        is_fresh = request.granted_at > self._paused_at
+        if is_fresh:
+            self._probes_refused = 0
         if not self._counts:
             return
         self._spent.append(now) if sends == 1 else self._spent.extend([now] * sends)
         if self.estimate.given:
             return
-        if granted_at > self._paused_at:
+        if not self.estimate.confirmed:
+            self._at_once[request.at_once] += 1
+        self._latency += _LATENCY_SHARE * (now - request.granted_at - self._latency)
+        if request.granted_at >= self._opening:
+            self._count_in_window(request.granted_at)
+        if is_fresh:
             self.accepted_since_429 += 1
-            self._next_pause = FIRST_PAUSE
+            self.estimate.accept(now)
         else:
             self.estimate.count_late_success()
-        if granted_at >= self._opening:
-            if not self._accepted_since_opening:
-                self._opened_at, self._probing = granted_at, False
-                self._opened_in_time = granted_at - self._opening < _LATE * self.estimate.span
-            self._accepted_since_opening += 1
         if reading is not EMPTY:
-            self._read_remaining(reading, now, granted_at)
+            self._read_remaining(reading, now, request)
         else:
             self._server_remaining -= 1
 
+    def _count_in_window(self, granted_at: float) -> None:
+        if not self._accepted_since_opening:
+            if self._opened_at is not None:
+                self.estimate.date(granted_at - self._opened_at, granted_at, self._granted)
+            self._opened_at, self._probing = granted_at, False
+            self._opened_in_time = granted_at - self._opening < _LATE * self.estimate.span
+        self._accepted_since_opening += 1
+
     def record_429(
-        self, now: float, granted_at: float, reading: RateLimitReading = EMPTY
+        self, now: float, request: Granted, reading: RateLimitReading = EMPTY
     ) -> float | None:
         """The API answered 429; returns the seconds of the pause that this begins, if it does.
 
         A request granted before the pause began extends it at most: it is not a second offence.
         """
         self.in_flight -= 1
+        self._answered += 1
         self.throttled_count += 1
         if self.estimate.given:
             self._spent.append(now)  # some servers count it; if this one does not, little is lost
-        fresh = granted_at > self._paused_at
-        wait = self._pause(reading, fresh=fresh)
+        fresh = request.granted_at > self._paused_at
+        if fresh:
+            self.estimate.learn_from_429(reading, self._observation(now, request))
+        wait = self._pause(reading, now, fresh=fresh)
         if wait is not None:
             self.paused_until = max(self.paused_until, now + wait)
         if not fresh:
             return None
-        self.estimate.learn_from_429(reading, self._observation(now, granted_at))
         self._paused_at = self._lowered_at = now
         self.accepted_since_429 = 0
         self._open_next(max(now, self._closed_until), by_count=False)
         self._probing, self._server_remaining = True, inf
+        if self.estimate.pace is not None:
+            self.estimate.pace.restart(self._granted, wait or 0.0)
         return wait
 
     @property
     def _closed_until(self) -> float:
         return min(self.paused_until, self._paused_at + LONGEST_TRUST)
 
-    def _pause(self, reading: RateLimitReading, *, fresh: bool) -> float | None:
+    def _pause(self, reading: RateLimitReading, now: float, *, fresh: bool) -> float | None:
         asked = reading.reset_after if reading.retry_after is None else reading.retry_after
-        if asked is not None:
-            return max(asked, SHORTEST_PAUSE)
+        if asked or is_moment(reading):
+            return max(asked or 0.0, SHORTEST_PAUSE)
         if not fresh:
             return None
-        wait, self._next_pause = self._next_pause, min(2 * self._next_pause, LONGEST_PAUSE)
-        return wait
+        wait = FIRST_PAUSE * 2**self._probes_refused
+        self._probes_refused += 1
+        return min(self._until_opening(now, wait), LONGEST_PAUSE)
+
+    def _until_opening(self, now: float, at_least: float) -> float:
+        """How long to pause where the API does not say: until what is known or likely opens."""
+        estimate = self.estimate
+        if estimate.pace is not None:
+            return max(SHORTEST_PAUSE, at_least / FIRST_PAUSE / estimate.pace.rate)
+        if estimate.is_dated and estimate.is_known and self._spent and self._probes_refused < 2:
+            return max(at_least, self._spent[0] + estimate.span - now)
+        opened_at = now if self._opened_at is None else self._opened_at
+        since = now - opened_at
+        self._is_near_miss = self._probes_refused > 1 and since >= _LONG and not self._is_near_miss
+        if self._is_near_miss:
+            self._probes_refused -= 1
+            return _NEAR * since
+        likely = (opened_at + length + _PROBE_MARGIN - now for length in LIKELY_WINDOWS)
+        return next((wait for wait in likely if at_least <= wait <= _STRETCH * at_least), at_least)
 
     def _expire(self, now: float) -> None:
         """Forget what is older than the window; where that opens the next one, take note."""
@@ -238,10 +341,10 @@ class Ledger:
     def _open_next(self, now: float, *, by_count: bool) -> None:
         self._opening, self._accepted_since_opening, self._opened_by_count = now, 0, by_count
 
-    def _read_remaining(self, reading: RateLimitReading, now: float, granted_at: float) -> None:
+    def _read_remaining(self, reading: RateLimitReading, now: float, request: Granted) -> None:
         """Learn from the headers of a success."""
-        news = granted_at > self._lowered_at
-        self.estimate.learn_from_headers(reading, self._observation(now, granted_at), news=news)
+        news = request.granted_at > self._lowered_at
+        self.estimate.learn_from_headers(reading, self._observation(now, request), news=news)
         if reading.remaining is None or reading.reset_after is None:
             return
         left = reading.remaining
@@ -255,16 +358,25 @@ class Ledger:
             our_reset = self._spent[0] + self.estimate.span
             self._server_remaining_until = min(self._server_remaining_until, our_reset)
 
-    def _observation(self, now: float, granted_at: float) -> Observation:
+    def _observation(self, now: float, request: Granted) -> Observation:
         self._expire(now)
         return Observation(
             now=now,
-            sent_at=granted_at,
+            sent_at=request.granted_at,
             opened_at=self._opened_at,
             accepted_since_opening=self._accepted_since_opening,
             opened_by_count=self._opened_by_count,
             accepted_since_429=self.accepted_since_429,
             seconds_since_429=now - self._paused_at,
+            paused=max(0.0, min(now, self._closed_until) - self._paused_at),
+            granted=self._granted,
+            at_once=request.at_once,
+            most_at_once=self._most_at_once(),
             spent=self._spent,
             server_remaining=self._server_remaining - self.in_flight,
         )
+
+    def _most_at_once(self) -> int:
+        """The most in flight with which requests were accepted, and not by luck of the order."""
+        least = min(_LUCK, self._at_once.total())
+        return max((n for n, times in self._at_once.items() if times >= least), default=0)

@@ -129,7 +129,7 @@ class RateLimiter:
             if throttled:
                 pause = self._record_429(permit, reading, now)
             elif sends:
-                permit.queue.ledger.record_success(now, permit.granted_at, sends, reading)
+                permit.queue.ledger.record_success(now, permit, sends, reading)
             else:
                 permit.queue.ledger.in_flight -= 1
             self._grant_to_waiters(now)
@@ -138,7 +138,7 @@ class RateLimiter:
     def rate(self, kind: RequestClass = RequestClass.ACTION) -> float | None:
         """Requests a second that can be kept up; None where unknown, infinite without a limit."""
         with self._lock:
-            return self._queues[kind].ledger.estimate.rate
+            return self._queues[kind].ledger.rate
 
     def surplus(self, kind: RequestClass = RequestClass.ACTION, wanted: float = inf) -> float:
         """Permits left over at an even rate, see `Ledger.surplus`; infinite without a known limit.
@@ -149,8 +149,7 @@ class RateLimiter:
             queue = self._queues[kind]
             if queue.waiting:
                 return 0.0
-            ledger = queue.ledger
-            return ledger.surplus(self._clock(), wanted) if ledger.estimate.is_known else inf
+            return queue.ledger.surplus(self._clock(), wanted)
 
     def snapshot(self) -> BudgetSnapshot:
         """Where the limiter stands, and why requests wait."""
@@ -212,7 +211,7 @@ class RateLimiter:
             is_action = permit.kind in _ACTIONS
             if self._named_limits.differ(reading.limit, is_action=is_action, in_a_row=in_a_row):
                 self._split(permit)
-        pause = permit.queue.ledger.record_429(now, permit.granted_at, reading)
+        pause = permit.queue.ledger.record_429(now, permit, reading)
         self._fail_hopeless(permit.queue, now)
         return pause
 
@@ -244,7 +243,7 @@ class RateLimiter:
         """Hand a permit over, whole before the wake; False where the waiter's loop is closed."""
         self._leave(waiter)
         queue.ledger.in_flight += 1
-        waiter.permit = Permit(queue, now, waiter.kind)
+        waiter.permit = Permit(queue, now, waiter.kind, queue.ledger.in_flight)
         self._unclaimed.append(waiter)
         if waiter.wake():
             return True

@@ -1,6 +1,7 @@
 """The books of one limit: what they allow, when they open, what they learn."""
 
 from math import inf
+from typing import NamedTuple
 
 import pytest
 from hypothesis import given
@@ -15,15 +16,20 @@ GAPS = st.lists(st.integers(0, 40), min_size=1, max_size=150)
 LIMITS = st.builds(RateLimit, st.integers(1, 8), st.integers(1, 60).map(float))
 
 
+class Sent(NamedTuple):
+    granted_at: float
+    at_once: int = 1
+
+
 def send(ledger: Ledger, now: float, reading: RateLimitReading = EMPTY) -> None:
     """One request that is granted and answered at once."""
     ledger.in_flight += 1
-    ledger.record_success(now, now, reading=reading)
+    ledger.record_success(now, Sent(now), reading=reading)
 
 
 def be_limited(ledger: Ledger, now: float, limit: int | None, wait: float) -> float | None:
     ledger.in_flight += 1
-    return ledger.record_429(now, now, RateLimitReading(limit=limit, retry_after=wait))
+    return ledger.record_429(now, Sent(now), RateLimitReading(limit=limit, retry_after=wait))
 
 
 def send_all(ledger: Ledger, gaps: list[int], start: float = 1000.0) -> list[float]:
@@ -71,7 +77,7 @@ def test_what_is_in_flight_is_held_in_reserve() -> None:
     ledger = Ledger(RateLimit(3, 60))
     ledger.in_flight += 2
     assert ledger.available(0.0) == 1
-    ledger.record_success(50.0, 0.0)
+    ledger.record_success(50.0, Sent(0.0))
     assert (ledger.available(50.0), ledger.available(109.0), ledger.available(110.0)) == (1, 1, 2)
 
 
@@ -124,9 +130,9 @@ def test_what_was_sent_before_a_429_extends_its_pause_and_teaches_nothing() -> N
     ledger = Ledger()
     ledger.in_flight += 3
     reading = RateLimitReading(limit=10, retry_after=5.0)
-    assert ledger.record_429(1.0, 0.0, reading) == 5
-    assert ledger.record_429(2.0, 0.5, RateLimitReading(limit=3, retry_after=9.0)) is None
-    assert ledger.record_429(2.0, 1.0, RateLimitReading(limit=3, retry_after=1.0)) is None
+    assert ledger.record_429(1.0, Sent(0.0), reading) == 5
+    assert ledger.record_429(2.0, Sent(0.5), RateLimitReading(limit=3, retry_after=9.0)) is None
+    assert ledger.record_429(2.0, Sent(1.0), RateLimitReading(limit=3, retry_after=1.0)) is None
     assert (ledger.paused_until, ledger.estimate.limit) == (11, 10)
 
 
@@ -162,14 +168,13 @@ def test_a_limit_that_was_lowered_is_believed_at_once_and_a_raised_one_in_time()
     reading = RateLimitReading(limit=100, remaining=90, reset_after=10.0)
     send(ledger, 0.0, reading)
     ledger.in_flight += 2
-    ledger.record_success(
-        2.0, 1.0, reading=RateLimitReading(limit=50, remaining=40, reset_after=9.0)
+    ledger.record_success(2.0, Sent(1.0), reading=RateLimitReading(limit=50, remaining=40, reset_after=9.0)
     )
     assert estimate.limit == 50
-    ledger.record_success(3.0, 1.5, reading=reading)  # sent before the lowering: old news
+    ledger.record_success(3.0, Sent(1.5), reading=reading)  # sent before the lowering: old news
     assert estimate.limit == 50
     ledger.in_flight += 1
-    ledger.record_success(5.0, 4.0, reading=reading)
+    ledger.record_success(5.0, Sent(4.0), reading=reading)
     assert estimate.limit == 100
 
 
@@ -184,7 +189,7 @@ def test_an_answer_that_overtook_others_gives_nothing_back() -> None:
     ledger.in_flight += 5
     for remaining in (5, 9, 8, 7, 6):
         reading = RateLimitReading(limit=10, remaining=remaining, reset_after=60.0)
-        ledger.record_success(1.0, 0.0, reading=reading)
+        ledger.record_success(1.0, Sent(0.0), reading=reading)
     assert ledger.available(1.0) == 5
 
 

@@ -18,7 +18,7 @@ from hostup_async.sandbox import Limit
 from hostup_async.sandbox._limiters import Limiter, LimitKind, limiter
 
 FLOOR = 25.0  # seconds for 600 requests at 100 in 5 s
-KINDS = get_args(LimitKind)
+KINDS = [kind for kind in get_args(LimitKind) if kind != "concurrent"]
 FORMATS = get_args(ResetFormat)
 
 

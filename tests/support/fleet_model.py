@@ -113,7 +113,7 @@ def floor_of(fleet: Fleet) -> float:
         return max(_floor(fleet.limit, each), _floor(fleet.read_limit, each)) + fleet.job
     if fleet.limit is None:
         return fleet.job
-    return max(_floor(fleet.limit, whole, fleet.changes, fleet.latency), fleet.job)
+    return max(_floor(fleet.limit, whole, fleet.changes, fleet.latency, fleet.phase), fleet.job)
 
 
 def _floor(
@@ -121,6 +121,7 @@ def _floor(
     requests: int,
     changes: tuple[tuple[float, Limit], ...] = (),
     latency: float = 0.02,
+    phase: float = 0.0,
 ) -> float:
     if limit.kind == "concurrent":
         return requests * latency / limit.requests
@@ -131,8 +132,9 @@ def _floor(
     if limit.kind == "bucket":
         burst = limit.burst or limit.requests
         return max(0, requests - burst) * limit.seconds / limit.requests
-    if limit.kind == "counter":
-        return max(0, requests / limit.requests - 1) * limit.seconds
+    if limit.kind == "counter":  # a burst until the clock's window ends, and then an even rate
+        first = limit.seconds - (_BEGIN + phase) % limit.seconds
+        return first + max(0, requests - limit.requests) * limit.seconds / limit.requests
     return (math.ceil(requests / limit.requests) - 1) * limit.seconds
 
 
