@@ -87,7 +87,19 @@ class Poller:
 
     def concurrency_limit(self) -> ConcurrencyLimit:
         """How many actions may be in flight."""
-        return self._scheduler.concurrency_limit(self._limiter.rate())
+        left, idle = self._left(), self._limiter.surplus(RequestClass.ACTION, self._needed())
+        return self._scheduler.concurrency_limit(
+            self._limiter.rate(),
+            sends_waiting=left if idle < 0 else 0,
+            tokens_left=self._limiter.left(RequestClass.ACTION),
+        )
+
+    def _left(self) -> int:
+        return sum(sender.left() for sender in self._senders)
+
+    def _needed(self) -> int:
+        """About how many requests are needed until all is known."""
+        return _REQUESTS_PER_ACTION * self._left() + len(self._scheduler)
 
     @property
     def held_back(self) -> float:
@@ -234,14 +246,13 @@ class Poller:
         unbounded = None in limits or not limits
         self._scheduler.max_in_flight = None if unbounded else sum(filter(None, limits))
         kind = RequestClass.ACTION if senders else RequestClass.POLL
-        left = sum(sender.left() for sender in senders)
-        needed = _REQUESTS_PER_ACTION * (left + len(self._scheduler))
         return self._scheduler.decide(
             self._now(),
             rate=self._limiter.rate(kind),
-            tokens_idle=self._limiter.surplus(kind, needed),
-            sends_waiting=left,
+            tokens_idle=self._limiter.surplus(kind, self._needed()),
+            sends_waiting=self._left(),
             may_send=any(sender.waiting() for sender in senders),
+            tokens_left=self._limiter.left(kind),
         )
 
     async def _rest(self, until: float) -> None:

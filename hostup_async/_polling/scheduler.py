@@ -199,6 +199,7 @@ class PollScheduler(Generic[K]):
         tokens_idle: float,
         sends_waiting: int,
         may_send: bool = True,
+        tokens_left: float = 0.0,
     ) -> Poll[K] | Send | Rest:
         """What to do with the request that may be sent now: the first line that applies.
 
@@ -228,9 +229,11 @@ class PollScheduler(Generic[K]):
                 saved now is one more later.
             sends_waiting: The actions still to be sent; 0 while draining.
             may_send: Whether one of them may be sent now, as far as its sender knows.
+            tokens_left: As for `concurrency_limit`.
         """
-        self._pass_time(now)
-        window = self.concurrency_limit(rate)
+        self._pass_time(now, rate)
+        waiting = sends_waiting if tokens_idle < 0 else 0
+        window = self.concurrency_limit(rate, sends_waiting=waiting, tokens_left=tokens_left)
         room = window.size - self.in_flight if may_send else 0
         admitted = sends_waiting > 0 and room > 0
         due, job = self._queue.first(self.price)
@@ -246,19 +249,27 @@ class PollScheduler(Generic[K]):
             return Rest(min(due, now + LONGEST_STEP) if job else due)
         return self._spare_request(now, window, sends_waiting)
 
-    def concurrency_limit(self, rate: float | None) -> ConcurrencyLimit:
+    def concurrency_limit(
+        self, rate: float | None, *, sends_waiting: int = 0, tokens_left: float = 0.0
+    ) -> ConcurrencyLimit:
         """How many actions may be in flight at this rate, by Little's law.
 
         In flight = jobs a second x seconds until an end is known. Every job takes two requests,
-        its action and a poll, and its end is known about the price after it.
+        its action and a poll, and its end is known about the price after it. The last actions of a
+        fleet that fit into a window of the limit all go in it, if they are no more than that again:
+        no window is then lost to polls that came too early.
 
         Args:
             rate: Requests a second, as for `decide`.
+            sends_waiting: The actions still to be sent, where requests will be missing later.
+            tokens_left: Requests left in this window of the limit.
         """
         wanted = DEFAULT_WINDOW
         if rate is not None and rate < inf:
             known_after = self._usual_mean.bearable(self.durations.mean()) + self.price
             wanted = max(1, ceil(_LITTLE_MARGIN * rate / _REQUESTS_PER_JOB * known_after))
+            if 0 < sends_waiting <= min(tokens_left, wanted):
+                wanted = max(wanted, self.in_flight + sends_waiting)
         most = self.max_in_flight
         return ConcurrencyLimit(wanted if most is None else min(wanted, most), wanted)
 
@@ -296,14 +307,15 @@ class PollScheduler(Generic[K]):
             due = min(due, now + LONGEST_STEP)
         return Rest(due, self._at_max_in_flight)
 
-    def _pass_time(self, now: float) -> None:
+    def _pass_time(self, now: float, rate: float | None) -> None:
         """Account for the time since the last decision, as that one left things."""
         passed, self._decided_at = max(0.0, now - self._decided_at), now
         if self._at_max_in_flight:
             self.held_back += passed
         self._at_max_in_flight = False
         mean = self._usual_mean.bearable(self.durations.mean())
-        self._price.adapt(passed, mean=mean, confidence=self.durations.confidence())
+        confidence = self.durations.confidence()
+        self._price.adapt(passed, mean=mean, confidence=confidence, rate=rate)
 
     def _learn(self, job: PolledJob[K], age: float, *, ended: bool, exact: float | None) -> None:
         durations, running_age = job.durations, job.running_age

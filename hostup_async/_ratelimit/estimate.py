@@ -188,6 +188,7 @@ class LimitEstimate:
         self._grown_from = 0.0
         # Of the number at once: whether it was refuted, and when one more is tried.
         self._at_once_refuted = False
+        self._tries_one_more = False
         self._accepted_at_once = 0
         self._one_more_after = _ONE_MORE_AT_ONCE
         # The rate measured at the last 429: the time in seconds, and accepted requests.
@@ -254,6 +255,7 @@ class LimitEstimate:
             self._accepted_at_once += 1
             if self._accepted_at_once >= self._one_more_after * self.at_once:
                 self._accepted_at_once, self.at_once = 0, self.at_once + 1
+                self._tries_one_more = True
 
     def date(self, seconds: float, now: float, granted: int) -> None:
         """The first request passed again, this long after the window had opened."""
@@ -354,11 +356,12 @@ class LimitEstimate:
         if self.at_once < inf:
             if observed.at_once > self.at_once:
                 return True  # in flight since before
-            if self._one_more_after == _ONE_MORE_AT_ONCE and self._accepted_at_once < self.at_once:
+            if not self._tries_one_more:
                 self.at_once, self._at_once_refuted = inf, True
                 return False
-            self.at_once = max(1.0, self.at_once - 1)
-            self._one_more_after, self._accepted_at_once = 2 * self._one_more_after, 0
+            self.at_once -= 1
+            self._one_more_after *= 2
+            self._tries_one_more, self._accepted_at_once = False, 0
             return True
         if 0 < observed.most_at_once < observed.at_once:
             self.at_once = observed.most_at_once

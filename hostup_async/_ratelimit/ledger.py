@@ -23,7 +23,7 @@ of the server's than of ours, which is refused.
 """
 
 from collections import Counter, deque
-from math import inf
+from math import ceil, inf
 from typing import Final, Protocol
 
 from hostup_async._ratelimit.estimate import LimitEstimate, Observation, is_moment
@@ -84,9 +84,9 @@ _LATENCY_SHARE: Final = 0.1
 _SHORTEST_LATENCY: Final = 0.001
 """Seconds."""
 
-_STEPS: Final = 8
-"""At how many moments `surplus` looks ahead. Permits used in a burst return in a burst, so a few
-moments find the tightest one nearly."""
+_IN_VAIN: Final = 0.25
+"""Requests in vain for each that is needed: what is held back of the requests left over, so that
+the first jobs of a fleet do not use up what the last ones will want."""
 
 
 class Granted(Protocol):
@@ -180,21 +180,21 @@ class Ledger:
         return self.estimate.rate
 
     def surplus(self, now: float, wanted: float = inf) -> float:
-        """How many more may go now, on top of `wanted` ones that go at an even rate from now on.
+        """How many requests may be spent besides `wanted` ones without needing one more window.
 
-        Negative where some of those will have to wait at some time as the window moves on;
-        infinite where nothing is known that could be used up.
+        Negative where some are missing for each of those to be repeated now and then; infinite
+        where nothing is known that could be used up.
         """
-        available, spent, estimate = self.available(now), self._spent, self.estimate
+        available, estimate = self.available(now), self.estimate
         if estimate.pace or estimate.at_once < inf:
             return max(0, min(available - 1, 0 if wanted else inf))
         if not estimate.is_known:
             return inf
-        if available < 1 or not spent:
+        if wanted == inf:
             return max(0, available)
-        rate, span = estimate.rate or 0, estimate.span
-        steps = range(0, len(spent), len(spent) // _STEPS + 1)
-        return min(available + n - min((spent[n] + span - now) * rate, wanted) for n in steps)
+        windows = ceil(max(0, wanted - max(0, available)) / estimate.cap)
+        spare = max(0, available) + windows * estimate.cap - wanted
+        return spare - _IN_VAIN * wanted
 
     def opens_at(self, now: float) -> float:
         """When the next request may go; infinite where only an answer under way can tell."""

@@ -141,7 +141,7 @@ class RateLimiter:
             return self._queues[kind].ledger.rate
 
     def surplus(self, kind: RequestClass = RequestClass.ACTION, wanted: float = inf) -> float:
-        """Permits left over at an even rate, see `Ledger.surplus`; infinite without a known limit.
+        """Permits left over by the plan, see `Ledger.surplus`; infinite without a known limit.
 
         0.0 where requests wait.
         """
@@ -150,6 +150,12 @@ class RateLimiter:
             if queue.waiting:
                 return 0.0
             return queue.ledger.surplus(self._clock(), wanted)
+
+    def left(self, kind: RequestClass = RequestClass.ACTION) -> float:
+        """Requests that may go in this window of the limit; 0.0 where none is known."""
+        with self._lock:
+            ledger = self._queues[kind].ledger
+            return max(0.0, ledger.available(self._clock())) if ledger.estimate.is_known else 0.0
 
     def snapshot(self) -> BudgetSnapshot:
         """Where the limiter stands, and why requests wait."""
