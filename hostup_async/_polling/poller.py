@@ -91,7 +91,8 @@ class Poller:
         return self._scheduler.concurrency_limit(
             self._limiter.rate(),
             sends_waiting=left if idle < 0 else 0,
-            tokens_left=self._limiter.left(RequestClass.ACTION),
+            # One more: the permit that the next action was granted is no longer left.
+            tokens_left=self._limiter.left(RequestClass.ACTION) + 1,
         )
 
     def _left(self) -> int:
@@ -253,6 +254,7 @@ class Poller:
             sends_waiting=self._left(),
             may_send=any(sender.waiting() for sender in senders),
             tokens_left=self._limiter.left(kind),
+            tokens_spare=self._limiter.spare(kind, self._needed()),
         )
 
     async def _rest(self, until: float) -> None:

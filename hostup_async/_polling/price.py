@@ -16,7 +16,9 @@ LOWEST_PRICE: Final = 0.22
 HIGHEST_PRICE: Final = 30.0
 # While no limit is known a poll costs this part of a mean duration at least: a limit may be near,
 # and what is spent on the first jobs of a fleet would be missing for the others.
-_UNKNOWN_SHARE: Final = 0.05
+_UNKNOWN_SHARE: Final = 0.1
+_SHORT_JOB: Final = 2.0  # seconds; there are too few requests in a job to be frugal with
+_HALF: Final = 0.5  # polls: on average a job ends in the middle between two
 # Where requests are free, the lowest price is this part of a mean duration, down to the latter, in
 # seconds: the ends of short jobs are then known within the time that some requests take.
 _FREE_SHARE: Final = 0.05
@@ -69,17 +71,16 @@ class Price:
         """What a poll costs while only an end lets another action go."""
         return max(self._lowest, _WINDOW_FULL_FACTOR * self.value)
 
-    def adapt(self, passed: float, *, mean: float, confidence: float, rate: float | None) -> None:
+    def adapt(self, passed: float, *, mean: float, confidence: float, lowest: float) -> None:
         """Follow the trend for the time that has passed.
 
         Args:
             passed: Seconds since the last decision.
             mean: The mean duration of a job, in seconds.
             confidence: How much is known of durations, see `DurationModel.confidence`.
-            rate: Requests a second that may be sent, None where that is not known, infinite where
-                there is no limit.
+            lowest: The price below which it does not fall, see `lowest_price`.
         """
-        self._lowest = _lowest_price(mean, rate)
+        self._lowest = lowest
         if self.trend:
             ceiling = _MAX_PRICE * mean * max(confidence, _LEAST_CONFIDENCE)
             e_folds = min(passed, LONGEST_STEP) / _PRICE_E_FOLD
@@ -89,10 +90,25 @@ class Price:
         self.value = max(self.value, self._lowest)
 
 
-def _lowest_price(mean: float, rate: float | None) -> float:
-    if rate is None:
-        return max(_SHORTEST_DELAY, _UNKNOWN_SHARE * mean)
-    if rate == inf:
+def lowest_price(mean: float, rate: float | None, spare: float | None = None) -> float:
+    """The lowest price of a poll, in seconds of expected detection delay.
+
+    Where windows of a limit are planned it is the price at which as many polls are in vain as
+    requests are left over. By Keller's law a job of duration `T` is polled in vain about
+    `sqrt(T / (2 * price))` times, less half a time.
+
+    Args:
+        mean: The mean duration of a job, in seconds.
+        rate: Requests a second that may be sent, None where that is not known, infinite where
+            there is no limit.
+        spare: The requests left over for each job that is not known yet, where windows are planned.
+    """
+    if spare is not None:
+        planned = mean / (2 * (spare + _HALF) ** 2)
+        return max(LOWEST_PRICE, min(planned, _MAX_PRICE * mean, HIGHEST_PRICE))
+    if rate is None and mean > _SHORT_JOB:
+        return _UNKNOWN_SHARE * mean
+    if rate is None or rate == inf:
         return min(LOWEST_PRICE, max(_SHORTEST_DELAY, _FREE_SHARE * mean))
     return LOWEST_PRICE
 

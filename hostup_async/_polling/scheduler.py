@@ -19,7 +19,7 @@ from typing import Final, Generic
 from attrs import frozen
 
 from hostup_async._polling.durations import DurationModel
-from hostup_async._polling.price import LONGEST_STEP, Price, UsualMean
+from hostup_async._polling.price import LONGEST_STEP, Price, UsualMean, lowest_price
 from hostup_async._polling.queue import K, PolledJob, PollQueue
 
 # The rest between two steps of re-keying, in seconds: others on the event loop get their turn.
@@ -200,6 +200,7 @@ class PollScheduler(Generic[K]):
         sends_waiting: int,
         may_send: bool = True,
         tokens_left: float = 0.0,
+        tokens_spare: float | None = None,
     ) -> Poll[K] | Send | Rest:
         """What to do with the request that may be sent now: the first line that applies.
 
@@ -230,8 +231,11 @@ class PollScheduler(Generic[K]):
             sends_waiting: The actions still to be sent; 0 while draining.
             may_send: Whether one of them may be sent now, as far as its sender knows.
             tokens_left: As for `concurrency_limit`.
+            tokens_spare: The requests left over of all windows that are needed until the last
+                outcome is known; None where no windows are planned.
         """
-        self._pass_time(now, rate)
+        jobs = sends_waiting + len(self)
+        self._pass_time(now, rate, None if tokens_spare is None else tokens_spare / max(1, jobs))
         waiting = sends_waiting if tokens_idle < 0 else 0
         window = self.concurrency_limit(rate, sends_waiting=waiting, tokens_left=tokens_left)
         room = window.size - self.in_flight if may_send else 0
@@ -307,7 +311,7 @@ class PollScheduler(Generic[K]):
             due = min(due, now + LONGEST_STEP)
         return Rest(due, self._at_max_in_flight)
 
-    def _pass_time(self, now: float, rate: float | None) -> None:
+    def _pass_time(self, now: float, rate: float | None, spare: float | None) -> None:
         """Account for the time since the last decision, as that one left things."""
         passed, self._decided_at = max(0.0, now - self._decided_at), now
         if self._at_max_in_flight:
@@ -315,7 +319,8 @@ class PollScheduler(Generic[K]):
         self._at_max_in_flight = False
         mean = self._usual_mean.bearable(self.durations.mean())
         confidence = self.durations.confidence()
-        self._price.adapt(passed, mean=mean, confidence=confidence, rate=rate)
+        lowest = lowest_price(mean, rate, spare)
+        self._price.adapt(passed, mean=mean, confidence=confidence, lowest=lowest)
 
     def _learn(self, job: PolledJob[K], age: float, *, ended: bool, exact: float | None) -> None:
         durations, running_age = job.durations, job.running_age

@@ -190,11 +190,28 @@ class Ledger:
             return max(0, min(available - 1, 0 if wanted else inf))
         if not estimate.is_known:
             return inf
-        if wanted == inf:
-            return max(0, available)
-        windows = ceil(max(0, wanted - max(0, available)) / estimate.cap)
-        spare = max(0, available) + windows * estimate.cap - wanted
-        return spare - _IN_VAIN * wanted
+        spare = self.spare(now, wanted)
+        return max(0, available) if spare is None else spare - _IN_VAIN * wanted
+
+    def spare(self, now: float, wanted: float) -> float | None:
+        """How many requests are left over of the windows that `wanted` ones need.
+
+        None where there are no windows to plan.
+        """
+        estimate = self.estimate
+        if estimate.pace or not estimate.is_known or wanted == inf:
+            return None
+        left = self.left(now)
+        windows = ceil(max(0, wanted - left) / estimate.cap)
+        return left + windows * estimate.cap - wanted
+
+    def left(self, now: float) -> float:
+        """How many more requests this window has, though not all may be in flight at once."""
+        if now < self._closed_until or self.estimate.pace or not self.estimate.is_known:
+            return 0
+        self._expire(now)
+        room = min(self.estimate.cap - len(self._spent), self._server_remaining)
+        return max(0, room - self.in_flight)
 
     def opens_at(self, now: float) -> float:
         """When the next request may go; infinite where only an answer under way can tell."""

@@ -151,11 +151,15 @@ class RateLimiter:
                 return 0.0
             return queue.ledger.surplus(self._clock(), wanted)
 
+    def spare(self, kind: RequestClass, wanted: float) -> float | None:
+        """Requests left over of the windows that `wanted` ones need, see `Ledger.spare`."""
+        with self._lock:
+            return self._queues[kind].ledger.spare(self._clock(), wanted)
+
     def left(self, kind: RequestClass = RequestClass.ACTION) -> float:
         """Requests that may go in this window of the limit; 0.0 where none is known."""
         with self._lock:
-            ledger = self._queues[kind].ledger
-            return max(0.0, ledger.available(self._clock())) if ledger.estimate.is_known else 0.0
+            return self._queues[kind].ledger.left(self._clock())
 
     def snapshot(self) -> BudgetSnapshot:
         """Where the limiter stands, and why requests wait."""
