@@ -104,7 +104,7 @@ def lowest_price(mean: float, rate: float | None, spare: float | None = None) ->
         spare: The requests left over for each job that is not known yet, where windows are planned.
     """
     if spare is not None:
-        planned = mean / (2 * (spare + _HALF) ** 2)
+        planned = mean / (2 * (_HALF * spare + _HALF) ** 2)
         return max(LOWEST_PRICE, min(planned, _MAX_PRICE * mean, HIGHEST_PRICE))
     if rate is None and mean > _SHORT_JOB:
         return _UNKNOWN_SHARE * mean

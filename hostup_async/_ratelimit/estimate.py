@@ -208,6 +208,11 @@ class LimitEstimate:
         return self.limit < inf
 
     @property
+    def resets(self) -> bool:
+        """Whether the API names a count, which comes back at a moment."""
+        return self._is_named and self.pace is None and self.window > _LONG_PAUSE
+
+    @property
     def span(self) -> float:
         """Seconds for which a request counts: the window and a margin for jitter."""
         return self.window + self._margin

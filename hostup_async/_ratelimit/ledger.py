@@ -67,6 +67,10 @@ _WHOLE: Final = 0.9
 """The part of a window that must have gone by before requests that expire can be the opening of the
 next one. The rest allows for answers that come early or late."""
 
+_SURELY: Final = 1.1
+"""The part of the limit that must pass within the length of a window to show that a reset gave
+back all of it."""
+
 _LATE: Final = 0.1
 """The part of a window within which its first request must go to show when the window began."""
 
@@ -136,6 +140,10 @@ class Ledger:
         self._opened_by_count = False
         self._opened_in_time = False
         self._probing = False
+        # Whether a reset gives all requests back, None until that is known; and what was spent in
+        # the window before, as long as it is not.
+        self._is_fixed: bool | None = None
+        self._before: deque[float] = deque()
         # What is left of it by the server's count, less what was accepted since; until when.
         self._server_remaining = inf
         self._server_remaining_until = -inf
@@ -269,11 +277,34 @@ class Ledger:
 
     def _count_in_window(self, granted_at: float) -> None:
         if not self._accepted_since_opening:
+            if not self._opened_by_count:
+                self._begin_window()
             if self._opened_at is not None:
                 self.estimate.date(granted_at - self._opened_at, granted_at, self._granted)
             self._opened_at, self._probing = granted_at, False
             self._opened_in_time = granted_at - self._opening < _LATE * self.estimate.span
         self._accepted_since_opening += 1
+        if self._is_fixed is None and self._accepted_since_opening + len(self._before) > (
+            _SURELY * self.estimate.cap
+        ):
+            self._is_fixed = True
+
+    def _begin_window(self) -> None:
+        """A named reset is over: what was spent before counts no more, unless windows slide."""
+        self._before.clear()
+        if self._is_fixed is not False and self.estimate.resets:
+            while self._spent and self._spent[0] < self._opening:
+                self._before.append(self._spent.popleft())
+
+    def _check_sliding(self, now: float) -> None:
+        """A 429 that what was spent before the reset explains: it counted still, windows slide."""
+        begin = now - self.estimate.span
+        counted = [moment for moment in self._before if moment > begin]
+        if self._is_fixed is None and counted:
+            if len(self._spent) < _WHOLE * self.estimate.cap:
+                self._is_fixed = False
+                self._spent.extendleft(reversed(counted))
+        self._before.clear()
 
     def record_429(
         self, now: float, request: Granted, reading: RateLimitReading = EMPTY
@@ -289,6 +320,7 @@ class Ledger:
             self._spent.append(now)  # some servers count it; if this one does not, little is lost
         fresh = request.granted_at > self._paused_at
         if fresh:
+            self._check_sliding(now)
             self.estimate.learn_from_429(reading, self._observation(now, request))
         wait = self._pause(reading, now, fresh=fresh)
         if wait is not None:
@@ -341,6 +373,8 @@ class Ledger:
             return
         if len(spent) + self.in_flight >= estimate.cap and now - self._opening >= _WHOLE * span:
             self._on_window_used_up(now)
+        if self._is_fixed and estimate.is_known:
+            spent.clear()
         while spent and spent[0] + span <= now:
             spent.popleft()
 
