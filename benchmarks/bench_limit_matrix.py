@@ -207,7 +207,9 @@ def main() -> None:
     if options.json:
         print(json.dumps({name: measure(case, options.seeds) for name, case in chosen.items()}))
         return
-    print(f"{'':40}{'seconds':>9}{'ratio':>7}{'worst':>7}{'req':>6}{'refused':>9}{'undet':>7}{'cpu':>6}")
+    print(
+        f"{'':40}{'seconds':>9}{'ratio':>7}{'worst':>7}{'req':>6}{'refused':>9}{'undet':>7}{'cpu':>6}"
+    )
     for name, case in chosen.items():
         one = measure(case, options.seeds)
         print(

@@ -435,8 +435,7 @@ def _measure(reading: RateLimitReading, observed: Observation, limit: float) -> 
     length = observed.sent_at + wait - _opened_at(observed, limit)
     if length < 1:
         return max(length, _SHORTEST_WINDOW)
-    is_rounded = reading.reset_after is not None and not reading.reset_after % 1
-    return _roundest(length) if is_rounded else floor(length)
+    return _roundest(length) if reading.is_rounded else floor(length)
 
 
 def _roundest(length: float) -> float:

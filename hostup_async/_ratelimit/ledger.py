@@ -347,11 +347,15 @@ class Ledger:
             return None
         wait = FIRST_PAUSE * 2**self._probes_refused
         self._probes_refused += 1
+        if asked is not None and self._probes_refused == 1:
+            return SHORTEST_PAUSE  # it says "now": that is tried once
         return min(self._until_opening(now, wait), LONGEST_PAUSE)
 
     def _until_opening(self, now: float, at_least: float) -> float:
         """How long to pause where the API does not say: until what is known or likely opens."""
         estimate = self.estimate
+        if estimate.given:
+            return at_least
         if estimate.pace is not None:
             return max(SHORTEST_PAUSE, at_least / FIRST_PAUSE / estimate.pace.rate)
         if estimate.is_dated and estimate.is_known and self._spent and self._probes_refused < 2:
@@ -405,7 +409,7 @@ class Ledger:
             return
         self._server_remaining = left
         self._server_remaining_until = now + min(reading.reset_after, LONGEST_TRUST)
-        if self.estimate.confirmed and self._spent:
+        if (self.estimate.confirmed or reading.is_rounded) and self._spent:
             our_reset = self._spent[0] + self.estimate.span
             self._server_remaining_until = min(self._server_remaining_until, our_reset)
 

@@ -57,7 +57,7 @@ def test_windows_that_follow_the_servers_clock_are_found_as_well(
 
 
 @pytest.mark.parametrize("reset", ["iso", "epoch_ms", "delta"])
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", ["fixed", "clock", "sliding", "bucket"])
 def test_headers_on_successes_spare_nearly_every_429(kind: LimitKind, reset: ResetFormat) -> None:
     result = run(Scenario(kind=kind, reset=reset, on_successes=True))
     assert len(result.limited) <= 5

@@ -292,13 +292,8 @@ class Process(Sender):
                 allowed, reading = await self.server.ask(kind, work)
                 permit.spend(reading, throttled=not allowed)
             if allowed:
-                return next_poll_after(reading)
+                return reading.next_poll_after
             permit = await self.limiter.acquire(kind, since=since, max_wait=max_wait)
-
-
-def next_poll_after(reading: RateLimitReading) -> float:
-    """The floor for a job's next poll, as the requester reads it."""
-    return reading.retry_after or 0.0
 
 
 async def play(fleet: Fleet) -> Figures:
