@@ -20,6 +20,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent / "tests" / "support"))
 from fleet_model import Figures, Fleet, floor_of, run
 
 from hostup_async.sandbox import Limit
+from hostup_async.sandbox._limiters import LimitKind
 
 
 @frozen(kw_only=True)
@@ -34,12 +35,12 @@ class Case:
     undetected: float | None = None
 
 
-def fast(kind: str = "fixed", **more: Any) -> Limit:
+def fast(kind: LimitKind = "fixed", **more: Any) -> Limit:  # noqa: ANN401 - as `Limit` has them
     return Limit(requests=100, seconds=5, kind=kind, **more)
 
 
-def minute(requests: int = 60, kind: str = "fixed", **more: Any) -> Limit:
-    return Limit(requests=requests, seconds=60, kind=kind, **more)
+def minute(kind: LimitKind = "fixed", **more: Any) -> Limit:  # noqa: ANN401 - as `Limit` has them
+    return Limit(requests=60, seconds=60, kind=kind, **more)
 
 
 NONE: dict[str, Any] = {"headers": "never", "retry_after": False}

@@ -191,7 +191,7 @@ class PollScheduler(Generic[K]):
             job.not_before = not_before
             self._queue.put(job)
 
-    def decide(
+    def decide(  # noqa: PLR0913 - each is a fact of the moment
         self,
         now: float,
         *,

@@ -51,6 +51,7 @@ from typing import Final
 from attrs import frozen
 
 from hostup_async._ratelimit.headers import RateLimitReading
+from hostup_async._ratelimit.learnt import LearntLimit, LimitStyle
 from hostup_async._ratelimit.limits import RateLimit
 from hostup_async._ratelimit.pace import Pace
 
@@ -181,6 +182,7 @@ class LimitEstimate:
         self.at_once = inf
         self._is_named = False
         self._reset_at = -inf  # as the newest 429 named it
+        self._learnt_at = -inf
         self._margin = 0.0
         self._growth_delay = _GROWTH_DELAY
         self._grows_at = inf
@@ -211,6 +213,39 @@ class LimitEstimate:
     def resets(self) -> bool:
         """Whether the API names a count, which comes back at a moment."""
         return self._is_named and self.pace is None and self.window > _LONG_PAUSE
+
+    def learnt(self, now: float) -> LearntLimit | None:
+        """What was learnt so far, None where that is nothing or the user said the limit."""
+        age = max(0.0, now - self._learnt_at)
+        if self.given:
+            return None
+        if self.pace:
+            return LearntLimit(LimitStyle.RATE, self.pace.rate, 1.0, age, self._is_named)
+        if self.is_known and self.is_dated:
+            return LearntLimit(LimitStyle.WINDOW, self.limit, self.window, age, self._is_named)
+        return (
+            None if self.at_once == inf else LearntLimit(LimitStyle.AT_ONCE, self.at_once, 1, age)
+        )
+
+    def restore(self, learnt: LearntLimit, now: float, granted: int) -> None:
+        """Begin with what was learnt before, where nothing was learnt here yet.
+
+        It is not confirmed: little is risked until a window has gone by as it says, and a 429 that
+        contradicts it replaces it.
+        """
+        if self.given or self.is_known or self.pace or self.at_once < inf:
+            return
+        self._learnt_at = now - learnt.age
+        match learnt.style:
+            case LimitStyle.WINDOW:
+                self._adopt(learnt.requests, learnt.window)
+                self._is_named, self.is_dated = learnt.is_named, True
+            case LimitStyle.RATE:
+                self.pace = Pace(learnt.requests, learnt.requests, now=now, granted=granted)
+                self.limit = self.cap = max(1.0, learnt.requests)
+                self.window = self.limit / learnt.requests
+            case LimitStyle.AT_ONCE:
+                self.at_once = learnt.requests
 
     @property
     def span(self) -> float:
@@ -284,6 +319,7 @@ class LimitEstimate:
         limit = reading.limit
         if self.given or not limit or reading.reset_after is None:
             return
+        self._learnt_at = observed.now
         if not self._is_named:
             self._adopt(limit, _measure(reading, observed, limit))
             self._is_named = True
@@ -297,23 +333,27 @@ class LimitEstimate:
         """Learn from a 429 that came although the estimate was kept: see the top of the module."""
         if self.given:
             return
-        self._measured = None
+        self._measured, self._learnt_at = None, observed.now
         if not reading.limit and self._was_at_once(observed):
             return
-        if self.pace:
-            self._leave_pace(reading, observed)
+        if self.pace is not None:
+            self._leave_pace(self.pace, reading, observed)
             return
         limit = reading.limit or (self.limit if self.is_known else len(observed.spent))
-        if not limit:
-            return
-        window = _measure(reading, observed, limit)
-        if limit != self.limit:
-            self._adopt(limit, window)
+        if limit and limit != self.limit:
+            self._adopt(limit, _measure(reading, observed, limit))
             self._is_named = bool(reading.limit)
             self.is_dated = is_moment(reading) and (self._is_named or limit >= _ENOUGH)
-        elif observed.server_remaining < _EARLY * limit:
-            return  # expected: others use the key, and were quicker
-        elif self._grown_from:
+        elif not limit or observed.server_remaining < _EARLY * limit:
+            return  # nothing was accepted yet, or others use the key, and were quicker
+        else:
+            self._correct(reading, observed, _measure(reading, observed, limit))
+        self._delay_growth(observed.now)
+        self._reset_at = observed.now + (reading.reset_after or -inf)
+
+    def _correct(self, reading: RateLimitReading, observed: Observation, window: float) -> None:
+        """A 429 at the limit that was believed: the fifth cause and those after it."""
+        if self._grown_from:
             self.cap = self._grown_from
             self._growth_delay = min(2 * self._growth_delay, _LONGEST_GROWTH_DELAY)
         elif not observed.accepted_since_429 and not self.confirmed:
@@ -327,8 +367,6 @@ class LimitEstimate:
             self._shrink(_SAFE, observed)
         elif is_moment(reading):
             self.window = window
-        self._delay_growth(observed.now)
-        self._reset_at = observed.now + (reading.reset_after or -inf)
 
     def _follow_reset(self, reading: RateLimitReading, observed: Observation) -> float | None:
         """The length of the window, where it begins at the reset that was named last."""
@@ -373,13 +411,12 @@ class LimitEstimate:
             return True
         return False
 
-    def _leave_pace(self, reading: RateLimitReading, observed: Observation) -> None:
+    def _leave_pace(self, pace: Pace, reading: RateLimitReading, observed: Observation) -> None:
         """A 429 at an even rate: the rate is lowered, unless another limit is named."""
-        assert self.pace is not None
         if reading.limit and self._is_named and reading.limit != self.limit:
             self._adopt(reading.limit, _measure(reading, observed, reading.limit))
             return
-        self.pace.refuse(
+        pace.refuse(
             observed.now,
             accepted=observed.accepted_since_429,
             seconds=observed.seconds_since_429,

@@ -28,6 +28,7 @@ from typing import Final, Protocol
 
 from hostup_async._ratelimit.estimate import LimitEstimate, Observation, is_moment
 from hostup_async._ratelimit.headers import EMPTY, RateLimitReading
+from hostup_async._ratelimit.learnt import LearntLimit
 from hostup_async._ratelimit.limits import RateLimit
 
 FIRST_PAUSE: Final = 0.5
@@ -96,8 +97,11 @@ the first jobs of a fleet do not use up what the last ones will want."""
 class Granted(Protocol):
     """A request that was granted, as the ledger knows it: when, and how many were in flight."""
 
-    granted_at: float
-    at_once: int
+    @property
+    def granted_at(self) -> float: ...
+
+    @property
+    def at_once(self) -> int: ...
 
 
 class Ledger:
@@ -246,6 +250,10 @@ class Ledger:
             more = ahead // estimate.cap * estimate.span
         return max(opens_at, self.paused_until) - now + more
 
+    def restore(self, learnt: LearntLimit, now: float) -> None:
+        """Begin with what was learnt before, where nothing was learnt here yet."""
+        self.estimate.restore(learnt, now, self._granted)
+
     def record_success(
         self, now: float, request: Granted, sends: int = 1, reading: RateLimitReading = EMPTY
     ) -> None:
@@ -300,10 +308,10 @@ class Ledger:
         """A 429 that what was spent before the reset explains: it counted still, windows slide."""
         begin = now - self.estimate.span
         counted = [moment for moment in self._before if moment > begin]
-        if self._is_fixed is None and counted:
-            if len(self._spent) < _WHOLE * self.estimate.cap:
-                self._is_fixed = False
-                self._spent.extendleft(reversed(counted))
+        is_early = len(self._spent) < _WHOLE * self.estimate.cap
+        if self._is_fixed is None and counted and is_early:
+            self._is_fixed = False
+            self._spent.extendleft(reversed(counted))
         self._before.clear()
 
     def record_429(
@@ -358,7 +366,8 @@ class Ledger:
             return at_least
         if estimate.pace is not None:
             return max(SHORTEST_PAUSE, at_least / FIRST_PAUSE / estimate.pace.rate)
-        if estimate.is_dated and estimate.is_known and self._spent and self._probes_refused < 2:
+        is_first = self._probes_refused == 1
+        if estimate.is_dated and estimate.is_known and self._spent and is_first:
             return max(at_least, self._spent[0] + estimate.span - now)
         opened_at = now if self._opened_at is None else self._opened_at
         since = now - opened_at

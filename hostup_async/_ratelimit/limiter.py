@@ -34,6 +34,7 @@ from typing import Final
 
 from hostup_async._errors import RateLimited
 from hostup_async._ratelimit.headers import RateLimitReading
+from hostup_async._ratelimit.learnt import LearntLimits
 from hostup_async._ratelimit.ledger import Ledger
 from hostup_async._ratelimit.limits import RateLimit, RequestClass
 from hostup_async._ratelimit.named_limits import NamedLimits
@@ -166,6 +167,30 @@ class RateLimiter:
         with self._lock:
             self._forget_closed_loops()
             return take_snapshot(self._distinct_queues(), self._clock())
+
+    def learnt(self) -> LearntLimits:
+        """What was learnt of the limit, to be kept for a later run."""
+        with self._lock:
+            now = self._clock()
+            of = {kind: queue.ledger.estimate.learnt(now) for kind, queue in self._queues.items()}
+            is_split = len(self._distinct_queues()) > 1
+            return LearntLimits(of[RequestClass.ACTION], of[RequestClass.POLL], is_split)
+
+    def restore(self, learnt: LearntLimits) -> None:
+        """Begin with what an earlier run learnt, where nothing was said or learnt here yet."""
+        with self._lock:
+            if learnt.is_split and self._named_limits is not None:
+                self._queues |= dict.fromkeys(
+                    _READS, self._queues[RequestClass.ACTION].split(_READS, Ledger())
+                )
+                self._named_limits = None
+            now = self._clock()
+            for kind, one in (
+                (RequestClass.ACTION, learnt.actions),
+                (RequestClass.POLL, learnt.reads),
+            ):
+                if one is not None:
+                    self._queues[kind].ledger.restore(one, now)
 
     def grant_to_waiters(self) -> None:
         """Let those go that may."""

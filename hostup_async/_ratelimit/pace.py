@@ -6,8 +6,8 @@ of them accept is an even rate. `Pace` keeps one, with hardly a burst, and finds
 
 - **Measured.** Where enough was accepted between two refusals, that over the time is the rate:
   such a limit was used up at both. It is kept at once, less a little.
-- **Searched.** Where too little was accepted, the rate lies between one that passes for sure and one
-  that was refused. The geometric mean is tried, and takes the place of the one or the other: after
+- **Searched.** Where too little was accepted, the rate lies between one that passes for sure and
+  one that was refused. The geometric mean is tried, and takes the place of the one or the other: after
   two requests that pass, or the first one that is refused. What was accepted since the search
   began, over the time, passes for sure, but for the smallest bursts.
 - **Grown.** After a calm time the rate rises with the cube of the time, so long near what was
@@ -32,7 +32,7 @@ _FLOWN_BACK: Final = 4
 """The most requests that a pause is taken to have let flow back."""
 
 _FASTER: Final = 3.0
-"""A search goes no faster than a rate that passed times this, whatever the rate that was refused."""
+"""A search goes no faster than a rate that passed times this, whatever was refused."""
 
 _NARROW: Final = 1.15
 """A search ends when the two rates differ by less than this factor; growth does the rest."""

@@ -181,23 +181,19 @@ async def test_after_a_429_without_a_moment_single_requests_probe_ever_later() -
         waits.append(wait)
         await asyncio.sleep(limiter.snapshot().wait)
     assert waits[0] <= 1.1
-    assert sum(waits[:6]) > 10
-    assert waits[-1] > 20
+    assert sum(waits) > 20
     (await limiter.acquire()).spend()
     again = (await limiter.acquire()).spend(throttled=True)
-    assert again is not None
-    assert again < waits[-1]
+    assert again == pytest.approx(waits[0], abs=1)
 
 
 async def test_a_given_limit_pauses_briefly_again_after_a_success() -> None:
     limiter = make_limiter(RateLimit(100, 10))
-    waits: list[float | None] = []
+    waits: list[float] = []
     for throttled in (True, True, False, True):
-        permit = await limiter.acquire()
-        wait = permit.spend(throttled=throttled)
-        if throttled:
-            waits.append(wait)
-            await asyncio.sleep(wait or 0)
+        wait = (await limiter.acquire()).spend(throttled=throttled) or 0.0
+        waits += [wait] * throttled
+        await asyncio.sleep(wait)
     assert waits[1] > waits[0]
     assert waits[2] == waits[0]
 
