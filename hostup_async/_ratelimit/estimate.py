@@ -7,7 +7,7 @@ Limits come in three dimensions, and each 429 is weighed against them by what wa
   server's window, which the ledger knows, and that moment. What a 429 leaves out is inferred: the
   count is what was accepted in the window, and its length shows when a request passes again
   (`date`), which the ledger finds out with one request at a time;
-- **a rate** (`pace`): buckets, gaps between requests, sliding counters. It shows by a 429 that
+- **a rate** (`pacer`): buckets, gaps between requests, sliding counters. It shows by a 429 that
   comes early, with far less accepted than the count, though a request had just passed;
 - **a number at once** (`at_once`): it shows by a 429 of a request that had more in flight beside it
   than any that was accepted. One refusal with no more in flight refutes it.
@@ -20,7 +20,7 @@ flight and at each opening. A 429 that comes although the estimate was kept has 
 tried in this order (`learn_from_429`):
 
 1. more were in flight than ever passed: a number at once;
-2. requests keep to a rate: the rate is wrong, see `pace`;
+2. requests keep to a rate: the rate is wrong, see `pacer`;
 3. another limit is named: it holds now, for the one believed was wrong or was changed;
 4. the server's own count had shown that others use the key: nothing to learn;
 5. we had asked for more than before: back to what went well, and wait longer before the next try;
@@ -34,26 +34,28 @@ others may have gone, or the limit been raised, and no header need say so. Back 
 named it is quick, past it slow. This is AIMD with an exponential probe upwards, as in TCP. Units:
 seconds, requests, requests a window (`cap`).
 
-Windows are told in whole seconds by people, so of the lengths that rounding leaves possible the
-roundest is taken (`_roundest`): a `Date` is rounded down and a reset in epoch seconds up, which
-makes 6 or 7 s of a window of 5 s. A wrong guess is refused once, and lengthened.
-
 Rejected: a bucket as the only model, because HostUp's limit has a reset and so a window; keeping
 to such a limit by a rate loses the requests that a window allows at once. And a posterior over a
 grid of all three dimensions: with each refusal costing time, the order of guesses matters more
 than their weights, and the first refusal after a wrong guess decides between the rest.
 """
 
-from collections.abc import Sequence
-from math import ceil, floor, inf
+from math import floor, inf
 from typing import Final
 
-from attrs import frozen
-
+from hostup_async._ratelimit.at_once import AtOnce
 from hostup_async._ratelimit.headers import RateLimitReading
 from hostup_async._ratelimit.learnt import LearntLimit, LimitStyle
 from hostup_async._ratelimit.limits import RateLimit
-from hostup_async._ratelimit.pace import Pace
+from hostup_async._ratelimit.pacer import Pacer
+from hostup_async._ratelimit.window import (
+    ROUNDING,
+    SHORTEST_WINDOW,
+    Observation,
+    is_moment,
+    measure_window,
+    roundest,
+)
 
 _FIRST_IN_FLIGHT: Final = 4
 """Requests in flight while nothing is confirmed. All of them may be refused at once when the limit
@@ -61,9 +63,6 @@ is met, so finding it costs about this many 429s; fewer would leave the line idl
 
 _ACCEPTED_FOR_ONE_MORE: Final = 32
 """One more may be in flight for each this many accepted: refusals stay near 3 % of what passed."""
-
-_SHORTEST_WINDOW: Final = 0.25
-"""Seconds. A shorter window cannot be told from the latency of the answers."""
 
 _TOO_SOON: Final = 2
 """A 429 with at most this many accepted since we reopened the window shows that the server had not
@@ -100,53 +99,8 @@ _GROWTH_DELAY_WINDOWS: Final = 4
 _LONGEST_GROWTH_DELAY: Final = 3600.0
 """Seconds. The delay doubles with each try that failed, up to this."""
 
-_ONE_MORE_AT_ONCE: Final = 256
-"""Requests accepted for each that may be in flight, until one more is tried; it doubles as well."""
-
 _PROBED_LATE: Final = 0.2
 """Seconds by which a probe may have come later than a window of whole seconds ended."""
-
-_ROUNDING: Final = 2.0
-"""Seconds by which a window is measured too long at most: a `Date` and a reset, both rounded."""
-
-_ROUND_NUMBERS: Final = (3600, 1800, 900, 600, 300, 60, 30, 10, 5, 2, 1)
-"""Seconds. A length is the rounder the earlier one of these divides it."""
-
-
-@frozen(kw_only=True)
-class Observation:
-    """What the ledger knows when an answer comes.
-
-    Attributes:
-        now: The moment of the answer.
-        sent_at: When its request was sent.
-        opened_at: When the first accepted request of the window was sent, None before any.
-        accepted_since_opening: Requests accepted since the window opened.
-        opened_by_count: Whether it opened by our own count, and not after a 429.
-        accepted_since_429: Requests sent and accepted since the 429 before.
-        seconds_since_429: Seconds since the 429 before, infinite for the first.
-        paused: Seconds of that for which nothing could be sent.
-        granted: Requests granted so far, ever.
-        at_once: How many were in flight when it was sent, itself included.
-        most_at_once: The most of which one was accepted.
-        spent: When the requests were answered that count now, or in the last minute where no
-            window is known.
-        server_remaining: Requests left by the server's own count, infinite where it tells none.
-    """
-
-    now: float
-    sent_at: float
-    opened_at: float | None
-    accepted_since_opening: int
-    opened_by_count: bool
-    accepted_since_429: int
-    seconds_since_429: float
-    paused: float
-    granted: int
-    at_once: int
-    most_at_once: int
-    spent: Sequence[float]
-    server_remaining: float
 
 
 class LimitEstimate:
@@ -162,15 +116,15 @@ class LimitEstimate:
         cap: Requests a window that we allow ourselves.
         confirmed: Whether a window went by as estimated; until then little is risked.
         is_dated: Whether the length of the window was named or found.
-        pace: The rate that is kept, where the limit is one; the window then says nothing.
-        at_once: How many may be in flight, infinite where that is not what is limited.
+        pacer: The rate that is kept, where the limit is one; the window then says nothing.
+        at_once: How many may be in flight.
     """
 
     cap: float
     confirmed: bool
     is_dated: bool
-    pace: Pace | None
-    at_once: float
+    pacer: Pacer | None
+    at_once: AtOnce
 
     def __init__(self, given: RateLimit | None = None) -> None:
         self.given: Final = given is not None
@@ -178,8 +132,8 @@ class LimitEstimate:
         self.window: float = given.window if given else inf
         self.cap = self.limit
         self.confirmed = self.is_dated = self.given
-        self.pace = None
-        self.at_once = inf
+        self.pacer = None
+        self.at_once = AtOnce()
         self._is_named = False
         self._reset_at = -inf  # as the newest 429 named it
         self._learnt_at = -inf
@@ -188,17 +142,12 @@ class LimitEstimate:
         self._grows_at = inf
         self._step: float = 1
         self._grown_from = 0.0
-        # Of the number at once: whether it was refuted, and when one more is tried.
-        self._at_once_refuted = False
-        self._tries_one_more = False
-        self._accepted_at_once = 0
-        self._one_more_after = _ONE_MORE_AT_ONCE
         # The rate measured at the last 429: the time in seconds, and accepted requests.
         self._measured: tuple[float, int] | None = None
 
     def __repr__(self) -> str:
-        if self.pace:
-            return f"<LimitEstimate {self.pace!r}>"
+        if self.pacer:
+            return f"<LimitEstimate {self.pacer!r}>"
         if not self.is_known:
             return f"<LimitEstimate {'unlimited' if self.given else 'unknown'}>"
         state = "given" if self.given else "confirmed" if self.confirmed else "unconfirmed"
@@ -212,20 +161,20 @@ class LimitEstimate:
     @property
     def resets(self) -> bool:
         """Whether the API names a count, which comes back at a moment."""
-        return self._is_named and self.pace is None and self.window > _LONG_PAUSE
+        return self._is_named and self.pacer is None and self.window > _LONG_PAUSE
 
     def learnt(self, now: float) -> LearntLimit | None:
         """What was learnt so far, None where that is nothing or the user said the limit."""
         age = max(0.0, now - self._learnt_at)
         if self.given:
             return None
-        if self.pace:
-            return LearntLimit(LimitStyle.RATE, self.pace.rate, 1.0, age, self._is_named)
+        if self.pacer:
+            return LearntLimit(LimitStyle.RATE, self.pacer.rate, 1.0, age, self._is_named)
         if self.is_known and self.is_dated:
             return LearntLimit(LimitStyle.WINDOW, self.limit, self.window, age, self._is_named)
-        return (
-            None if self.at_once == inf else LearntLimit(LimitStyle.AT_ONCE, self.at_once, 1, age)
-        )
+        if self.at_once.is_limited:
+            return LearntLimit(LimitStyle.AT_ONCE, self.at_once.most, 1.0, age)
+        return None
 
     def restore(self, learnt: LearntLimit, now: float, granted: int) -> None:
         """Begin with what was learnt before, where nothing was learnt here yet.
@@ -233,7 +182,7 @@ class LimitEstimate:
         It is not confirmed: little is risked until a window has gone by as it says, and a 429 that
         contradicts it replaces it.
         """
-        if self.given or self.is_known or self.pace or self.at_once < inf:
+        if self.given or self.is_known or self.pacer or self.at_once.is_limited:
             return
         self._learnt_at = now - learnt.age
         match learnt.style:
@@ -241,11 +190,11 @@ class LimitEstimate:
                 self._adopt(learnt.requests, learnt.window)
                 self._is_named, self.is_dated = learnt.is_named, True
             case LimitStyle.RATE:
-                self.pace = Pace(learnt.requests, learnt.requests, now=now, granted=granted)
+                self.pacer = Pacer(learnt.requests, learnt.requests, now=now, granted=granted)
                 self.limit = self.cap = max(1.0, learnt.requests)
                 self.window = self.limit / learnt.requests
             case LimitStyle.AT_ONCE:
-                self.at_once = learnt.requests
+                self.at_once.most = learnt.requests
 
     @property
     def span(self) -> float:
@@ -255,8 +204,8 @@ class LimitEstimate:
     @property
     def rate(self) -> float | None:
         """Requests a second that can be kept up, infinite without a limit, None where unknown."""
-        if self.pace:
-            return self.pace.rate
+        if self.pacer:
+            return self.pacer.rate
         if self.is_known:
             return self.cap / self.span
         return inf if self.given else None
@@ -268,12 +217,12 @@ class LimitEstimate:
             accepted: Requests accepted since the 429 before.
             is_first: Whether there was none yet.
         """
-        if self.confirmed or self.pace:
-            return self.at_once
+        if self.confirmed or self.pacer:
+            return self.at_once.most
         most = _FIRST_IN_FLIGHT + accepted // _ACCEPTED_FOR_ONE_MORE
         if not is_first:
             most = min(most, 1 + accepted)  # a bucket lets one pass, and refuses all others
-        return min(most, self.at_once)
+        return min(most, self.at_once.most)
 
     def grow(self, now: float) -> None:
         """Ask for more, if the growth delay is over: a window was used up without a 429."""
@@ -289,22 +238,19 @@ class LimitEstimate:
 
     def accept(self, now: float) -> None:
         """A request was accepted that was sent after the last 429."""
-        if self.pace:
-            self.pace.accept(now)
-        elif self.at_once < inf:
-            self._accepted_at_once += 1
-            if self._accepted_at_once >= self._one_more_after * self.at_once:
-                self._accepted_at_once, self.at_once = 0, self.at_once + 1
-                self._tries_one_more = True
+        if self.pacer:
+            self.pacer.accept(now)
+        else:
+            self.at_once.accept()
 
     def date(self, seconds: float, now: float, granted: int) -> None:
         """The first request passed again, this long after the window had opened."""
         if self.is_known and not self.is_dated:
             late = seconds % 1 if seconds >= 1 and seconds % 1 < _PROBED_LATE else 0.0
-            self.window, self.is_dated = max(seconds - late, _SHORTEST_WINDOW), True
+            self.window, self.is_dated = max(seconds - late, SHORTEST_WINDOW), True
             if self.limit < _ENOUGH and not self._is_named:  # a gap, more likely than a window
                 low = self.limit / self.window
-                self.pace = Pace(low, _SEARCHED * low, now=now, granted=granted)
+                self.pacer = Pacer(low, _SEARCHED * low, now=now, granted=granted)
 
     def learn_from_headers(
         self, reading: RateLimitReading, observed: Observation, *, news: bool
@@ -321,33 +267,34 @@ class LimitEstimate:
             return
         self._learnt_at = observed.now
         if not self._is_named:
-            self._adopt(limit, _measure(reading, observed, limit))
+            self._adopt(limit, measure_window(reading, observed, limit))
             self._is_named = True
         elif limit < self.limit or (news and limit > self.limit):
             self._adopt(limit, self.window)
         elif not self.confirmed and observed.opened_at is not None:
             # Moments are rounded up: the least of all answers of a window is the nearest.
-            self.window = min(self.window, _measure(reading, observed, limit))
+            self.window = min(self.window, measure_window(reading, observed, limit))
 
     def learn_from_429(self, reading: RateLimitReading, observed: Observation) -> None:
         """Learn from a 429 that came although the estimate was kept: see the top of the module."""
         if self.given:
             return
         self._measured, self._learnt_at = None, observed.now
-        if not reading.limit and self._was_at_once(observed):
+        is_open = not (reading.limit or self.is_known or self.pacer)
+        if is_open and self.at_once.explains(observed.at_once, observed.most_at_once):
             return
-        if self.pace is not None:
-            self._leave_pace(self.pace, reading, observed)
+        if self.pacer is not None:
+            self._leave_pace(self.pacer, reading, observed)
             return
         limit = reading.limit or (self.limit if self.is_known else len(observed.spent))
         if limit and limit != self.limit:
-            self._adopt(limit, _measure(reading, observed, limit))
+            self._adopt(limit, measure_window(reading, observed, limit))
             self._is_named = bool(reading.limit)
             self.is_dated = is_moment(reading) and (self._is_named or limit >= _ENOUGH)
         elif not limit or observed.server_remaining < _EARLY * limit:
             return  # nothing was accepted yet, or others use the key, and were quicker
         else:
-            self._correct(reading, observed, _measure(reading, observed, limit))
+            self._correct(reading, observed, measure_window(reading, observed, limit))
         self._delay_growth(observed.now)
         self._reset_at = observed.now + (reading.reset_after or -inf)
 
@@ -371,15 +318,15 @@ class LimitEstimate:
     def _follow_reset(self, reading: RateLimitReading, observed: Observation) -> float | None:
         """The length of the window, where it begins at the reset that was named last."""
         after_reset = observed.now + (reading.reset_after or 0.0) - self._reset_at
-        is_next = self._reset_at - _ROUNDING < observed.sent_at and after_reset < inf
-        return _roundest(after_reset) if is_next and after_reset > 1 else None
+        is_next = self._reset_at - ROUNDING < observed.sent_at and after_reset < inf
+        return roundest(after_reset) if is_next and after_reset > 1 else None
 
     def count_late_success(self) -> None:
         """One more was accepted that was sent before the 429: the measured rate was higher."""
-        if self._measured is not None and self.pace is not None:
+        if self._measured is not None and self.pacer is not None:
             seconds, accepted = self._measured
             self._measured = seconds, accepted + 1
-            self.pace.measure(_SAFE * (accepted + 1) / seconds)
+            self.pacer.measure(_SAFE * (accepted + 1) / seconds)
 
     def _delay_growth(self, now: float) -> None:
         """Ask for no more for a while."""
@@ -389,34 +336,15 @@ class LimitEstimate:
     def _adopt(self, limit: float, window: float) -> None:
         self.limit = self.cap = limit
         self.window = window
-        self.pace = None
+        self.pacer = None
         self.confirmed, self._margin, self._growth_delay = False, 0.0, _GROWTH_DELAY
 
-    def _was_at_once(self, observed: Observation) -> bool:
-        """Whether the number in flight explains the 429; if so, that is what is limited."""
-        if self._at_once_refuted or self.pace or self.is_known:
-            return False
-        if self.at_once < inf:
-            if observed.at_once > self.at_once:
-                return True  # in flight since before
-            if not self._tries_one_more:
-                self.at_once, self._at_once_refuted = inf, True
-                return False
-            self.at_once -= 1
-            self._one_more_after *= 2
-            self._tries_one_more, self._accepted_at_once = False, 0
-            return True
-        if 0 < observed.most_at_once < observed.at_once:
-            self.at_once = observed.most_at_once
-            return True
-        return False
-
-    def _leave_pace(self, pace: Pace, reading: RateLimitReading, observed: Observation) -> None:
+    def _leave_pace(self, pacer: Pacer, reading: RateLimitReading, observed: Observation) -> None:
         """A 429 at an even rate: the rate is lowered, unless another limit is named."""
         if reading.limit and self._is_named and reading.limit != self.limit:
-            self._adopt(reading.limit, _measure(reading, observed, reading.limit))
+            self._adopt(reading.limit, measure_window(reading, observed, reading.limit))
             return
-        pace.refuse(
+        pacer.refuse(
             observed.now,
             accepted=observed.accepted_since_429,
             seconds=observed.seconds_since_429,
@@ -440,55 +368,16 @@ class LimitEstimate:
         seconds, accepted = observed.seconds_since_429, observed.accepted_since_429
         low = _SAFE * max(accepted, 1) / seconds
         high = max(low, _SAFE * self.limit / self.window)
-        pace = Pace(low, high, now=observed.now, granted=observed.granted)
+        pacer = Pacer(low, high, now=observed.now, granted=observed.granted)
         if self.window > _LONG_PAUSE:  # the pause was no measurement: it may have been closed
-            pace.try_first(high)
+            pacer.try_first(high)
         elif accepted >= _ENOUGH:
             self._measured = seconds, accepted
-            pace.measure(low)
-        self.pace = pace
+            pacer.measure(low)
+        self.pacer = pacer
 
     def _shrink(self, factor: float, observed: Observation) -> None:
         """Allow ourselves less, but no less than the rate that went well since the 429 before."""
         seconds = max(observed.seconds_since_429 - observed.paused, self.window)
         went_well = _SAFE * self.window * observed.accepted_since_429 / seconds
         self.cap = max(1, floor(max(factor * self.cap, min(went_well, self.cap - 1))))
-
-
-def is_moment(reading: RateLimitReading) -> bool:
-    """Whether a 429 names a moment; "try again in 0 s" names none."""
-    return reading.reset_after is not None or bool(reading.retry_after)
-
-
-def _measure(reading: RateLimitReading, observed: Observation, limit: float) -> float:
-    """The length of the window: from its first request to its announced end.
-
-    Announced moments are rounded up, mostly to a second, and most windows are whole seconds long:
-    so the whole seconds of what was measured are taken.
-    """
-    if reading.window:
-        return reading.window
-    wait = reading.wait or 0.0
-    length = observed.sent_at + wait - _opened_at(observed, limit)
-    if length < 1:
-        return max(length, _SHORTEST_WINDOW)
-    return _roundest(length) if reading.is_rounded else floor(length)
-
-
-def _roundest(length: float) -> float:
-    """The roundest whole number of seconds that rounding may have made this length of."""
-    lengths = range(max(1, ceil(length - _ROUNDING + 1e-6)), floor(length) + 1)
-    return max(lengths, key=_roundness)
-
-
-def _roundness(seconds: int) -> tuple[int, int]:
-    rank = next(n for n, number in enumerate(_ROUND_NUMBERS) if not seconds % number)
-    return -rank, seconds
-
-
-def _opened_at(observed: Observation, limit: float) -> float:
-    """When the window opened: it holds no more requests than its limit."""
-    opened_at = observed.sent_at if observed.opened_at is None else observed.opened_at
-    return (
-        max(opened_at, observed.spent[-int(limit)]) if len(observed.spent) >= limit else opened_at
-    )

@@ -6,7 +6,7 @@ is kept in every window, wherever the server's begins, and for a token bucket of
 
 Four things decide whether one more may go:
 
-- the window: `estimate.cap` requests in `estimate.span` seconds; or the rate, `estimate.pace`;
+- the window: `estimate.cap` requests in `estimate.span` seconds; or the rate, `estimate.pacer`;
 - what may be in flight at once;
 - the pause after a 429, until the moment that it names. It is never shortened, and a 429 of a
   request sent before the pause began extends it at most. The first request after it goes alone.
@@ -26,35 +26,12 @@ from collections import Counter, deque
 from math import ceil, inf
 from typing import Final, Protocol
 
-from hostup_async._ratelimit.estimate import LimitEstimate, Observation, is_moment
+from hostup_async._ratelimit.estimate import LimitEstimate
 from hostup_async._ratelimit.headers import EMPTY, RateLimitReading
 from hostup_async._ratelimit.learnt import LearntLimit
 from hostup_async._ratelimit.limits import RateLimit
-
-FIRST_PAUSE: Final = 0.5
-"""Seconds to pause after a 429 that names no moment; twice as long after each probe refused."""
-
-LIKELY_WINDOWS: Final = (1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0)
-"""Seconds after its opening at which a window mostly ends."""
-
-_LONG: Final = 4.0
-"""Seconds. After a probe at the end of a likely window of at least this length is refused, the next
-one goes a little later: counters that count what they refuse open late."""
-
-_NEAR: Final = 0.15
-"""The part of the window by which it does."""
-
-_STRETCH: Final = 3.0
-"""A pause is stretched by up to this factor to end with such a window."""
-
-LONGEST_PAUSE: Final = 300.0
-"""Such pauses grow up to this many seconds: a window longer than five minutes is rare."""
-
-SHORTEST_PAUSE: Final = 0.1
-"""Seconds to pause at least."""
-
-_PROBE_MARGIN: Final = 0.05
-"""Seconds by which a probe goes later than the window that it tests for: a usual jitter."""
+from hostup_async._ratelimit.pauses import Pauses
+from hostup_async._ratelimit.window import Observation
 
 LONGEST_TRUST: Final = 3600.0
 """After pausing this many seconds, one request tests whether the pause still applies. A server that
@@ -135,8 +112,7 @@ class Ledger:
         self._answered = 0
         self._paused_at = -inf
         self._lowered_at = -inf
-        self._probes_refused = 0
-        self._is_near_miss = False
+        self._pauses: Final = Pauses()
         # The window: when it could open, when its first request was granted, what was accepted.
         self._opening = -inf
         self._opened_at: float | None = None
@@ -172,23 +148,23 @@ class Ledger:
         estimate = self.estimate
         is_first = self.throttled_count == 0
         room = estimate.most_in_flight(self.accepted_since_429, is_first=is_first)
-        if estimate.pace is None:
+        if estimate.pacer is None:
             room = min(room, estimate.cap - len(self._spent))
         if self._server_remaining < inf:
             room = min(room, max(self._server_remaining, now >= self._server_remaining_until))
         if self._probing:
             room = min(room, 1)
         room -= self.in_flight
-        if estimate.pace is not None:
-            room = min(room, estimate.pace.available(now, self._granted))
+        if estimate.pacer is not None:
+            room = min(room, estimate.pacer.available(now, self._granted))
         return room
 
     @property
     def rate(self) -> float | None:
         """Requests a second that can be kept up, as `LimitEstimate.rate` has it."""
         at_once = self.estimate.at_once
-        if at_once < inf and self.estimate.rate is None:
-            return at_once / max(self._latency, _SHORTEST_LATENCY)
+        if at_once.is_limited and self.estimate.rate is None:
+            return at_once.most / max(self._latency, _SHORTEST_LATENCY)
         return self.estimate.rate
 
     def surplus(self, now: float, wanted: float = inf) -> float:
@@ -198,7 +174,7 @@ class Ledger:
         where nothing is known that could be used up.
         """
         available, estimate = self.available(now), self.estimate
-        if estimate.pace or estimate.at_once < inf:
+        if estimate.pacer or estimate.at_once.is_limited:
             return max(0, min(available - 1, 0 if wanted else inf))
         if not estimate.is_known:
             return inf
@@ -211,7 +187,7 @@ class Ledger:
         None where there are no windows to plan.
         """
         estimate = self.estimate
-        if estimate.pace or not estimate.is_known or wanted == inf:
+        if estimate.pacer or not estimate.is_known or wanted == inf:
             return None
         left = self.left(now)
         windows = ceil(max(0, wanted - left) / estimate.cap)
@@ -219,7 +195,7 @@ class Ledger:
 
     def left(self, now: float) -> float:
         """How many more requests this window has, though not all may be in flight at once."""
-        if now < self._closed_until or self.estimate.pace or not self.estimate.is_known:
+        if now < self._closed_until or self.estimate.pacer or not self.estimate.is_known:
             return 0
         self._expire(now)
         room = min(self.estimate.cap - len(self._spent), self._server_remaining)
@@ -232,9 +208,9 @@ class Ledger:
         if now < self._server_remaining_until and self._server_remaining - self.in_flight < 1:
             return self._server_remaining_until
         estimate = self.estimate
-        if estimate.pace is not None:
-            is_held = (self._probing and self.in_flight) or self.in_flight >= estimate.at_once
-            return inf if is_held else estimate.pace.opens_at(now, self._granted)
+        if estimate.pacer is not None:
+            is_held = (self._probing and self.in_flight) or self.in_flight >= estimate.at_once.most
+            return inf if is_held else estimate.pacer.opens_at(now, self._granted)
         full = estimate.cap - len(self._spent) - self.in_flight < 1
         return self._spent[0] + estimate.span if full and self._spent else inf
 
@@ -244,8 +220,8 @@ class Ledger:
         if opens_at == inf:
             return 0.0
         more = 0.0
-        if estimate.pace is not None:
-            more = ahead / estimate.pace.rate
+        if estimate.pacer is not None:
+            more = ahead / estimate.pacer.rate
         elif estimate.is_known:
             more = ahead // estimate.cap * estimate.span
         return max(opens_at, self.paused_until) - now + more
@@ -262,7 +238,7 @@ class Ledger:
         self._answered += 1
         is_fresh = request.granted_at > self._paused_at
         if is_fresh:
-            self._probes_refused = 0
+            self._pauses.end()
         if not self._counts:
             return
         self._spent.append(now) if sends == 1 else self._spent.extend([now] * sends)
@@ -330,7 +306,10 @@ class Ledger:
         if fresh:
             self._check_sliding(now)
             self.estimate.learn_from_429(reading, self._observation(now, request))
-        wait = self._pause(reading, now, fresh=fresh)
+        known = self._spent[0] + self.estimate.span if self._spent else now
+        wait = self._pauses.after(
+            reading, self.estimate, now, opened_at=self._opened_at, opens_at=known, fresh=fresh
+        )
         if wait is not None:
             self.paused_until = max(self.paused_until, now + wait)
         if not fresh:
@@ -339,44 +318,13 @@ class Ledger:
         self.accepted_since_429 = 0
         self._open_next(max(now, self._closed_until), by_count=False)
         self._probing, self._server_remaining = True, inf
-        if self.estimate.pace is not None:
-            self.estimate.pace.restart(self._granted, wait or 0.0)
+        if self.estimate.pacer is not None:
+            self.estimate.pacer.restart(self._granted, wait or 0.0)
         return wait
 
     @property
     def _closed_until(self) -> float:
         return min(self.paused_until, self._paused_at + LONGEST_TRUST)
-
-    def _pause(self, reading: RateLimitReading, now: float, *, fresh: bool) -> float | None:
-        asked = reading.reset_after if reading.retry_after is None else reading.retry_after
-        if asked or is_moment(reading):
-            return max(asked or 0.0, SHORTEST_PAUSE)
-        if not fresh:
-            return None
-        wait = FIRST_PAUSE * 2**self._probes_refused
-        self._probes_refused += 1
-        if asked is not None and self._probes_refused == 1:
-            return SHORTEST_PAUSE  # it says "now": that is tried once
-        return min(self._until_opening(now, wait), LONGEST_PAUSE)
-
-    def _until_opening(self, now: float, at_least: float) -> float:
-        """How long to pause where the API does not say: until what is known or likely opens."""
-        estimate = self.estimate
-        if estimate.given:
-            return at_least
-        if estimate.pace is not None:
-            return max(SHORTEST_PAUSE, at_least / FIRST_PAUSE / estimate.pace.rate)
-        is_first = self._probes_refused == 1
-        if estimate.is_dated and estimate.is_known and self._spent and is_first:
-            return max(at_least, self._spent[0] + estimate.span - now)
-        opened_at = now if self._opened_at is None else self._opened_at
-        since = now - opened_at
-        self._is_near_miss = self._probes_refused > 1 and since >= _LONG and not self._is_near_miss
-        if self._is_near_miss:
-            self._probes_refused -= 1
-            return _NEAR * since
-        likely = (opened_at + length + _PROBE_MARGIN - now for length in LIKELY_WINDOWS)
-        return next((wait for wait in likely if at_least <= wait <= _STRETCH * at_least), at_least)
 
     def _expire(self, now: float) -> None:
         """Forget what is older than the window; where that opens the next one, take note."""

@@ -184,7 +184,8 @@ async def test_after_a_429_without_a_moment_single_requests_probe_ever_later() -
     assert sum(waits) > 20
     (await limiter.acquire()).spend()
     again = (await limiter.acquire()).spend(throttled=True)
-    assert again == pytest.approx(waits[0], abs=1)
+    assert again is not None
+    assert again < sum(waits)
 
 
 async def test_a_given_limit_pauses_briefly_again_after_a_success() -> None:

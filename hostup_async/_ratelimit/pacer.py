@@ -2,13 +2,13 @@
 
 Buckets, gaps between requests and sliding counters have in common that what is allowed comes back
 evenly, and that a request too early is refused although the count of a window is far off. What all
-of them accept is an even rate. `Pace` keeps one, with hardly a burst, and finds how high it may be:
+of them accept is an even rate. `Pacer` keeps one, with hardly a burst, and finds the highest one:
 
 - **Measured.** Where enough was accepted between two refusals, that over the time is the rate:
   such a limit was used up at both. It is kept at once, less a little.
 - **Searched.** Where too little was accepted, the rate lies between one that passes for sure and
-  one that was refused. The geometric mean is tried, and takes the place of the one or the other: after
-  two requests that pass, or the first one that is refused. What was accepted since the search
+  one that was refused. The geometric mean is tried, and takes the place of the one or the other:
+  after two requests that pass, or the first one that is refused. What was accepted since the search
   began, over the time, passes for sure, but for the smallest bursts.
 - **Grown.** After a calm time the rate rises with the cube of the time, so long near what was
   refused last and then fast: others may have gone, or the limit been raised. CUBIC's idea (RFC
@@ -80,7 +80,7 @@ _ALMOST_ONE: Final = 1 - 1e-6
 """Of a permit; the sums of moments are not exact."""
 
 
-class Pace:
+class Pacer:
     """Lets requests go at an even rate, and finds the highest one that is accepted.
 
     Args:
@@ -106,7 +106,7 @@ class Pace:
         self._try_between()
 
     def __repr__(self) -> str:
-        return f"<Pace {self.rate:.3g}/s{'' if self._base else ', searching'}>"
+        return f"<Pacer {self.rate:.3g}/s{'' if self._base else ', searching'}>"
 
     def _try_between(self) -> None:
         if self._high / self._low > _NARROW:
