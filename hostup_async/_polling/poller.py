@@ -73,6 +73,7 @@ class Poller:
         self._watches: set[Watch] = set()
         self._polls: set[asyncio.Task[None]] = set()
         self._requests_begun = 0
+        self._permits_in_hand = 0  # granted for an action that is not sent yet
         self._task: asyncio.Task[None] | None = None
         self._wake = asyncio.Event()  # the task's: both belong to one loop, and are made anew
 
@@ -91,8 +92,7 @@ class Poller:
         return self._scheduler.concurrency_limit(
             self._limiter.rate(),
             sends_waiting=left if idle < 0 else 0,
-            # One more: the permit that the next action was granted is no longer left.
-            tokens_left=self._limiter.left(RequestClass.ACTION) + 1,
+            tokens_left=self._limiter.left(RequestClass.ACTION) + self._permits_in_hand,
         )
 
     def _left(self) -> int:
@@ -100,7 +100,8 @@ class Poller:
 
     def _needed(self) -> int:
         """About how many requests are needed until all is known."""
-        return _REQUESTS_PER_ACTION * self._left() + len(self._scheduler)
+        needed = _REQUESTS_PER_ACTION * self._left() + len(self._scheduler)
+        return needed - self._permits_in_hand
 
     @property
     def held_back(self) -> float:
@@ -313,10 +314,12 @@ class Poller:
                 sender.fail(error)
             return
         self._requests_begun += 1
-        for sender in self._senders:
-            if sender.waiting():
-                sender.send(permit)
-                return
+        self._permits_in_hand = 1
+        sender = next((sender for sender in self._senders if sender.waiting()), None)
+        self._permits_in_hand = 0
+        if sender is not None:
+            sender.send(permit)
+            return
         permit.refund()
         self._scheduler.sent()
 

@@ -368,6 +368,7 @@ class LimitEstimate:
         seconds, accepted = observed.seconds_since_429, observed.accepted_since_429
         low = _SAFE * max(accepted, 1) / seconds
         high = max(low, _SAFE * self.limit / self.window)
+        low = max(low, high / _SEARCHED)
         pacer = Pacer(low, high, now=observed.now, granted=observed.granted)
         if self.window > _LONG_PAUSE:  # the pause was no measurement: it may have been closed
             pacer.try_first(high)
