@@ -73,7 +73,7 @@ class Poller:
         self._watches: set[Watch] = set()
         self._polls: set[asyncio.Task[None]] = set()
         self._requests_begun = 0
-        self._permits_in_hand = 0  # granted for an action that is not sent yet
+        self._is_sending = False
         self._task: asyncio.Task[None] | None = None
         self._wake = asyncio.Event()  # the task's: both belong to one loop, and are made anew
 
@@ -88,11 +88,13 @@ class Poller:
 
     def concurrency_limit(self) -> ConcurrencyLimit:
         """How many actions may be in flight."""
+        if self._is_sending:  # as it was decided: the permit that was granted since changes the plan
+            return self._scheduler.decided_limit
         left, idle = self._left(), self._limiter.surplus(RequestClass.ACTION, self._needed())
         return self._scheduler.concurrency_limit(
             self._limiter.rate(),
             sends_waiting=left if idle < 0 else 0,
-            tokens_left=self._limiter.left(RequestClass.ACTION) + self._permits_in_hand,
+            tokens_left=self._limiter.left(RequestClass.ACTION),
         )
 
     def _left(self) -> int:
@@ -100,8 +102,7 @@ class Poller:
 
     def _needed(self) -> int:
         """About how many requests are needed until all is known."""
-        needed = _REQUESTS_PER_ACTION * self._left() + len(self._scheduler)
-        return needed - self._permits_in_hand
+        return _REQUESTS_PER_ACTION * self._left() + len(self._scheduler)
 
     @property
     def held_back(self) -> float:
@@ -314,9 +315,9 @@ class Poller:
                 sender.fail(error)
             return
         self._requests_begun += 1
-        self._permits_in_hand = 1
+        self._is_sending = True
         sender = next((sender for sender in self._senders if sender.waiting()), None)
-        self._permits_in_hand = 0
+        self._is_sending = False
         if sender is not None:
             sender.send(permit)
             return

@@ -83,6 +83,7 @@ class PollScheduler(Generic[K]):
 
     Attributes:
         held_back: For how long, in seconds, requests were left unused because of that bound.
+        decided_limit: How many actions might be in flight, by the last decision.
     """
 
     def __init__(
@@ -91,6 +92,7 @@ class PollScheduler(Generic[K]):
         self.durations = durations or DurationModel()
         self.max_in_flight = max_in_flight
         self.held_back = 0.0
+        self.decided_limit = ConcurrencyLimit(0, 0)
         self._queue: Final[PollQueue[K]] = PollQueue()
         self._price: Final = Price()
         self._usual_mean = UsualMean(self.durations)
@@ -238,6 +240,7 @@ class PollScheduler(Generic[K]):
         self._pass_time(now, rate, None if tokens_spare is None else tokens_spare / max(1, jobs))
         waiting = sends_waiting if tokens_idle < 0 else 0
         window = self.concurrency_limit(rate, sends_waiting=waiting, tokens_left=tokens_left)
+        self.decided_limit = window
         room = window.size - self.in_flight if may_send else 0
         admitted = sends_waiting > 0 and room > 0
         due, job = self._queue.first(self.price)
