@@ -88,7 +88,9 @@ class Poller:
 
     def concurrency_limit(self) -> ConcurrencyLimit:
         """How many actions may be in flight."""
-        if self._is_sending:  # as it was decided: the permit that was granted since changes the plan
+        if (
+            self._is_sending
+        ):  # as it was decided: the permit that was granted since changes the plan
             return self._scheduler.decided_limit
         left, idle = self._left(), self._limiter.surplus(RequestClass.ACTION, self._needed())
         return self._scheduler.concurrency_limit(
@@ -257,6 +259,7 @@ class Poller:
             may_send=any(sender.waiting() for sender in senders),
             tokens_left=self._limiter.left(kind),
             tokens_spare=self._limiter.spare(kind, self._needed()),
+            renewed_in=self._limiter.renewed_in(kind),
         )
 
     async def _rest(self, until: float) -> None:

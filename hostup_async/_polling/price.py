@@ -22,13 +22,13 @@ _HALF: Final = 0.5  # polls: on average a job ends in the middle between two
 # Where requests are free, the lowest price is this part of a mean duration, down to the latter, in
 # seconds: the ends of short jobs are then known within the time that some requests take.
 _FREE_SHARE: Final = 0.05
-_SHORTEST_DELAY: Final = 0.01
+_SHORTEST_DELAY: Final = 0.002
 # Upper bound of the price, in mean job durations. Above it almost every poll finds the job over,
 # so polling less saves nothing. It is lower while there is much to learn.
 _MAX_PRICE: Final = 0.9
 # The confidence that is assumed for that bound at the least: a price that cannot rise while nothing
 # is known would spend a slow limit on the first jobs.
-_LEAST_CONFIDENCE: Final = 0.3
+_LEAST_CONFIDENCE: Final = 0.15
 # While the window is full, a poll is worth this share of the price: ends are what opens it.
 _WINDOW_FULL_FACTOR: Final = 0.25
 # The price changes e-fold in this many seconds: slow against the bursts of a rate limit, fast

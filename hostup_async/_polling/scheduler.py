@@ -203,6 +203,7 @@ class PollScheduler(Generic[K]):
         may_send: bool = True,
         tokens_left: float = 0.0,
         tokens_spare: float | None = None,
+        renewed_in: float = inf,
     ) -> Poll[K] | Send | Rest:
         """What to do with the request that may be sent now: the first line that applies.
 
@@ -235,8 +236,14 @@ class PollScheduler(Generic[K]):
             tokens_left: As for `concurrency_limit`.
             tokens_spare: The requests left over of all windows that are needed until the last
                 outcome is known; None where no windows are planned.
+            renewed_in: Seconds until the window ends, and what is left of it is lost.
         """
+        if tokens_spare is not None:
+            lost = tokens_left - self._usable(renewed_in, rate, sends_waiting)
+            tokens_idle, tokens_spare = max(tokens_idle, lost), max(tokens_spare, lost)
         jobs = sends_waiting + len(self)
+        if rate is None and sends_waiting and self.max_in_flight is not None:
+            rate = inf  # the operator's bound keeps the requests few, and costs time
         self._pass_time(now, rate, None if tokens_spare is None else tokens_spare / max(1, jobs))
         waiting = sends_waiting if tokens_idle < 0 else 0
         window = self.concurrency_limit(rate, sends_waiting=waiting, tokens_left=tokens_left)
@@ -279,6 +286,11 @@ class PollScheduler(Generic[K]):
                 wanted = max(wanted, self.in_flight + sends_waiting)
         most = self.max_in_flight
         return ConcurrencyLimit(wanted if most is None else min(wanted, most), wanted)
+
+    def _usable(self, seconds: float, rate: float | None, sends_waiting: int) -> float:
+        """About how many requests can be used within some seconds: sends, and polls of ends."""
+        room = max(0, self.concurrency_limit(rate).size - self.in_flight)
+        return min(sends_waiting, room) + len(self) * min(1, seconds / self.durations.mean())
 
     @staticmethod
     def _is_scarce(tokens_idle: float, *, admitted: bool, overdue: float) -> bool:

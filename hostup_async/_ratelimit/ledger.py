@@ -201,6 +201,10 @@ class Ledger:
         room = min(self.estimate.cap - len(self._spent), self._server_remaining)
         return max(0, room - self.in_flight)
 
+    def renewed_in(self, now: float) -> float:
+        """Seconds until the first request counts no more, infinite where none counts."""
+        return max(0.0, self._spent[0] + self.estimate.span - now) if self._spent else inf
+
     def opens_at(self, now: float) -> float:
         """When the next request may go; infinite where only an answer under way can tell."""
         if now < self._closed_until:

@@ -162,6 +162,11 @@ class RateLimiter:
         with self._lock:
             return self._queues[kind].ledger.left(self._clock())
 
+    def renewed_in(self, kind: RequestClass) -> float:
+        """Seconds until a first request of this window counts no more, infinite without any."""
+        with self._lock:
+            return self._queues[kind].ledger.renewed_in(self._clock())
+
     def snapshot(self) -> BudgetSnapshot:
         """Where the limiter stands, and why requests wait."""
         with self._lock:
