@@ -16,6 +16,7 @@ from hostup_async.sandbox import Limit
 
 FAST = Limit(requests=100, seconds=5)
 MINUTE = Limit(requests=60, seconds=60)
+FOUR_AT_ONCE = Limit(requests=4, seconds=1, kind="concurrent")
 UNNAMED = Fleet(limit=FAST, headers="never", retry_after=False, vps=150)
 
 # A fleet, the time it may take over the floor, and the share that may be refused.
@@ -27,11 +28,7 @@ FLEETS = {
     ),
     "no headers, gaps": (evolve(UNNAMED, limit=evolve(FAST, kind="bucket", burst=1)), 1.6, 0.05),
     "no headers, counter": (evolve(UNNAMED, limit=evolve(FAST, kind="counter")), 1.3, 0.05),
-    "at most 4 at once": (
-        evolve(UNNAMED, limit=Limit(requests=4, seconds=1, kind="concurrent"), latency=0.2, vps=300),
-        1.8,
-        0.05,
-    ),
+    "at most 4 at once": (evolve(UNNAMED, limit=FOUR_AT_ONCE, latency=0.2, vps=300), 1.8, 0.05),
     "a minute, on all": (Fleet(limit=MINUTE, vps=60, headers="always"), 1.1, 0.01),
     "a minute, on 429s": (Fleet(limit=MINUTE, vps=60), 1.1, 0.03),
     "a minute, Retry-After on all": (
