@@ -177,7 +177,7 @@ class Requester:
         if is_stray and isinstance(sent.result, ApiError):
             msg = f"The job's poll was not answered by the API itself: {sent.result}"
             raise UnreadableReply(msg) from None
-        return _value(sent), sent.reading.retry_after or 0.0
+        return _value(sent), sent.reading.next_poll_after
 
     async def send_action(
         self, power_action: PowerAction, url: Url, body: bytes | None = None

@@ -73,6 +73,7 @@ class Poller:
         self._watches: set[Watch] = set()
         self._polls: set[asyncio.Task[None]] = set()
         self._requests_begun = 0
+        self._is_sending = False
         self._task: asyncio.Task[None] | None = None
         self._wake = asyncio.Event()  # the task's: both belong to one loop, and are made anew
 
@@ -87,7 +88,21 @@ class Poller:
 
     def concurrency_limit(self) -> ConcurrencyLimit:
         """How many actions may be in flight."""
-        return self._scheduler.concurrency_limit(self._limiter.rate())
+        if self._is_sending:  # as decided: the permit granted since changes the plan
+            return self._scheduler.decided_limit
+        left, idle = self._left(), self._limiter.surplus(RequestClass.ACTION, self._needed())
+        return self._scheduler.concurrency_limit(
+            self._limiter.rate(),
+            sends_waiting=left if idle < 0 else 0,
+            tokens_left=self._limiter.left(RequestClass.ACTION),
+        )
+
+    def _left(self) -> int:
+        return sum(sender.left() for sender in self._senders)
+
+    def _needed(self) -> int:
+        """About how many requests are needed until all is known."""
+        return _REQUESTS_PER_ACTION * self._left() + len(self._scheduler)
 
     @property
     def held_back(self) -> float:
@@ -234,14 +249,15 @@ class Poller:
         unbounded = None in limits or not limits
         self._scheduler.max_in_flight = None if unbounded else sum(filter(None, limits))
         kind = RequestClass.ACTION if senders else RequestClass.POLL
-        left = sum(sender.left() for sender in senders)
-        needed = _REQUESTS_PER_ACTION * (left + len(self._scheduler))
         return self._scheduler.decide(
             self._now(),
             rate=self._limiter.rate(kind),
-            tokens_idle=self._limiter.surplus(kind, needed),
-            sends_waiting=left,
+            tokens_idle=self._limiter.surplus(kind, self._needed()),
+            sends_waiting=self._left(),
             may_send=any(sender.waiting() for sender in senders),
+            tokens_left=self._limiter.left(kind),
+            tokens_spare=self._limiter.spare(kind, self._needed()),
+            renewed_in=self._limiter.renewed_in(kind),
         )
 
     async def _rest(self, until: float) -> None:
@@ -296,14 +312,16 @@ class Poller:
             permit = await self._limiter.acquire(RequestClass.ACTION)
         except RateLimited as error:
             self._scheduler.sent()
-            for sender in list(self._senders):
-                sender.fail(error)
+            for waiting in list(self._senders):
+                waiting.fail(error)
             return
         self._requests_begun += 1
-        for sender in self._senders:
-            if sender.waiting():
-                sender.send(permit)
-                return
+        self._is_sending = True
+        sender = next((sender for sender in self._senders if sender.waiting()), None)
+        self._is_sending = False
+        if sender is not None:
+            sender.send(permit)
+            return
         permit.refund()
         self._scheduler.sent()
 

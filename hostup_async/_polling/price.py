@@ -4,7 +4,7 @@ Both are controllers: the price follows the demand for requests, the mean follow
 but slowly where our own rate may be what makes jobs slower.
 """
 
-from math import exp
+from math import exp, inf
 from typing import Final
 
 from hostup_async._polling.durations import DurationModel
@@ -14,9 +14,21 @@ from hostup_async._polling.durations import DurationModel
 # At the highest one users begin to wonder.
 LOWEST_PRICE: Final = 0.22
 HIGHEST_PRICE: Final = 30.0
+# While no limit is known a poll costs this part of a mean duration at least: a limit may be near,
+# and what is spent on the first jobs of a fleet would be missing for the others.
+_UNKNOWN_SHARE: Final = 0.1
+_SHORT_JOB: Final = 2.0  # seconds; there are too few requests in a job to be frugal with
+_HALF: Final = 0.5  # polls: on average a job ends in the middle between two
+# Where requests are free, the lowest price is this part of a mean duration, down to the latter, in
+# seconds: the ends of short jobs are then known within the time that some requests take.
+_FREE_SHARE: Final = 0.05
+_SHORTEST_DELAY: Final = 0.002
 # Upper bound of the price, in mean job durations. Above it almost every poll finds the job over,
 # so polling less saves nothing. It is lower while there is much to learn.
 _MAX_PRICE: Final = 0.9
+# The confidence that is assumed for that bound at the least: a price that cannot rise while nothing
+# is known would spend a slow limit on the first jobs.
+_LEAST_CONFIDENCE: Final = 0.15
 # While the window is full, a poll is worth this share of the price: ends are what opens it.
 _WINDOW_FULL_FACTOR: Final = 0.25
 # The price changes e-fold in this many seconds: slow against the bursts of a rate limit, fast
@@ -43,34 +55,62 @@ class Price:
         trend: Where the last decision left it: 1 rising, -1 falling, 0 as it is.
     """
 
-    __slots__ = ("trend", "value")
+    __slots__ = ("_lowest", "trend", "value")
 
     def __init__(self) -> None:
-        self.value = LOWEST_PRICE
+        self.value = self._lowest = LOWEST_PRICE
         self.trend = 0
 
     @property
     def is_lowest(self) -> bool:
         """Whether it can fall no further."""
-        return self.value <= LOWEST_PRICE
+        return self.value <= self._lowest
 
     @property
     def window_full(self) -> float:
         """What a poll costs while only an end lets another action go."""
-        return max(LOWEST_PRICE, _WINDOW_FULL_FACTOR * self.value)
+        return max(self._lowest, _WINDOW_FULL_FACTOR * self.value)
 
-    def adapt(self, passed: float, *, mean: float, confidence: float) -> None:
+    def adapt(self, passed: float, *, mean: float, confidence: float, lowest: float) -> None:
         """Follow the trend for the time that has passed.
 
         Args:
             passed: Seconds since the last decision.
             mean: The mean duration of a job, in seconds.
             confidence: How much is known of durations, see `DurationModel.confidence`.
+            lowest: The price below which it does not fall, see `lowest_price`.
         """
+        self._lowest = lowest
         if self.trend:
-            ceiling = _MAX_PRICE * mean * confidence
-            moved = self.value * exp(self.trend * min(passed, LONGEST_STEP) / _PRICE_E_FOLD)
-            self.value = max(min(moved, HIGHEST_PRICE, ceiling), LOWEST_PRICE)
+            ceiling = _MAX_PRICE * mean * max(confidence, _LEAST_CONFIDENCE)
+            e_folds = min(passed, LONGEST_STEP) / _PRICE_E_FOLD
+            # The first job that ends tells of short ones: all others are not polled at once.
+            ceiling = max(min(HIGHEST_PRICE, ceiling), self.value * exp(-e_folds))
+            self.value = min(self.value * exp(self.trend * e_folds), ceiling)
+        self.value = max(self.value, self._lowest)
+
+
+def lowest_price(mean: float, rate: float | None, spare: float | None = None) -> float:
+    """The lowest price of a poll, in seconds of expected detection delay.
+
+    Where windows of a limit are planned it is the price at which as many polls are in vain as
+    requests are left over. By Keller's law a job of duration `T` is polled in vain about
+    `sqrt(T / (2 * price))` times, less half a time.
+
+    Args:
+        mean: The mean duration of a job, in seconds.
+        rate: Requests a second that may be sent, None where that is not known, infinite where
+            there is no limit.
+        spare: The requests left over for each job that is not known yet, where windows are planned.
+    """
+    if spare is not None:
+        planned = mean / (2 * (_HALF * spare + _HALF) ** 2)
+        return max(LOWEST_PRICE, min(planned, _MAX_PRICE * mean, HIGHEST_PRICE))
+    if rate is None and mean > _SHORT_JOB:
+        return _UNKNOWN_SHARE * mean
+    if rate is None or rate == inf:
+        return min(LOWEST_PRICE, max(_SHORTEST_DELAY, _FREE_SHARE * mean))
+    return LOWEST_PRICE
 
 
 class UsualMean:

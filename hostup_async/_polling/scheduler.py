@@ -19,7 +19,7 @@ from typing import Final, Generic
 from attrs import frozen
 
 from hostup_async._polling.durations import DurationModel
-from hostup_async._polling.price import LONGEST_STEP, Price, UsualMean
+from hostup_async._polling.price import LONGEST_STEP, Price, UsualMean, lowest_price
 from hostup_async._polling.queue import K, PolledJob, PollQueue
 
 # The rest between two steps of re-keying, in seconds: others on the event loop get their turn.
@@ -83,6 +83,7 @@ class PollScheduler(Generic[K]):
 
     Attributes:
         held_back: For how long, in seconds, requests were left unused because of that bound.
+        decided_limit: How many actions might be in flight, by the last decision.
     """
 
     def __init__(
@@ -91,6 +92,7 @@ class PollScheduler(Generic[K]):
         self.durations = durations or DurationModel()
         self.max_in_flight = max_in_flight
         self.held_back = 0.0
+        self.decided_limit = ConcurrencyLimit(0, 0)
         self._queue: Final[PollQueue[K]] = PollQueue()
         self._price: Final = Price()
         self._usual_mean = UsualMean(self.durations)
@@ -191,7 +193,7 @@ class PollScheduler(Generic[K]):
             job.not_before = not_before
             self._queue.put(job)
 
-    def decide(
+    def decide(  # noqa: PLR0913 - each is a fact of the moment
         self,
         now: float,
         *,
@@ -199,6 +201,9 @@ class PollScheduler(Generic[K]):
         tokens_idle: float,
         sends_waiting: int,
         may_send: bool = True,
+        tokens_left: float = 0.0,
+        tokens_spare: float | None = None,
+        renewed_in: float = inf,
     ) -> Poll[K] | Send | Rest:
         """What to do with the request that may be sent now: the first line that applies.
 
@@ -228,9 +233,21 @@ class PollScheduler(Generic[K]):
                 saved now is one more later.
             sends_waiting: The actions still to be sent; 0 while draining.
             may_send: Whether one of them may be sent now, as far as its sender knows.
+            tokens_left: As for `concurrency_limit`.
+            tokens_spare: The requests left over of all windows that are needed until the last
+                outcome is known; None where no windows are planned.
+            renewed_in: Seconds until the window ends, and what is left of it is lost.
         """
-        self._pass_time(now)
-        window = self.concurrency_limit(rate)
+        if tokens_spare is not None:
+            lost = tokens_left - self._usable(renewed_in, rate, sends_waiting)
+            tokens_idle, tokens_spare = max(tokens_idle, lost), max(tokens_spare, lost)
+        jobs = sends_waiting + len(self)
+        if rate is None and sends_waiting and self.max_in_flight is not None:
+            rate = inf  # the operator's bound keeps the requests few, and costs time
+        self._pass_time(now, rate, None if tokens_spare is None else tokens_spare / max(1, jobs))
+        waiting = sends_waiting if tokens_idle < 0 else 0
+        window = self.concurrency_limit(rate, sends_waiting=waiting, tokens_left=tokens_left)
+        self.decided_limit = window
         room = window.size - self.in_flight if may_send else 0
         admitted = sends_waiting > 0 and room > 0
         due, job = self._queue.first(self.price)
@@ -246,21 +263,34 @@ class PollScheduler(Generic[K]):
             return Rest(min(due, now + LONGEST_STEP) if job else due)
         return self._spare_request(now, window, sends_waiting)
 
-    def concurrency_limit(self, rate: float | None) -> ConcurrencyLimit:
+    def concurrency_limit(
+        self, rate: float | None, *, sends_waiting: int = 0, tokens_left: float = 0.0
+    ) -> ConcurrencyLimit:
         """How many actions may be in flight at this rate, by Little's law.
 
         In flight = jobs a second x seconds until an end is known. Every job takes two requests,
-        its action and a poll, and its end is known about the price after it.
+        its action and a poll, and its end is known about the price after it. The last actions of a
+        fleet that fit into a window of the limit all go in it, if they are no more than that again:
+        no window is then lost to polls that came too early.
 
         Args:
             rate: Requests a second, as for `decide`.
+            sends_waiting: The actions still to be sent, where requests will be missing later.
+            tokens_left: Requests left in this window of the limit.
         """
         wanted = DEFAULT_WINDOW
         if rate is not None and rate < inf:
             known_after = self._usual_mean.bearable(self.durations.mean()) + self.price
             wanted = max(1, ceil(_LITTLE_MARGIN * rate / _REQUESTS_PER_JOB * known_after))
+            if 0 < sends_waiting <= min(tokens_left, wanted):
+                wanted = max(wanted, self.in_flight + sends_waiting)
         most = self.max_in_flight
         return ConcurrencyLimit(wanted if most is None else min(wanted, most), wanted)
+
+    def _usable(self, seconds: float, rate: float | None, sends_waiting: int) -> float:
+        """About how many requests can be used within some seconds: sends, and polls of ends."""
+        room = max(0, self.concurrency_limit(rate).size - self.in_flight)
+        return min(sends_waiting, room) + len(self) * min(1, seconds / self.durations.mean())
 
     @staticmethod
     def _is_scarce(tokens_idle: float, *, admitted: bool, overdue: float) -> bool:
@@ -296,14 +326,16 @@ class PollScheduler(Generic[K]):
             due = min(due, now + LONGEST_STEP)
         return Rest(due, self._at_max_in_flight)
 
-    def _pass_time(self, now: float) -> None:
+    def _pass_time(self, now: float, rate: float | None, spare: float | None) -> None:
         """Account for the time since the last decision, as that one left things."""
         passed, self._decided_at = max(0.0, now - self._decided_at), now
         if self._at_max_in_flight:
             self.held_back += passed
         self._at_max_in_flight = False
         mean = self._usual_mean.bearable(self.durations.mean())
-        self._price.adapt(passed, mean=mean, confidence=self.durations.confidence())
+        confidence = self.durations.confidence()
+        lowest = lowest_price(mean, rate, spare)
+        self._price.adapt(passed, mean=mean, confidence=confidence, lowest=lowest)
 
     def _learn(self, job: PolledJob[K], age: float, *, ended: bool, exact: float | None) -> None:
         durations, running_age = job.durations, job.running_age

@@ -12,7 +12,7 @@ from itertools import islice, zip_longest
 from math import inf
 from typing import Final, cast
 
-from attrs import evolve, frozen
+from attrs import evolve, field, frozen
 
 from hostup_async._ratelimit.timestamps import (
     MAX_DELTA,
@@ -28,6 +28,9 @@ MAX_COUNT: Final = 1e15
 
 MAX_MEMBERS: Final = 16
 """Members of a list, and parameters of a member, beyond this many are ignored."""
+
+_EPOCH_MILLISECONDS: Final = 1e11
+"""Numbers from here on are moments in milliseconds, or finer."""
 
 _ROUNDING: Final = 2.0
 """Seconds that a moment and the `Date` it is counted from can add, in whole seconds both."""
@@ -59,6 +62,8 @@ class RateLimitReading:
         reset_after: Seconds from the answer's own moment until the window resets.
         retry_after: Seconds to wait before trying again, as the server says.
         window: Length of the window in seconds, where a policy names it.
+        is_rounded: Whether the reset is a moment in whole seconds, and so up to 2 s too late: the
+            moment was rounded up, and the `Date` that it is counted from down.
     """
 
     limit: int | None = None
@@ -66,6 +71,7 @@ class RateLimitReading:
     reset_after: float | None = None
     retry_after: float | None = None
     window: float | None = None
+    is_rounded: bool = field(default=False, eq=False)
 
     def __bool__(self) -> bool:
         return self != EMPTY
@@ -80,6 +86,17 @@ class RateLimitReading:
             return self.retry_after if self.reset_after is None else self.reset_after
         is_rounding = 0 < self.reset_after - self.retry_after < _ROUNDING
         return self.retry_after if is_rounding else self.reset_after
+
+    @property
+    def next_poll_after(self) -> float:
+        """Seconds for which a success asks not to poll this job again.
+
+        Some servers write the reset of their limit into `Retry-After` on every answer: that is no
+        wish for this job.
+        """
+        wait = self.retry_after or 0.0
+        is_reset = self.reset_after is not None and abs(wait - self.reset_after) < _ROUNDING
+        return 0.0 if is_reset else wait
 
 
 EMPTY: Final = RateLimitReading()
@@ -258,7 +275,13 @@ def _quota(
         remaining=_count(remaining.value) if remaining else None,
         reset_after=parse_seconds_until(reset.value, reference=reference) if reset else None,
         window=next(_present(windows), None),
+        is_rounded=reset is not None and _is_epoch(reset.value),
     )
+
+
+def _is_epoch(text: str) -> bool:
+    number = parse_number(text)
+    return number is not None and MAX_DELTA <= number < _EPOCH_MILLISECONDS
 
 
 def _count(text: str) -> int | None:

@@ -4,11 +4,14 @@ A request counts from the moment its answer came, for as long as the window is, 
 flight. The server counted it at some moment in between, so fewer count there than here: the limit
 is kept in every window, wherever the server's begins, and for a token bucket of that rate as well.
 
-Three things decide whether one more may go:
+Four things decide whether one more may go:
 
-- the window: `estimate.cap` requests in `estimate.span` seconds;
+- the window: `estimate.cap` requests in `estimate.span` seconds; or the rate, `estimate.pacer`;
+- what may be in flight at once;
 - the pause after a 429, until the moment that it names. It is never shortened, and a 429 of a
-  request sent before the pause began extends it at most. The first request after it goes alone;
+  request sent before the pause began extends it at most. The first request after it goes alone.
+  Where the 429 names no moment, the pause is ours: short at first, and longer with each probe that
+  is refused, so that the probe that passes dates the window;
 - the count of the server, where successes tell what remains: it lowers ours at once, and raises it
   only if its request was sent after the last lowering, because answers overtake each other.
 
@@ -19,23 +22,17 @@ Rejected: counting from the send, as most clients do; a slow request then falls 
 of the server's than of ours, which is refused.
 """
 
-from collections import deque
+from collections import Counter, deque
 from copy import deepcopy
-from math import inf
+from math import ceil, inf
 from typing import Final
 
-from hostup_async._ratelimit.estimate import LimitEstimate, Observation
+from hostup_async._ratelimit.estimate import LimitEstimate
 from hostup_async._ratelimit.headers import EMPTY, RateLimitReading
+from hostup_async._ratelimit.learnt import LearntLimit
 from hostup_async._ratelimit.limits import RateLimit
-
-FIRST_PAUSE: Final = 30.0
-"""Seconds to pause after a 429 that names no moment, as public clients of the API do."""
-
-LONGEST_PAUSE: Final = 300.0
-"""Such pauses double up to this many seconds: a window longer than five minutes is rare."""
-
-SHORTEST_PAUSE: Final = 0.1
-"""Seconds to pause at least: "try again in 0 s" at every try must not become a tight loop."""
+from hostup_async._ratelimit.pauses import Pauses
+from hostup_async._ratelimit.window import Granted, Observation
 
 LONGEST_TRUST: Final = 3600.0
 """After pausing this many seconds, one request tests whether the pause still applies. A server that
@@ -49,6 +46,10 @@ _WHOLE: Final = 0.9
 """The part of a window that must have gone by before requests that expire can be the opening of the
 next one. The rest allows for answers that come early or late."""
 
+_SURELY: Final = 1.1
+"""The part of the limit that must pass within the length of a window to show that a reset gave
+back all of it."""
+
 _LATE: Final = 0.1
 """The part of a window within which its first request must go to show when the window began."""
 
@@ -56,9 +57,19 @@ _CONFIRMS: Final = 8
 """Requests accepted in a window, or all of a smaller one, that show that it had opened. Fewer could
 be what was left of the one before."""
 
-_STEPS: Final = 8
-"""At how many moments `surplus` looks ahead. Permits used in a burst return in a burst, so a few
-moments find the tightest one nearly."""
+_LUCK: Final = 3
+"""Acceptances that show that so many may be in flight: one or two may have been lucky, because
+another request had ended on the way."""
+
+_LATENCY_SHARE: Final = 0.1
+"""The weight of the newest answer in the mean latency."""
+
+_SHORTEST_LATENCY: Final = 0.001
+"""Seconds."""
+
+_IN_VAIN: Final = 0.25
+"""Requests in vain for each that is needed: what is held back of the requests left over, so that
+the first jobs of a fleet do not use up what the last ones will want."""
 
 
 class Ledger:
@@ -71,19 +82,21 @@ class Ledger:
     Attributes:
         estimate: What is known of the limit.
         in_flight: Requests granted and not yet over.
+        answered: Requests granted and over, ever.
         throttled_count: How often the API answered 429.
         accepted_since_429: Requests granted after the newest 429 and accepted.
         paused_until: Until when nothing is sent, because the API answered 429.
     """
 
     in_flight: int
+    answered: int
     throttled_count: int
     accepted_since_429: int
     paused_until: float
 
     def __init__(self, given: RateLimit | None = None, *, paused_until: float = -inf) -> None:
         self.estimate: Final = LimitEstimate(given)
-        self.in_flight = 0
+        self.in_flight = self.answered = 0
         self.throttled_count = 0
         self.accepted_since_429 = 0
         self.paused_until = paused_until
@@ -91,7 +104,7 @@ class Ledger:
         self._spent: deque[float] = deque()
         self._paused_at = -inf
         self._lowered_at = -inf
-        self._next_pause = FIRST_PAUSE
+        self._pauses: Final = Pauses()
         # The window: when it could open, when its first request was granted, what was accepted.
         self._opening = -inf
         self._opened_at: float | None = None
@@ -99,9 +112,15 @@ class Ledger:
         self._opened_by_count = False
         self._opened_in_time = False
         self._probing = False
+        # Whether a reset gives all requests back, None until that is known; and what was spent in
+        # the window before, as long as it is not.
+        self._is_fixed: bool | None = None
+        self._before: deque[float] = deque()
         # What is left of it by the server's count, less what was accepted since; until when.
         self._server_remaining = inf
         self._server_remaining_until = -inf
+        self._at_once = Counter[int]()  # how many were accepted with so many in flight
+        self._latency = 0.0
 
     def __repr__(self) -> str:
         return (
@@ -112,8 +131,13 @@ class Ledger:
     def without_requests(self) -> "Ledger":
         """Another one that knows as much, for a process that has sent nothing yet."""
         other = deepcopy(self)
+        other.answered += other.in_flight
         other.in_flight = 0
         return other
+
+    @property
+    def _granted(self) -> int:
+        return self.in_flight + self.answered
 
     def available(self, now: float) -> float:
         """How many more requests may go at this moment."""
@@ -121,25 +145,64 @@ class Ledger:
             return 0
         self._expire(now)
         estimate = self.estimate
-        most_in_flight = estimate.most_in_flight(self.accepted_since_429)
-        room = min(estimate.cap - len(self._spent), most_in_flight)
+        is_first = self.throttled_count == 0
+        room = estimate.most_in_flight(self.accepted_since_429, is_first=is_first)
+        if estimate.pacer is None:
+            room = min(room, estimate.cap - len(self._spent))
         if self._server_remaining < inf:
             room = min(room, max(self._server_remaining, now >= self._server_remaining_until))
         if self._probing:
             room = min(room, 1)
-        return room - self.in_flight
+        room -= self.in_flight
+        if estimate.pacer is not None:
+            room = min(room, estimate.pacer.available(now, self._granted))
+        return room
+
+    @property
+    def rate(self) -> float | None:
+        """Requests a second that can be kept up, as `LimitEstimate.rate` has it."""
+        at_once = self.estimate.at_once
+        if at_once.is_limited and self.estimate.rate is None:
+            return at_once.most / max(self._latency, _SHORTEST_LATENCY)
+        return self.estimate.rate
 
     def surplus(self, now: float, wanted: float = inf) -> float:
-        """How many more may go now, on top of `wanted` ones that go at an even rate from now on.
+        """How many requests may be spent besides `wanted` ones without needing one more window.
 
-        Negative where some of those will have to wait at some time as the window moves on.
+        Negative where some are missing for each of those to be repeated now and then; infinite
+        where nothing is known that could be used up.
         """
-        available, spent, span = self.available(now), self._spent, self.estimate.span
-        if available < 1 or not spent or not self.estimate.is_known:
-            return max(0, available)
-        rate = self.estimate.rate or 0
-        steps = range(0, len(spent), len(spent) // _STEPS + 1)
-        return min(available + n - min((spent[n] + span - now) * rate, wanted) for n in steps)
+        available, estimate = self.available(now), self.estimate
+        if estimate.pacer or estimate.at_once.is_limited:
+            return max(0, min(available - 1, 0 if wanted else inf))
+        if not estimate.is_known:
+            return inf
+        spare = self.spare(now, wanted)
+        return max(0, available) if spare is None else spare - _IN_VAIN * wanted
+
+    def spare(self, now: float, wanted: float) -> float | None:
+        """How many requests are left over of the windows that `wanted` ones need.
+
+        None where there are no windows to plan.
+        """
+        estimate = self.estimate
+        if estimate.pacer or not estimate.is_known or wanted == inf:
+            return None
+        left = self.left(now)
+        windows = ceil(max(0, wanted - left) / estimate.cap)
+        return left + windows * estimate.cap - wanted
+
+    def left(self, now: float) -> float:
+        """How many more requests this window has, though not all may be in flight at once."""
+        if now < self.closed_until or self.estimate.pacer or not self.estimate.is_known:
+            return 0
+        self._expire(now)
+        room = min(self.estimate.cap - len(self._spent), self._server_remaining)
+        return max(0, room - self.in_flight)
+
+    def renewed_in(self, now: float) -> float:
+        """Seconds until the first request counts no more, infinite where none counts."""
+        return max(0.0, self._spent[0] + self.estimate.span - now) if self._spent else inf
 
     def opens_at(self, now: float) -> float:
         """When the next request may go; infinite where only an answer under way can tell."""
@@ -147,79 +210,125 @@ class Ledger:
             return self.closed_until
         if now < self._server_remaining_until and self._server_remaining - self.in_flight < 1:
             return self._server_remaining_until
-        full = self.estimate.cap - len(self._spent) - self.in_flight < 1
-        return self._spent[0] + self.estimate.span if full and self._spent else inf
+        estimate = self.estimate
+        if estimate.pacer is not None:
+            is_held = (self._probing and self.in_flight) or self.in_flight >= estimate.at_once.most
+            return inf if is_held else estimate.pacer.opens_at(now, self._granted)
+        full = estimate.cap - len(self._spent) - self.in_flight < 1
+        return self._spent[0] + estimate.span if full and self._spent else inf
 
     def wait_behind(self, ahead: int, now: float) -> float:
         """Seconds until a request could go behind `ahead` others; 0.0 where that is unknown."""
         opens_at, estimate = self.opens_at(now), self.estimate
         if opens_at == inf:
             return 0.0
-        more = ahead // estimate.cap * estimate.span if estimate.is_known else 0.0
+        more = 0.0
+        if estimate.pacer is not None:
+            more = ahead / estimate.pacer.rate
+        elif estimate.is_known:
+            more = ahead // estimate.cap * estimate.span
         return max(opens_at, self.paused_until) - now + more
 
+    def restore(self, learnt: LearntLimit, now: float) -> None:
+        """Begin with what was learnt before, where nothing was learnt here yet."""
+        self.estimate.restore(learnt, now, self._granted)
+
     def record_success(
-        self, now: float, granted_at: float, sends: int = 1, reading: RateLimitReading = EMPTY
+        self, now: float, request: Granted, sends: int = 1, reading: RateLimitReading = EMPTY
     ) -> None:
         """A request went out, `sends` times, and was not refused."""
         self.in_flight -= 1
+        self.answered += 1
+        is_fresh = request.granted_at > self._paused_at
+        if is_fresh:
+            self._pauses.end()
         if not self._counts:
             return
         self._spent.append(now) if sends == 1 else self._spent.extend([now] * sends)
         if self.estimate.given:
             return
-        if granted_at > self._paused_at:
+        if not self.estimate.confirmed:
+            self._at_once[request.at_once] += 1
+        self._latency += _LATENCY_SHARE * (now - request.granted_at - self._latency)
+        if request.granted_at >= self._opening:
+            self._count_in_window(request.granted_at)
+        if is_fresh:
             self.accepted_since_429 += 1
-            self._next_pause = FIRST_PAUSE
+            self.estimate.accept(now)
         else:
             self.estimate.count_late_success()
-        if granted_at >= self._opening:
-            if not self._accepted_since_opening:
-                self._opened_at, self._probing = granted_at, False
-                self._opened_in_time = granted_at - self._opening < _LATE * self.estimate.span
-            self._accepted_since_opening += 1
         if reading is not EMPTY:
-            self._read_remaining(reading, now, granted_at)
+            self._read_remaining(reading, now, request)
         else:
             self._server_remaining -= 1
 
+    def _count_in_window(self, granted_at: float) -> None:
+        if not self._accepted_since_opening:
+            if not self._opened_by_count:
+                self._begin_window()
+            if self._opened_at is not None:
+                self.estimate.date(granted_at - self._opened_at, granted_at, self._granted)
+            self._opened_at, self._probing = granted_at, False
+            self._opened_in_time = granted_at - self._opening < _LATE * self.estimate.span
+        self._accepted_since_opening += 1
+        if self._is_fixed is None and self._accepted_since_opening + len(self._before) > (
+            _SURELY * self.estimate.cap
+        ):
+            self._is_fixed = True
+
+    def _begin_window(self) -> None:
+        """A named reset is over: what was spent before counts no more, unless windows slide."""
+        self._before.clear()
+        if self._is_fixed is not False and self.estimate.resets:
+            while self._spent and self._spent[0] < self._opening:
+                self._before.append(self._spent.popleft())
+
+    def _check_sliding(self, now: float) -> None:
+        """A 429 that what was spent before the reset explains: it counted still, windows slide."""
+        begin = now - self.estimate.span
+        counted = [moment for moment in self._before if moment > begin]
+        is_early = len(self._spent) < _WHOLE * self.estimate.cap
+        if self._is_fixed is None and counted and is_early:
+            self._is_fixed = False
+            self._spent.extendleft(reversed(counted))
+        self._before.clear()
+
     def record_429(
-        self, now: float, granted_at: float, reading: RateLimitReading = EMPTY
+        self, now: float, request: Granted, reading: RateLimitReading = EMPTY
     ) -> float | None:
         """The API answered 429; returns the seconds of the pause that this begins, if it does.
 
         A request granted before the pause began extends it at most: it is not a second offence.
         """
         self.in_flight -= 1
+        self.answered += 1
         self.throttled_count += 1
         if self.estimate.given:
             self._spent.append(now)  # some servers count it; if this one does not, little is lost
-        fresh = granted_at > self._paused_at
-        wait = self._pause(reading, fresh=fresh)
+        fresh = request.granted_at > self._paused_at
+        if fresh:
+            self._check_sliding(now)
+            self.estimate.learn_from_429(reading, self._observation(now, request))
+        known = self._spent[0] + self.estimate.span if self._spent else now
+        wait = self._pauses.after(
+            reading, self.estimate, now, opened_at=self._opened_at, opens_at=known, fresh=fresh
+        )
         if wait is not None:
             self.paused_until = max(self.paused_until, now + wait)
         if not fresh:
             return None
-        self.estimate.learn_from_429(reading, self._observation(now, granted_at))
         self._paused_at = self._lowered_at = now
         self.accepted_since_429 = 0
         self._open_next(max(now, self.closed_until), by_count=False)
         self._probing, self._server_remaining = True, inf
+        if self.estimate.pacer is not None:
+            self.estimate.pacer.restart(self._granted, wait or 0.0)
         return wait
 
     @property
     def closed_until(self) -> float:
         """Until when nothing is sent; then one request tests whether the pause still applies."""
         return min(self.paused_until, self._paused_at + LONGEST_TRUST)
-
-    def _pause(self, reading: RateLimitReading, *, fresh: bool) -> float | None:
-        asked = reading.reset_after if reading.retry_after is None else reading.retry_after
-        if asked is not None:
-            return max(asked, SHORTEST_PAUSE)
-        if not fresh:
-            return None
-        wait, self._next_pause = self._next_pause, min(2 * self._next_pause, LONGEST_PAUSE)
-        return wait
 
     def _expire(self, now: float) -> None:
         """Forget what is older than the window; where that opens the next one, take note."""
@@ -229,6 +338,8 @@ class Ledger:
             return
         if len(spent) + self.in_flight >= estimate.cap and now - self._opening >= _WHOLE * span:
             self._on_window_used_up(now)
+        if self._is_fixed and estimate.is_known:
+            spent.clear()
         while spent and spent[0] + span <= now:
             spent.popleft()
 
@@ -246,10 +357,10 @@ class Ledger:
     def _open_next(self, now: float, *, by_count: bool) -> None:
         self._opening, self._accepted_since_opening, self._opened_by_count = now, 0, by_count
 
-    def _read_remaining(self, reading: RateLimitReading, now: float, granted_at: float) -> None:
+    def _read_remaining(self, reading: RateLimitReading, now: float, request: Granted) -> None:
         """Learn from the headers of a success."""
-        news = granted_at > self._lowered_at
-        self.estimate.learn_from_headers(reading, self._observation(now, granted_at), news=news)
+        news = request.granted_at > self._lowered_at
+        self.estimate.learn_from_headers(reading, self._observation(now, request), news=news)
         if reading.remaining is None or reading.reset_after is None:
             return
         left = reading.remaining
@@ -259,20 +370,29 @@ class Ledger:
             return
         self._server_remaining = left
         self._server_remaining_until = now + min(reading.reset_after, LONGEST_TRUST)
-        if self.estimate.confirmed and self._spent:
+        if (self.estimate.confirmed or reading.is_rounded) and self._spent:
             our_reset = self._spent[0] + self.estimate.span
             self._server_remaining_until = min(self._server_remaining_until, our_reset)
 
-    def _observation(self, now: float, granted_at: float) -> Observation:
+    def _observation(self, now: float, request: Granted) -> Observation:
         self._expire(now)
         return Observation(
             now=now,
-            sent_at=granted_at,
+            sent_at=request.granted_at,
             opened_at=self._opened_at,
             accepted_since_opening=self._accepted_since_opening,
             opened_by_count=self._opened_by_count,
             accepted_since_429=self.accepted_since_429,
             seconds_since_429=now - self._paused_at,
+            paused=max(0.0, min(now, self.closed_until) - self._paused_at),
+            granted=self._granted,
+            at_once=request.at_once,
+            most_at_once=self._most_at_once(),
             spent=self._spent,
             server_remaining=self._server_remaining - self.in_flight,
         )
+
+    def _most_at_once(self) -> int:
+        """The most in flight with which requests were accepted, and not by luck of the order."""
+        least = min(_LUCK, self._at_once.total())
+        return max((n for n, times in self._at_once.items() if times >= least), default=0)

@@ -35,6 +35,7 @@ from typing import Final
 from hostup_async._errors import RateLimited
 from hostup_async._fork import lock_for_forks
 from hostup_async._ratelimit.headers import RateLimitReading
+from hostup_async._ratelimit.learnt import LearntLimits
 from hostup_async._ratelimit.ledger import Ledger
 from hostup_async._ratelimit.limits import RateLimit, RequestClass
 from hostup_async._ratelimit.named_limits import NamedLimits
@@ -130,7 +131,7 @@ class RateLimiter:
             if throttled:
                 pause = self._record_429(permit, reading, now)
             elif sends:
-                permit.queue.ledger.record_success(now, permit.granted_at, sends, reading)
+                permit.queue.ledger.record_success(now, permit, sends, reading)
             else:
                 permit.queue.ledger.in_flight -= 1
             self._grant_to_waiters(now)
@@ -143,10 +144,10 @@ class RateLimiter:
     def rate(self, kind: RequestClass = RequestClass.ACTION) -> float | None:
         """Requests a second that can be kept up; None where unknown, infinite without a limit."""
         with self._lock:
-            return self._queues[kind].ledger.estimate.rate
+            return self._queues[kind].ledger.rate
 
     def surplus(self, kind: RequestClass = RequestClass.ACTION, wanted: float = inf) -> float:
-        """Permits left over at an even rate, see `Ledger.surplus`; infinite without a known limit.
+        """Permits left over by the plan, see `Ledger.surplus`; infinite without a known limit.
 
         0.0 where requests wait.
         """
@@ -154,14 +155,52 @@ class RateLimiter:
             queue = self._queues[kind]
             if queue.waiting:
                 return 0.0
-            ledger = queue.ledger
-            return ledger.surplus(self._clock(), wanted) if ledger.estimate.is_known else inf
+            return queue.ledger.surplus(self._clock(), wanted)
+
+    def spare(self, kind: RequestClass, wanted: float) -> float | None:
+        """Requests left over of the windows that `wanted` ones need, see `Ledger.spare`."""
+        with self._lock:
+            return self._queues[kind].ledger.spare(self._clock(), wanted)
+
+    def left(self, kind: RequestClass = RequestClass.ACTION) -> float:
+        """Requests that may go in this window of the limit; 0.0 where none is known."""
+        with self._lock:
+            return self._queues[kind].ledger.left(self._clock())
+
+    def renewed_in(self, kind: RequestClass) -> float:
+        """Seconds until a first request of this window counts no more, infinite without any."""
+        with self._lock:
+            return self._queues[kind].ledger.renewed_in(self._clock())
 
     def snapshot(self) -> BudgetSnapshot:
         """Where the limiter stands, and why requests wait."""
         with self._lock:
             self._forget_closed_loops()
             return take_snapshot(self._distinct_queues(), self._clock())
+
+    def learnt(self) -> LearntLimits:
+        """What was learnt of the limit, to be kept for a later run."""
+        with self._lock:
+            now = self._clock()
+            of = {kind: queue.ledger.estimate.learnt(now) for kind, queue in self._queues.items()}
+            is_split = len(self._distinct_queues()) > 1
+            return LearntLimits(of[RequestClass.ACTION], of[RequestClass.POLL], is_split)
+
+    def restore(self, learnt: LearntLimits) -> None:
+        """Begin with what an earlier run learnt, where nothing was said or learnt here yet."""
+        with self._lock:
+            if learnt.is_split and self._named_limits is not None:
+                self._queues |= dict.fromkeys(
+                    _READS, self._queues[RequestClass.ACTION].split(_READS, Ledger())
+                )
+                self._named_limits = None
+            now = self._clock()
+            for kind, one in (
+                (RequestClass.ACTION, learnt.actions),
+                (RequestClass.POLL, learnt.reads),
+            ):
+                if one is not None:
+                    self._queues[kind].ledger.restore(one, now)
 
     def grant_to_waiters(self) -> None:
         """Let those go that may."""
@@ -225,7 +264,7 @@ class RateLimiter:
             is_action = permit.kind in _ACTIONS
             if self._named_limits.differ(reading.limit, is_action=is_action, in_a_row=in_a_row):
                 self._split(permit)
-        pause = permit.queue.ledger.record_429(now, permit.granted_at, reading)
+        pause = permit.queue.ledger.record_429(now, permit, reading)
         self._fail_hopeless(permit.queue, now)
         return pause
 
@@ -257,7 +296,7 @@ class RateLimiter:
         """Hand a permit over, whole before the wake; False where the waiter's loop is closed."""
         self._leave(waiter)
         queue.ledger.in_flight += 1
-        waiter.permit = Permit(queue, now, waiter.kind)
+        waiter.permit = Permit(queue, now, waiter.kind, queue.ledger.in_flight)
         self._unclaimed.append(waiter)
         if waiter.wake():
             return True

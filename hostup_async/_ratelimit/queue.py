@@ -125,18 +125,23 @@ class Permit:
         queue: Whose ledger it counts in.
         granted_at: When it was granted, by the budget's clock, in seconds.
         kind: What the request is for.
+        at_once: How many were in flight then, itself included.
     """
 
-    __slots__ = ("_is_out", "granted_at", "kind", "queue")
+    __slots__ = ("_is_out", "at_once", "granted_at", "kind", "queue")
 
     queue: "WaitQueue"
     granted_at: float
     kind: RequestClass
+    at_once: int
 
-    def __init__(self, queue: "WaitQueue", granted_at: float, kind: RequestClass) -> None:
+    def __init__(
+        self, queue: "WaitQueue", granted_at: float, kind: RequestClass, at_once: int
+    ) -> None:
         self.queue = queue
         self.granted_at = granted_at
         self.kind = kind
+        self.at_once = at_once
         self._is_out = True
 
     def __enter__(self) -> Self:
@@ -167,7 +172,7 @@ class Permit:
             return None
         self._is_out = False
         if sends == 1 and reading is EMPTY and not throttled:
-            self.queue.finish(self.granted_at)
+            self.queue.finish(self)
             return None
         return self.queue.owner.release(self, sends, reading, throttled=throttled)
 
@@ -197,6 +202,7 @@ class WaitQueue:
         "_credits",
         "_finished",
         "_heap",
+        "_in_flight",
         "_issued",
         "_ledger",
         "_waiting_by_kind",
@@ -216,8 +222,9 @@ class WaitQueue:
         self._ledger = ledger
         self._credits: list[None] = []
         self._issued = 0
-        # When each request was granted, and when it ended.
-        self._finished: deque[tuple[float, float]] = deque()
+        self._in_flight = 0  # when the credits were issued
+        # The requests that ended, and when each did.
+        self._finished: deque[tuple[Permit, float]] = deque()
         self._heap: list[Waiter] = []
         self._waiting_by_kind = dict.fromkeys(RequestClass, 0)
 
@@ -233,8 +240,8 @@ class WaitQueue:
             ledger.in_flight += self._issued - unused
             self._issued = 0
         while self._finished:
-            granted_at, ended_at = self._finished.popleft()
-            ledger.record_success(ended_at, granted_at)
+            permit, ended_at = self._finished.popleft()
+            ledger.record_success(ended_at, permit)
         return ledger
 
     @property
@@ -249,11 +256,12 @@ class WaitQueue:
             self._credits.pop()
         except IndexError:
             return None
-        return Permit(self, now, kind)
+        at_once = self._in_flight + self._issued - len(self._credits) - len(self._finished)
+        return Permit(self, now, kind, at_once)
 
-    def finish(self, granted_at: float) -> None:
+    def finish(self, permit: Permit) -> None:
         """A request was accepted, and its answer says nothing of the limit. Needs no lock."""
-        self._finished.append((granted_at, self._clock()))
+        self._finished.append((permit, self._clock()))
         if self.waiting and not self.is_timed:
             self.owner.grant_to_waiters()
 
@@ -266,7 +274,8 @@ class WaitQueue:
         self._issued = int(min(available - 1, _MOST_CREDITS))
         self._credits.extend([None] * self._issued)
         ledger.in_flight += 1
-        return Permit(self, now, kind)
+        self._in_flight = ledger.in_flight
+        return Permit(self, now, kind, ledger.in_flight)
 
     def push(self, waiter: Waiter) -> None:
         """Queue a request."""

@@ -128,11 +128,13 @@ class Api:
             self.book_keeper.foreign += 1
             return self._errors.write(ErrorReply(Code.UNAUTHORIZED), call.path, now)
         wall = self.clock.wall(now)
-        check = self._limits.take(wall, action=route.is_action)
-        if check is None:
+        limiter = self._limits.of_route(action=route.is_action)
+        if limiter is None:
             return self._after_limit(call, route, now)
+        check = limiter.take(wall)
         reply = self._judged(check, call, route, now)
-        return evolve(reply, headers={**rate_headers(self.config, check, wall), **reply.headers})
+        headers = {**rate_headers(self.config, check, wall), **reply.headers}
+        return evolve(reply, headers=headers, held=limiter if check.allowed else None)
 
     def _judged(self, check: LimitCheck, call: IncomingCall, route: Route, now: float) -> Reply:
         if check.allowed:

@@ -129,7 +129,8 @@ class SandboxConfig:
         action_limit: A limit of their own for actions, which `limit` then leaves out.
         headers_on: When `X-RateLimit-*` headers are sent.
         reset_format: How `X-RateLimit-Reset` is written.
-        retry_after: Whether a 429 carries `Retry-After`, in whole seconds.
+        retry_after: Whether a 429 carries `Retry-After`, in whole seconds; a number is what it
+            always says, whatever the true wait.
         rate_limit_code: The `code` of a 429.
         error_shape: RFC 7807 problems, or the old `{"error", "message", ...}`.
         jobs: How long jobs take.
@@ -184,7 +185,7 @@ class SandboxConfig:
     action_limit: Limit | None = field(default=None, converter=as_limit)
     headers_on: HeadersOn = field(default="429", validator=one_of(get_args(HeadersOn)))
     reset_format: ResetFormat = field(default="iso", validator=one_of(get_args(ResetFormat)))
-    retry_after: bool = True
+    retry_after: bool | int = True
     rate_limit_code: RateCode = field(
         default="rate_limit_exceeded", validator=one_of(get_args(RateCode))
     )

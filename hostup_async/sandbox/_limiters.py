@@ -1,17 +1,22 @@
-"""Rate limits of the four kinds that servers use.
+"""Rate limits of the kinds that servers use.
 
 A limiter gets the time as an argument and has no clock, so tests can make up the time.
 """
 
+import math
+from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Mapping
-from typing import Any, Literal, Protocol, TypeAlias, get_args
+from collections.abc import Callable, Mapping
+from typing import Any, Final, Literal, TypeAlias, get_args
 
 from attrs import define, field, frozen
 
-from ._settings import above, one_of, whole
+from ._settings import above, maybe, one_of, whole
 
-LimitKind: TypeAlias = Literal["fixed", "clock", "sliding", "bucket"]
+# Added to what flows into a bucket, in tokens: the sums of moments are not exact.
+_ROUNDING: Final = 1e-9
+
+LimitKind: TypeAlias = Literal["fixed", "clock", "sliding", "counter", "bucket", "concurrent"]
 
 
 @frozen(kw_only=True)
@@ -19,11 +24,18 @@ class Limit:
     """How many requests are answered in what time.
 
     Attributes:
-        requests: Requests allowed in a window; for a bucket, its size.
-        seconds: Length of the window; for a bucket, the time it takes to fill from empty.
+        requests: Requests allowed in a window; for a bucket, those that flow in meanwhile.
+        seconds: Length of the window; it means nothing to `concurrent`.
         kind: `fixed` opens a window with the first request after the last window closed; `clock`
             has windows that begin at multiples of `seconds` of wall time; `sliding` counts the
-            last `seconds` at any moment; `bucket` is a token bucket that starts full.
+            last `seconds` at any moment; `counter` estimates that from the counts of this window
+            of the clock and of the one before, as gateways do; `bucket` is a token bucket that
+            starts full; `concurrent` allows `requests` that are not answered yet.
+        burst: The size of a bucket, `requests` unless said. With 1 it is a gap between requests,
+            as nginx without `burst` has it.
+        counts_refused: Whether a counter counts what it refuses as well, as HAProxy's do.
+        resets_full: Whether a bucket says as its reset when it will be full again, and not when
+            the next request is allowed.
 
     Example:
         >>> Limit(requests=600, seconds=60, kind="sliding").requests
@@ -33,6 +45,9 @@ class Limit:
     requests: int = field(validator=whole(1))
     seconds: float = field(validator=above(0))
     kind: LimitKind = field(default="fixed", validator=one_of(get_args(LimitKind)))
+    burst: int | None = field(default=None, validator=maybe(whole(1)))
+    counts_refused: bool = False
+    resets_full: bool = False
 
 
 def as_limit(value: Limit | Mapping[str, Any] | None) -> Limit | None:
@@ -59,16 +74,20 @@ class LimitCheck:
     wait: float
 
 
-class Limiter(Protocol):
+class Limiter(ABC):
     """Something that allows or refuses requests."""
 
+    @abstractmethod
     def take(self, now: float) -> LimitCheck:
         """Ask for one request at `now`, in seconds that never fall."""
         ...
 
+    def release(self) -> None:  # noqa: B027 - most do not count what is under way
+        """A request that was allowed is answered."""
+
 
 @define(eq=False)
-class FixedWindow:
+class FixedWindow(Limiter):
     """Counts requests in windows that follow the first request, or the clock."""
 
     limit: Limit
@@ -94,7 +113,7 @@ class FixedWindow:
 
 
 @define(eq=False)
-class SlidingWindow:
+class SlidingWindow(Limiter):
     """Remembers when each request was allowed; no window of this length ever holds too many."""
 
     limit: Limit
@@ -118,40 +137,101 @@ class SlidingWindow:
 
 
 @define(eq=False)
-class Bucket:
+class WindowCounter(Limiter):
+    """Estimates the last window from two counts, as if the older requests had come evenly."""
+
+    limit: Limit
+    _window: int | None = None
+    _used: int = 0
+    _used_before: int = 0
+
+    def take(self, now: float) -> LimitCheck:
+        """Allow a request when the estimate leaves room for it."""
+        seconds, requests = self.limit.seconds, self.limit.requests
+        self._open(math.floor(now / seconds))
+        older = 1 - now / seconds % 1  # the part of the window before that is in the last `seconds`
+        room = requests - self._used - self._used_before * older
+        allowed = room >= 1
+        self._used += allowed or self.limit.counts_refused
+        remaining = max(0, math.floor(room - allowed))
+        reset = now + older * seconds
+        fades = self._used_before / seconds  # requests that leave the estimate in each second
+        missing = max(0.0, 1 - room + allowed)
+        wait = min(reset - now, missing / fades) if fades else reset - now
+        return LimitCheck(allowed, requests, remaining, reset, 0 if remaining else wait)
+
+    def _open(self, window: int) -> None:
+        if self._window != window:
+            is_next = self._window is not None and window == self._window + 1
+            self._used_before = self._used if is_next else 0
+            self._window, self._used = window, 0
+
+
+@define(eq=False)
+class Bucket(Limiter):
     """A token bucket: bursts up to its size, then a steady rate."""
 
     limit: Limit
+    _size: int = field(init=False)
     _tokens: float = field(init=False)
     _filled: float | None = None
 
     def __attrs_post_init__(self) -> None:
-        self._tokens = self.limit.requests
+        self._size = self.limit.burst or self.limit.requests
+        self._tokens = self._size
 
     def take(self, now: float) -> LimitCheck:
         """Allow a request when a whole token is there."""
         self._fill(now)
         allowed = self._tokens >= 1
         self._tokens -= allowed
-        missing = 1 - self._tokens % 1 if self._tokens < self.limit.requests else 0
-        reset = now + missing * self.limit.seconds / self.limit.requests
-        wait = 0 if self._tokens >= 1 else reset - now
-        return LimitCheck(allowed, self.limit.requests, int(self._tokens), reset, wait)
+        token = self.limit.seconds / self.limit.requests
+        missing = 1 - self._tokens % 1 if self._tokens < self._size else 0
+        next_token = now + missing * token
+        wait = 0 if self._tokens >= 1 else next_token - now
+        full = now + (self._size - self._tokens) * token
+        reset = full if self.limit.resets_full else next_token
+        return LimitCheck(allowed, self._size, int(self._tokens), reset, wait)
 
     def _fill(self, now: float) -> None:
         since = now - (now if self._filled is None else self._filled)
         grown = self._tokens + since * self.limit.requests / self.limit.seconds
-        self._tokens = min(self.limit.requests, grown)
+        self._tokens = min(self._size, grown + _ROUNDING)
         self._filled = now
+
+
+@define(eq=False)
+class Concurrent(Limiter):
+    """Allows so many requests at once; how long each takes is for the server to say."""
+
+    limit: Limit
+    _under_way: int = 0
+
+    def take(self, now: float) -> LimitCheck:
+        """Allow a request when fewer than `limit.requests` are under way."""
+        allowed = self._under_way < self.limit.requests
+        self._under_way += allowed
+        remaining = self.limit.requests - self._under_way
+        return LimitCheck(allowed, self.limit.requests, remaining, now, 0)
+
+    def release(self) -> None:
+        """One is answered."""
+        self._under_way -= 1
+
+
+_KINDS: Final[dict[LimitKind, Callable[[Limit], Limiter]]] = {
+    "fixed": FixedWindow,
+    "clock": FixedWindow,
+    "sliding": SlidingWindow,
+    "counter": WindowCounter,
+    "bucket": Bucket,
+    "concurrent": Concurrent,
+}
 
 
 def limiter(limit: Limit | None) -> Limiter | None:
     """The limiter that keeps `limit`."""
-    if limit is None:
-        return None
-    if limit.kind == "sliding":
-        return SlidingWindow(limit)
-    return Bucket(limit) if limit.kind == "bucket" else FixedWindow(limit)
+    return None if limit is None else _KINDS[limit.kind](limit)
 
 
 @define(eq=False)
@@ -170,7 +250,6 @@ class Limiters:
         """Replace the general limit; counting starts again."""
         self._general = limiter(limit)
 
-    def take(self, now: float, *, action: bool) -> LimitCheck | None:
-        """Ask for one request; None where nothing limits it."""
-        chosen = self._actions if action and self._actions else self._general
-        return None if chosen is None else chosen.take(now)
+    def of_route(self, *, action: bool) -> Limiter | None:
+        """The limiter of actions, or of the rest; None where nothing limits them."""
+        return self._actions if action and self._actions else self._general

@@ -13,7 +13,7 @@ from attrs import define, field, frozen
 from ._clock import Clock, iso
 from ._config import SandboxConfig
 from ._ids import seeded_random, ulid
-from ._limiters import LimitCheck
+from ._limiters import LimitCheck, Limiter
 
 Json: TypeAlias = dict[str, Any]
 
@@ -87,6 +87,7 @@ class Reply:
         media: Its content type.
         headers: Further headers.
         delivery: How it travels.
+        held: The limiter that counts its request as under way until the answer is sent.
     """
 
     status: int
@@ -94,6 +95,7 @@ class Reply:
     media: str = "application/json"
     headers: Mapping[str, str] = field(factory=dict[str, str])
     delivery: Delivery = Delivery.WHOLE
+    held: Limiter | None = None
 
     @property
     def body(self) -> bytes:
@@ -177,8 +179,10 @@ def rate_headers(config: SandboxConfig, check: LimitCheck, wall: float) -> dict[
         headers["X-RateLimit-Limit"] = str(check.limit)
         headers["X-RateLimit-Remaining"] = str(check.remaining)
         headers["X-RateLimit-Reset"] = _reset(config, check, wall)
-    if config.retry_after and not check.allowed:
-        headers["Retry-After"] = str(max(1, math.ceil(check.wait)))
+    if config.retry_after is not False and not check.allowed:
+        is_true = config.retry_after is True
+        wait = max(1, math.ceil(check.wait)) if is_true else config.retry_after
+        headers["Retry-After"] = str(wait)
     return headers
 
 

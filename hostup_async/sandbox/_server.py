@@ -102,8 +102,12 @@ class _Front:
         target, headers = request.rel_url.raw_path_qs, tuple(request.headers.items())
         call = IncomingCall(request.method, target, request.query, authorization, content, headers)
         reply = self._api.answer(call)
-        if self._api.config.latency:
-            await asyncio.sleep(self._api.config.latency)
+        try:
+            if self._api.config.latency:
+                await asyncio.sleep(self._api.config.latency)
+        finally:
+            if reply.held is not None:
+                reply.held.release()
         return await self._deliver(request, reply)
 
     def _control(self, request: web.BaseRequest, content: bytes) -> web.Response:

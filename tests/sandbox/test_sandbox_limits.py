@@ -95,18 +95,23 @@ def test_a_bucket_waits_for_one_token() -> None:
     assert told[2][1].reset == pytest.approx(1005)
 
 
+def taken(keeper: Limiters, *, action: bool) -> LimitCheck | None:
+    chosen = keeper.of_route(action=action)
+    return None if chosen is None else chosen.take(0)
+
+
 def test_actions_have_a_limit_of_their_own() -> None:
     keeper = Limiters.of(Limit(requests=1, seconds=9), Limit(requests=1, seconds=9))
-    told = [keeper.take(0, action=action) for action in (True, False, True, False)]
+    told = [taken(keeper, action=action) for action in (True, False, True, False)]
     assert [verdict and verdict.allowed for verdict in told] == [True, True, False, False]
 
 
 def test_a_changed_limit_counts_anew() -> None:
     keeper = Limiters.of(Limit(requests=1, seconds=9), None)
-    keeper.take(0, action=True)
+    taken(keeper, action=True)
     keeper.change(Limit(requests=2, seconds=9))
-    verdict = keeper.take(0, action=True)
+    verdict = taken(keeper, action=True)
     assert verdict is not None
     assert verdict.remaining == 1
     keeper.change(None)
-    assert keeper.take(0, action=False) is None
+    assert taken(keeper, action=False) is None

@@ -89,7 +89,7 @@ def draw_limit(chance: Chance) -> LimitStyle | None:
 
 
 @define(eq=False)
-class Spacing:
+class Spacing(Limiter):
     """One request in each interval, and no burst."""
 
     limit: Limit
@@ -103,7 +103,7 @@ class Spacing:
 
 
 @define(eq=False)
-class AtOnce:
+class AtOnce(Limiter):
     """Only some requests at the same time, each of which takes its while."""
 
     limit: Limit
@@ -123,7 +123,7 @@ class AtOnce:
 
 
 @define(eq=False)
-class TwoCounters:
+class TwoCounters(Limiter):
     """A sliding window as two fixed ones approximate it."""
 
     limit: Limit
@@ -147,7 +147,7 @@ class TwoCounters:
 
 
 @define(eq=False)
-class FullBucket:
+class FullBucket(Limiter):
     """A token bucket whose reset is the moment at which it is full again."""
 
     limit: Limit

@@ -1,0 +1,59 @@
+"""How many requests may be in flight, where that is what an API limits. Pure.
+
+It shows by a 429 of a request that had more in flight beside it than any that was accepted, and is
+refuted by one that had no more. One more is tried now and then, ever less often if it is refused.
+"""
+
+from math import inf
+from typing import Final
+
+_ONE_MORE_AFTER: Final = 256
+"""Requests accepted for each that may be in flight, until one more is tried; doubles if refused."""
+
+
+class AtOnce:
+    """The most requests in flight.
+
+    Attributes:
+        most: How many may be in flight, infinite where that is not what is limited.
+    """
+
+    __slots__ = ("_accepted", "_is_refuted", "_one_more_after", "_tries_one_more", "most")
+
+    def __init__(self) -> None:
+        self.most: float = inf
+        self._is_refuted = self._tries_one_more = False
+        self._accepted = 0
+        self._one_more_after = _ONE_MORE_AFTER
+
+    @property
+    def is_limited(self) -> bool:
+        """Whether it is what the API limits, as far as is known."""
+        return self.most < inf
+
+    def accept(self) -> None:
+        """A request was accepted."""
+        self._accepted += 1
+        if self.is_limited and self._accepted >= self._one_more_after * self.most:
+            self._accepted, self.most, self._tries_one_more = 0, self.most + 1, True
+
+    def explains(self, in_flight: int, most_accepted: int) -> bool:
+        """Whether a 429 comes of the number in flight; what is believed of it then changes.
+
+        Args:
+            in_flight: How many were, with the request that was refused.
+            most_accepted: The most with which requests were accepted.
+        """
+        if not self.is_limited:
+            is_explained = not self._is_refuted and 0 < most_accepted < in_flight
+            self.most = most_accepted if is_explained else inf
+            return is_explained
+        if in_flight > self.most:
+            return True  # it was in flight since before
+        if not self._tries_one_more:
+            self.most, self._is_refuted = inf, True
+            return False
+        self.most -= 1
+        self._one_more_after *= 2
+        self._tries_one_more, self._accepted = False, 0
+        return True

@@ -1,0 +1,189 @@
+"""An even rate: how requests go where a limit flows back bit by bit. Pure: the time is an argument.
+
+Buckets, gaps between requests and sliding counters have in common that what is allowed comes back
+evenly, and that a request too early is refused although the count of a window is far off. What all
+of them accept is an even rate. `Pacer` keeps one, with hardly a burst, and finds the highest one:
+
+- **Measured.** Where enough was accepted between two refusals, that over the time is the rate:
+  such a limit was used up at both. It is kept at once, less a little.
+- **Searched.** Where too little was accepted, the rate lies between one that passes for sure and
+  one that was refused. The geometric mean is tried, and takes the place of the one or the other:
+  after two requests that pass, or the first one that is refused. What was accepted since the search
+  began, over the time, passes for sure, but for the smallest bursts.
+- **Grown.** After a calm time the rate rises with the cube of the time, so long near what was
+  refused last and then fast: others may have gone, or the limit been raised. CUBIC's idea (RFC
+  9438). A try that fails goes back and waits twice as long.
+
+Requests are counted from their grant, so latency costs nothing; what a pause lets flow back stays
+unused until the rate has grown into it, since the size of a burst is not known. Units: seconds,
+requests, requests a second.
+
+Rejected: a window of about a second in place of a rate, since a gap of 50 ms allows no two requests
+at once, and since a short window that counts from the answers loses the latency of each.
+"""
+
+from math import sqrt
+from typing import Final
+
+_PASSES: Final = 2
+"""Requests that show that a rate is accepted, besides those that the pause before let flow back."""
+
+_FLOWN_BACK: Final = 4
+"""The most requests that a pause is taken to have let flow back."""
+
+_FASTER: Final = 3.0
+"""A search goes no faster than a rate that passed times this, whatever was refused."""
+
+_NARROW: Final = 1.15
+"""A search ends when the two rates differ by less than this factor; growth does the rest."""
+
+_SAFE: Final = 0.98
+"""The part of a measured rate that is used, since its measurement is off by about a request."""
+
+_BACK: Final = 0.95
+"""The part of a rate that is kept when it is refused, where the measurement says no less."""
+
+_FAR_BACK: Final = 0.7
+"""The same where too little was accepted to measure."""
+
+_LEAST_BACK: Final = 0.5
+"""No refusal takes away more than this part: the measurement may have met a pause."""
+
+_ENOUGH: Final = 5
+"""Accepted requests from which a rate can be measured: one off is then 20 %."""
+
+_BURST: Final = 0.02
+"""Seconds of the rate that may go at once: timers wake late by milliseconds."""
+
+_CARRY: Final = 0.002
+"""Seconds by which a permit may be late without being lost."""
+
+_CALM: Final = 30.0
+"""Seconds without a refusal before a measured rate grows, as for windows."""
+
+_SHORT_CALM: Final = 5.0
+"""The same for a rate that was only searched for."""
+
+_CALM_REQUESTS: Final = 64
+"""Also this many requests: a try that fails refuses one or two, and those are to stay few."""
+
+_LONGEST_CALM: Final = 3600.0
+"""Seconds. The calm doubles with each try that failed, up to this."""
+
+_GROWTH: Final = 0.05
+"""The part that is added in the first calm time of growing; 8 times that by the second one."""
+
+_HELD: Final = 1.25
+"""A rate that grew far is taken to have been accepted at this part of it: it rose fast by then."""
+
+_ALMOST_ONE: Final = 1 - 1e-6
+"""Of a permit; the sums of moments are not exact."""
+
+
+class Pacer:
+    """Lets requests go at an even rate, and finds the highest one that is accepted.
+
+    Args:
+        low: A rate that passes for sure, in requests a second.
+        high: One that does not; the same where the rate was measured.
+        now: The present moment.
+        granted: How many requests were granted so far, ever; see `available`.
+
+    Attributes:
+        rate: Requests a second at present.
+    """
+
+    rate: float
+
+    def __init__(self, low: float, high: float, *, now: float, granted: int) -> None:
+        self._granted, self._level, self._at = granted, 0.0, now
+        self._low, self._high = low, high
+        self._passed = self._accepted = 0
+        self._passes = _PASSES
+        self._began = self._calm_since = now
+        self._calm = _CALM
+        self._base = 0.0  # what the search found, 0.0 while it is under way
+        self._try_between()
+
+    def __repr__(self) -> str:
+        return f"<Pacer {self.rate:.3g}/s{'' if self._base else ', searching'}>"
+
+    def _try_between(self) -> None:
+        if self._high / self._low > _NARROW:
+            self.rate = min(sqrt(self._low * self._high), _FASTER * self._low)
+            self._passed = 0
+        else:
+            self.rate = self._base = self._low
+
+    def available(self, now: float, granted: int) -> float:
+        """How many more may go now; `granted` is how many were, ever, less what was refunded."""
+        burst = max(1.0, _BURST * self.rate) + _CARRY * self.rate
+        flown = self._level + max(0.0, now - self._at) * self.rate
+        self._level = min(flown - (granted - self._granted), burst)
+        self._at, self._granted = max(now, self._at), granted
+        return self._level + (1 - _ALMOST_ONE)
+
+    def opens_at(self, now: float, granted: int) -> float:
+        """When one more may go, if not now."""
+        self.available(now, granted)
+        return now + max(0.0, 1 - self._level) / self.rate
+
+    def restart(self, granted: int, pause: float) -> None:
+        """Begin anew after a pause of some seconds, with one request."""
+        self._granted, self._level = granted, 1.0
+        self._passes = _PASSES + min(round(pause * self._low), _FLOWN_BACK)
+
+    def measure(self, rate: float) -> None:
+        """The rate was measured, or measured better."""
+        self.rate = self._base = rate
+
+    def try_first(self, rate: float) -> None:
+        """This rate is likelier than the mean of the two that the search begins with."""
+        self.rate, self._calm = rate, _SHORT_CALM
+
+    def accept(self, now: float) -> None:
+        """A request passed that was sent after the last refusal."""
+        self._accepted += 1
+        if not self._base:
+            self._passed += 1
+            if self._passed >= self._passes:
+                self._low, self._passes = self.rate, _PASSES
+                self._try_between()
+            return
+        calm = max(self._calm, _CALM_REQUESTS / self._base)
+        grown = (now - self._calm_since) / calm - 1
+        if grown > 0:
+            self.rate = self._base * (1 + _GROWTH * grown**3)
+
+    def refuse(self, now: float, *, accepted: int, seconds: float, paused: float) -> None:
+        """A request was refused that was sent at this rate.
+
+        Args:
+            now: The present moment.
+            accepted: Requests accepted since the refusal before.
+            seconds: The time since then.
+            paused: The seconds of it in which nothing could be sent.
+        """
+        self._calm_since = now
+        if not self._base:
+            self._high = self.rate
+            if self._accepted:
+                self._low = max(self._low, _SAFE * self._accepted / (now - self._began))
+            self._low = min(self._low, self._high)
+            self._try_between()
+        elif self.rate > self._base:
+            self._fall_back()
+        else:
+            kept = _FAR_BACK
+            if accepted >= _ENOUGH and seconds > paused:
+                # A large bucket fills during a pause, a gap between requests does not: the mean.
+                measured = _SAFE * accepted / sqrt(seconds * (seconds - paused))
+                kept = min(max(measured / self._base, _LEAST_BACK), _BACK)
+            self._base *= kept
+            self.rate = self._base
+
+    def _fall_back(self) -> None:
+        """Growing has met the limit: back to what passed before, or near to it if it was far."""
+        held = self.rate / _HELD
+        self._calm = _SHORT_CALM if held > self._base else min(2 * self._calm, _LONGEST_CALM)
+        self.rate = self._base = max(held, self._base)
