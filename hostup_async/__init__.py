@@ -216,6 +216,7 @@ _HOMES = {
             "Waiting",
             "OutcomeKnown",
         ),
+        "_ratelimit.learnt": ("LearntLimit", "LearntLimits", "LimitStyle"),
         "_ratelimit.limits": ("RateLimit", "WaitReason"),
         "_ratelimit.snapshot": ("BudgetSnapshot",),
         "_models": (
@@ -246,6 +247,7 @@ _HOMES = {
             "AuditRecord",
             "Entry",
             "EntryState",
+            "LearntRecord",
             "RunRecord",
             "RunState",
         ),

@@ -1,11 +1,12 @@
 """What a run uses of its client: requests, 429s, time; counted from its begin to its end."""
 
 from collections import Counter
-from math import inf
+from collections.abc import Iterable
 from typing import Final
 
 from hostup_async import _clock
 from hostup_async._fleet.context import ClientParts
+from hostup_async._store.records import Entry, EntryState
 
 
 class Meters:
@@ -13,10 +14,14 @@ class Meters:
 
     Args:
         parts: What the run works with; other work of the same client counts too.
+        entries: Where its VPSes stand at its begin.
     """
 
-    def __init__(self, parts: ClientParts) -> None:
+    def __init__(self, parts: ClientParts, entries: Iterable[Entry]) -> None:
         self._parts: Final = parts
+        self._attempts_before: Final = {
+            one.position: one.attempts for one in entries if not one.state.is_terminal
+        }
         self._began_at: Final = _clock.monotonic()
         self._ended_at: float | None = None
         self._requests_before: Final = Counter(parts.requester.requests)
@@ -38,6 +43,11 @@ class Meters:
         """Requests sent since the begin, by kind."""
         return dict(self._parts.requester.requests - self._requests_before)
 
+    def known(self, counts: Counter[EntryState]) -> int:
+        """VPSes whose outcome became known since the begin; `counts` are those of all now."""
+        ended = sum(count for state, count in counts.items() if state.is_terminal)
+        return ended - (counts.total() - len(self._attempts_before))
+
     @property
     def limited(self) -> int:
         """429 responses since the begin."""
@@ -51,5 +61,16 @@ class Meters:
     @property
     def rate(self) -> float | None:
         """Requests a second that the limit allows; None without a limit, or while it is unknown."""
-        rate = self._parts.requester.limiter.rate()
-        return None if rate == inf else rate
+        actions = self._parts.requester.limiter.allowed().actions
+        return actions.rate if actions else None
+
+    def floor(self, entries: Iterable[Entry]) -> float | None:
+        """The least seconds for what this process had to do, by what the API allows.
+
+        One request for each action that it sent, and one for each job that it had to follow,
+        though another process may have sent it.
+        """
+        ours = [entry for entry in entries if entry.position in self._attempts_before]
+        sent = sum(1 for one in ours if one.attempts > self._attempts_before[one.position])
+        followed = sum(1 for one in ours if one.attempts)
+        return self._parts.requester.limiter.allowed().least_seconds(sent, followed)

@@ -13,7 +13,7 @@ from hostup_async._errors import ClientClosed, RateLimited
 from hostup_async._models import Action, Job
 from hostup_async._polling.durations import DurationModel
 from hostup_async._polling.scheduler import ConcurrencyLimit, Poll, PollScheduler, Rest, Send
-from hostup_async._polling.watch import LAST_POLL, PollJob, Watch
+from hostup_async._polling.watch import LAST_POLL, NoLastPoll, PollJob, Watch
 from hostup_async._ratelimit.limiter import RateLimiter
 from hostup_async._ratelimit.limits import RequestClass
 from hostup_async._ratelimit.queue import Permit
@@ -85,6 +85,10 @@ class Poller:
         if not self.durations(action).confidence():
             self._durations[action] = durations
 
+    def learnt_durations(self) -> dict[Action, DurationModel]:
+        """What was learnt of durations, by action."""
+        return {action: one for action, one in self._durations.items() if one.confidence()}
+
     def concurrency_limit(self) -> ConcurrencyLimit:
         """How many actions may be in flight."""
         return self._scheduler.concurrency_limit(self._limiter.rate())
@@ -143,7 +147,7 @@ class Poller:
             await asyncio.wait([watch.end], timeout=LAST_POLL / _IDLE_ROUNDS)
             is_idle = begun == self._requests_begun and not is_polled
             idle_rounds = idle_rounds + 1 if is_idle else 0
-        watch.resolve(TimeoutError("No last poll of the job could be made."))
+        watch.resolve(NoLastPoll("No last poll of the job could be made."))
 
     def hasten(self, watch: Watch) -> None:
         """Let the wait for a job's end be over now: one last poll decides."""

@@ -19,6 +19,14 @@ After a calm time `grow` asks for more, 1, 2, 4 ... requests a window, up to the
 others may have gone, or the limit been raised, and no header need say so. This is AIMD with an
 exponential probe upwards, as in TCP. Units: seconds, requests, requests a window (`cap`).
 
+A limit that was learnt before (`begin_with`) is counted by from the first request, and tested by
+one request more than it allows: refused, it is learnt anew; accepted, it is doubted, and forgotten
+at twice its count. So a wrong one costs a few 429s and no waiting, however long its window. One
+early 429 is excused, since what the process before this one sent may count still.
+
+A `share` below 1 is a part of the limit that is left to others: it holds wherever the limit is
+known, and the limit itself is then never grown beyond.
+
 Rejected: a token bucket as the model, because HostUp's limit has a reset and so a window; keeping
 to such a limit by a rate loses the requests that a window allows at once.
 """
@@ -30,6 +38,7 @@ from typing import Final
 from attrs import frozen
 
 from hostup_async._ratelimit.headers import RateLimitReading
+from hostup_async._ratelimit.learnt import LearntLimit, LimitStyle
 from hostup_async._ratelimit.limits import RateLimit
 
 _FIRST_IN_FLIGHT: Final = 8
@@ -71,6 +80,13 @@ _GROWTH_DELAY_WINDOWS: Final = 4
 _LONGEST_GROWTH_DELAY: Final = 3600.0
 """Seconds. The delay doubles with each try that failed, up to this."""
 
+_FRESH: Final = 86_400.0
+"""Seconds. A limit that was learnt within a day holds from the start where others are to be left
+their share: testing it would take theirs. An older one may have changed."""
+
+_SHORT: Final = 60.0
+"""Seconds. Only where its window is no longer than this, since a wrong one is waited for."""
+
 
 @frozen(kw_only=True)
 class Observation:
@@ -105,6 +121,7 @@ class LimitEstimate:
 
     Args:
         given: The limit, where the user said it: then there is nothing to learn.
+        share: The part of the limit that is ours to use, above 0 and up to 1.
 
     Attributes:
         given: Whether the user said it.
@@ -117,12 +134,16 @@ class LimitEstimate:
     cap: float
     confirmed: bool
 
-    def __init__(self, given: RateLimit | None = None) -> None:
+    def __init__(self, given: RateLimit | None = None, *, share: float = 1.0) -> None:
         self.given: Final = given is not None
+        self.share: Final = share
         self.limit: float = given.requests if given else inf
         self.window: float = given.window if given else inf
-        self.cap = self.limit
+        self.cap = self._ours(self.limit)
         self.confirmed = self.given
+        # Of a limit that was learnt before: whether it is still to be tested, and a 429 was excused.
+        self._is_untested = self._is_excused = False
+        self._is_met = False  # whether an answer told of a limit
         self._margin = 0.0
         self._growth_delay = _GROWTH_DELAY
         self._grows_at = inf
@@ -158,13 +179,53 @@ class LimitEstimate:
         """How many may be in flight: what finding the limit may cost in refusals."""
         return inf if self.confirmed else _FIRST_IN_FLIGHT + accepted // _ACCEPTED_FOR_ONE_MORE
 
+    def allowed(self) -> LearntLimit | None:
+        """What the API allows, as far as is known; None where that is nothing, or no limit."""
+        if not self.is_known:
+            return None
+        if self._measured is not None:
+            return LearntLimit(style=LimitStyle.RATE, requests=self.cap, window=self.window)
+        return LearntLimit(requests=self.limit, window=self.window)
+
+    def learnt(self) -> LearntLimit | None:
+        """What the answers have taught, for a process that comes later; None if nothing."""
+        return self.allowed() if self._is_met and not self.given else None
+
+    def begin_with(self, before: LearntLimit) -> None:
+        """Believe what was learnt before, until it is tested; does nothing where more is known."""
+        count = before.as_count()
+        if self.given or self.is_known or count is None:
+            return
+        self._adopt(*count)
+        is_trusted = before.age <= _FRESH and self.window <= _SHORT
+        if self.share == 1 or not is_trusted:
+            self._is_untested, self._is_excused = True, False
+            self.cap = self.limit + 1
+
+    @property
+    def is_untested(self) -> bool:
+        """Whether it was learnt before, and no answer has shown yet whether it still holds."""
+        return self._is_untested
+
+    def test(self, accepted: int) -> None:
+        """Doubt a limit of before, and then forget it, where more went well in its window.
+
+        Args:
+            accepted: Requests accepted within the window; a server whose windows follow a clock
+                accepts up to twice the limit.
+        """
+        if accepted > 2 * self.limit:
+            self._adopt(inf, inf)
+        elif accepted > self.limit:
+            self.cap = 2 * self.limit + 1
+
     def grow(self, now: float) -> None:
         """Ask for more, if the growth delay is over: a window was used up without a 429."""
         if not self.confirmed or now < self._grows_at:
             return
-        more = self.cap + self._step
-        if self.cap < self.limit <= more:
-            self.cap = self.limit
+        most, more = self._ours(self.limit), self.cap + self._step
+        if self.cap < most <= more or (self.share < 1 and more > most):
+            self.cap = most
             self._delay_growth(now)
         else:
             self._grown_from = self._grown_from or self.cap
@@ -183,10 +244,12 @@ class LimitEstimate:
         limit = reading.limit
         if self.given or not limit or reading.reset_after is None:
             return
-        if not self.is_known:
+        if not self.is_known or (self._is_untested and limit != self.limit):
             self._adopt(limit, _measure(reading, observed, limit))
+            self._is_met = True
         elif limit < self.limit or (news and limit > self.limit):
             self._adopt(limit, self.window)
+            self._is_met = True
 
     def learn_from_429(self, reading: RateLimitReading, observed: Observation) -> None:
         """Learn from a 429 that came although the estimate was kept: see the top of the module."""
@@ -194,8 +257,12 @@ class LimitEstimate:
         if self.given or not limit or reading.wait is None:
             return
         self._measured = None
+        if self._is_excusable(reading, observed):
+            self._is_excused = True
+            return
         window = _measure(reading, observed, limit)
-        if limit != self.limit:
+        self._is_met = True
+        if limit != self.limit or self._is_untested:
             self._adopt(limit, window)
         elif observed.server_remaining < _EARLY * limit:
             return  # expected: others use the key, and were quicker
@@ -214,6 +281,16 @@ class LimitEstimate:
             self.window = window
         self._delay_growth(observed.now)
 
+    def _is_excusable(self, reading: RateLimitReading, observed: Observation) -> bool:
+        """Whether a 429 does not speak against a limit of before, as it counts earlier requests."""
+        is_early = len(observed.spent) < _EARLY * self.limit
+        is_same = reading.limit in {None, self.limit}
+        return self._is_untested and not self._is_excused and is_early and is_same
+
+    def _ours(self, limit: float) -> float:
+        """What we allow ourselves of a limit."""
+        return limit if self.share == 1 or limit == inf else max(1, floor(self.share * limit))
+
     def _delay_growth(self, now: float) -> None:
         """Ask for no more for a while."""
         self._step, self._grown_from = 1, 0.0
@@ -226,8 +303,8 @@ class LimitEstimate:
             self._use_measured_rate(window, seconds_since_429, accepted + 1)
 
     def _adopt(self, limit: float, window: float) -> None:
-        self.limit = self.cap = limit
-        self.window = window
+        self.limit, self.cap, self.window = limit, self._ours(limit), window
+        self._is_untested = False
         self.confirmed, self._margin, self._growth_delay = False, 0.0, _GROWTH_DELAY
 
     def _lengthen(self, window: float, at_most: float) -> None:
@@ -254,7 +331,7 @@ class LimitEstimate:
     def _use_measured_rate(self, window: float, seconds_since_429: float, accepted: int) -> None:
         self._measured = window, seconds_since_429, accepted
         window = max(window, 1.0)
-        allowed = min(_SAFE * window * accepted / seconds_since_429, self.limit)
+        allowed = self.share * min(_SAFE * window * accepted / seconds_since_429, self.limit)
         self.cap = ceil(allowed)
         self.window = window * self.cap / allowed
 

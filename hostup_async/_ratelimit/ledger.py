@@ -21,7 +21,7 @@ of the server's than of ours, which is refused.
 
 from collections import deque
 from copy import deepcopy
-from math import inf
+from math import ceil, inf
 from typing import Final
 
 from hostup_async._ratelimit.estimate import LimitEstimate, Observation
@@ -66,6 +66,7 @@ class Ledger:
 
     Args:
         given: The limit, where the user said it.
+        share: The part of the limit that is ours to use.
         paused_until: Until when a 429 forbids to send, where one was met already.
 
     Attributes:
@@ -81,8 +82,10 @@ class Ledger:
     accepted_since_429: int
     paused_until: float
 
-    def __init__(self, given: RateLimit | None = None, *, paused_until: float = -inf) -> None:
-        self.estimate: Final = LimitEstimate(given)
+    def __init__(
+        self, given: RateLimit | None = None, *, share: float = 1.0, paused_until: float = -inf
+    ) -> None:
+        self.estimate: Final = LimitEstimate(given, share=share)
         self.in_flight = 0
         self.throttled_count = 0
         self.accepted_since_429 = 0
@@ -158,6 +161,24 @@ class Ledger:
         more = ahead // estimate.cap * estimate.span if estimate.is_known else 0.0
         return max(opens_at, self.paused_until) - now + more
 
+    def seconds_for(self, requests: float, now: float) -> float | None:
+        """Seconds until this many more requests have gone; None where the limit is unknown.
+
+        The pause and all windows that they need are counted, and no latency.
+        """
+        estimate, paused = self.estimate, max(0.0, self.closed_until - now)
+        if not estimate.is_known:
+            return paused if estimate.given else None
+        self._expire(now)
+        room = estimate.cap - len(self._spent) - self.in_flight
+        if paused:
+            first, room = paused, 0.0
+        elif requests <= room:
+            return 0.0
+        else:
+            first = max(0.0, self._spent[0] + estimate.span - now) if self._spent else 0.0
+        return first + (ceil((requests - max(0.0, room)) / estimate.cap) - 1) * estimate.span
+
     def record_success(
         self, now: float, granted_at: float, sends: int = 1, reading: RateLimitReading = EMPTY
     ) -> None:
@@ -168,6 +189,9 @@ class Ledger:
         self._spent.append(now) if sends == 1 else self._spent.extend([now] * sends)
         if self.estimate.given:
             return
+        if self.estimate.is_untested:
+            self._expire(now)
+            self.estimate.test(len(self._spent))
         if granted_at > self._paused_at:
             self.accepted_since_429 += 1
             self._next_pause = FIRST_PAUSE

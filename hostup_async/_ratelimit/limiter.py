@@ -35,6 +35,7 @@ from typing import Final
 from hostup_async._errors import RateLimited
 from hostup_async._fork import lock_for_forks
 from hostup_async._ratelimit.headers import RateLimitReading
+from hostup_async._ratelimit.learnt import LearntLimit, LearntLimits
 from hostup_async._ratelimit.ledger import Ledger
 from hostup_async._ratelimit.limits import RateLimit, RequestClass
 from hostup_async._ratelimit.named_limits import NamedLimits
@@ -60,6 +61,7 @@ class RateLimiter:
         max_wait: How long a request may wait where it does not say, in seconds.
         clock: Where the time comes from, in seconds.
         read_limit: The limit of requests that only read, where it is known to be one of its own.
+        share: The part of each limit that is ours to use.
     """
 
     def __init__(
@@ -69,18 +71,20 @@ class RateLimiter:
         clock: Callable[[], float],
         *,
         read_limit: RateLimit | None = None,
+        share: float = 1.0,
     ) -> None:
         self.max_wait: Final = max_wait
         self._clock = clock
+        self._share: Final = share
         self._lock: Final = lock_for_forks(self, in_child=RateLimiter._begin_anew)
         self._deadlines = Deadlines()
         self._timers = LoopTimers(clock, self._on_timer)
         # Granted and woken, but not yet seen to run: in flight, and ours until they are claimed.
         self._unclaimed: list[Waiter] = []
-        queue = WaitQueue(Ledger(limit), self, clock)
+        queue = WaitQueue(Ledger(limit, share=share), self, clock)
         self._queues = dict.fromkeys(RequestClass, queue)
         if read_limit is not None:
-            reads = WaitQueue(Ledger(read_limit), self, clock)
+            reads = WaitQueue(Ledger(read_limit, share=share), self, clock)
             self._queues |= dict.fromkeys(_READS, reads)
         # None where there is nothing to find out: the user said it, or two limits were found.
         is_unknown = limit is None and read_limit is None
@@ -157,6 +161,44 @@ class RateLimiter:
             ledger = queue.ledger
             return ledger.surplus(self._clock(), wanted) if ledger.estimate.is_known else inf
 
+    def seconds_for(self, actions: float, reads: float) -> float | None:
+        """Seconds until so much more has gone, with the pause and the windows that it needs.
+
+        None where a limit is unknown.
+        """
+        with self._lock:
+            now = self._clock()
+            action, read = self._ledgers()
+            if action is read:
+                return action.seconds_for(actions + reads, now)
+            each = action.seconds_for(actions, now), read.seconds_for(reads, now)
+            return None if None in each else max(filter(None, each), default=0.0)
+
+    def allowed(self) -> LearntLimits:
+        """What the API allows, as far as is known."""
+        with self._lock:
+            return _as_limits(*(ledger.estimate.allowed() for ledger in self._ledgers()))
+
+    def learnt(self) -> LearntLimits:
+        """What was learnt of that here, for `begin_with`."""
+        with self._lock:
+            return _as_limits(*(ledger.estimate.learnt() for ledger in self._ledgers()))
+
+    def begin_with(self, before: LearntLimits) -> None:
+        """Believe what was learnt before, as far as nothing is known here, until it is tested."""
+        with self._lock:
+            actions, reads = self._ledgers()
+            if before.is_split and actions is reads:
+                if actions.estimate.is_known or actions.estimate.given:
+                    return
+                self._split(_READS, Ledger(share=self._share, paused_until=actions.paused_until))
+                reads = self._ledgers()[1]
+            if before.actions:
+                actions.estimate.begin_with(before.actions)
+            if before.reads:
+                reads.estimate.begin_with(before.reads)
+            self._grant_to_waiters(self._clock())
+
     def snapshot(self) -> BudgetSnapshot:
         """Where the limiter stands, and why requests wait."""
         with self._lock:
@@ -175,6 +217,10 @@ class RateLimiter:
         self._queues = {kind: anew[queue] for kind, queue in self._queues.items()}
         self._deadlines, self._unclaimed = Deadlines(), []
         self._timers = LoopTimers(self._clock, self._on_timer)
+
+    def _ledgers(self) -> tuple[Ledger, Ledger]:
+        """That of actions and that of reads, which may be the same one."""
+        return self._queues[RequestClass.ACTION].ledger, self._queues[RequestClass.POLL].ledger
 
     def _distinct_queues(self) -> list[WaitQueue]:
         return list(dict.fromkeys(self._queues.values()))
@@ -224,22 +270,26 @@ class RateLimiter:
             in_a_row = not permit.queue.ledger.accepted_since_429
             is_action = permit.kind in _ACTIONS
             if self._named_limits.differ(reading.limit, is_action=is_action, in_a_row=in_a_row):
-                self._split(permit)
+                self._split_off(permit)
         pause = permit.queue.ledger.record_429(now, permit.granted_at, reading)
         self._fail_hopeless(permit.queue, now)
         return pause
 
-    def _split(self, permit: Permit) -> None:
+    def _split_off(self, permit: Permit) -> None:
         """Give the side of this permit, which was refused, a ledger of its own.
 
         The other side keeps the one that was learnt so far. A pause holds for both.
         """
         kinds = _ACTIONS if permit.kind in _ACTIONS else _READS
         ledger = permit.queue.ledger
-        own = Ledger(paused_until=ledger.paused_until)
+        own = Ledger(share=self._share, paused_until=ledger.paused_until)
         ledger.in_flight, own.in_flight = ledger.in_flight - 1, 1
-        permit.queue = permit.queue.split(kinds, own)
-        self._queues |= dict.fromkeys(kinds, permit.queue)
+        self._split(kinds, own)
+        permit.queue = self._queues[permit.kind]
+
+    def _split(self, kinds: frozenset[RequestClass], own: Ledger) -> None:
+        queue = self._queues[next(iter(kinds))].split(kinds, own)
+        self._queues |= dict.fromkeys(kinds, queue)
         self._named_limits = None
 
     def _grant_to_waiters(self, now: float) -> None:
@@ -316,6 +366,12 @@ class RateLimiter:
             for waiter in self._deadlines.passed(now):
                 self._fail(waiter)
             self._grant_to_waiters(now)
+
+
+def _as_limits(actions: LearntLimit | None, reads: LearntLimit | None) -> LearntLimits:
+    # Where both sides have the same limit, they may well share it, and were split by mistake.
+    is_split = actions != reads
+    return LearntLimits(actions=actions, reads=reads if is_split else None, is_split=is_split)
 
 
 def _too_long(wait: float, longest: float | None) -> RateLimited:

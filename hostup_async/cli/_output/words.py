@@ -13,6 +13,7 @@ STYLES: Final = {
     "failed": "red",
     "refused": "red",
     "timed_out": "red",
+    "not_followed": "cyan",
     "not_done": "red",
     "ambiguous": "yellow",
     "skipped": "magenta",
@@ -25,6 +26,7 @@ _WORDS: Final = {
     "intent": "unanswered",
     "not_done": "not done",
     "timed_out": "timed out",
+    "not_followed": "not followed",
     "not_sent": "not sent",
 }
 _LONG: Final = 140
