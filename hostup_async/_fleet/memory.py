@@ -35,9 +35,7 @@ class Memory:
         fingerprint: Of the key.
     """
 
-    def __init__(
-        self, limiter: RateLimiter, poller: Poller, origin: str, fingerprint: str
-    ) -> None:
+    def __init__(self, limiter: RateLimiter, poller: Poller, origin: str, fingerprint: str) -> None:
         self._limiter: Final = limiter
         self._poller: Final = poller
         self._origin: Final = origin

@@ -141,7 +141,7 @@ class LimitEstimate:
         self.window: float = given.window if given else inf
         self.cap = self._ours(self.limit)
         self.confirmed = self.given
-        # Of a limit that was learnt before: whether it is still to be tested, and a 429 was excused.
+        # Of a limit of before: whether it is still to be tested, and whether a 429 was excused.
         self._is_untested = self._is_excused = False
         self._is_met = False  # whether an answer told of a limit
         self._margin = 0.0

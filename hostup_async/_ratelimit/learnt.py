@@ -12,6 +12,7 @@ from typing import Any, Final, Self
 from attrs import asdict, field, frozen, validators
 
 _MOST: Final = 1e9  # requests, and seconds: what is beyond was not learnt but damaged
+_BOUNDS: Final[Any] = (validators.gt(0), validators.lt(_MOST))
 
 
 class LimitStyle(StrEnum):
@@ -37,10 +38,8 @@ class LearntLimit:
     """
 
     style: LimitStyle = field(default=LimitStyle.WINDOW, converter=LimitStyle)
-    requests: float = field(validator=[validators.gt(0), validators.lt(_MOST)], converter=float)
-    window: float = field(
-        default=1.0, validator=[validators.gt(0), validators.lt(_MOST)], converter=float
-    )
+    requests: float = field(validator=_BOUNDS, converter=float)
+    window: float = field(default=1.0, validator=_BOUNDS, converter=float)
     age: float = field(default=0.0, eq=False)
 
     @property
@@ -87,7 +86,7 @@ class LearntLimits:
 
     @classmethod
     def from_json(cls, text: str, *, age: float = 0.0) -> Self:
-        """The limits that were learnt `age` seconds ago; a text that makes no sense teaches nothing."""
+        """What was learnt `age` seconds ago; a text that makes no sense teaches nothing."""
         try:
             known = json.loads(text)
             actions, reads = (_read(known.get(name), age) for name in ("actions", "reads"))

@@ -14,7 +14,7 @@ from fleet_tools import (
     KnowingStore,
     check_truth,
     counts,
-    learnt,
+    durations_of,
     of,
     quick,
     reset_all,
@@ -24,7 +24,7 @@ from fleet_tools import (
 from fleet_tools import seen as requests_seen
 from tools import Connect, StartSandbox, client_of, free_port
 
-from hostup_async import Action, Budget, OutcomeStatus, RateLimit, StopCause, Timeouts
+from hostup_async import Budget, OutcomeStatus, RateLimit, StopCause, Timeouts
 from hostup_async._store.sql import SqliteFile, SqlStore
 from hostup_async.cli._html.timeline import read_timeline
 from hostup_async.sandbox import Durations, Limit, Sandbox, SandboxConfig
@@ -149,7 +149,7 @@ async def test_a_run_outlives_a_network_that_goes_away_or_is_resumed_later(
     file = tmp_path / "fleet.db"
     async with Cable(sandbox.url) as cable:
         async with SqlStore(SqliteFile(file)) as store:  # or evidence would be waited for long
-            await store.save_durations(cable.url, Action.RESET, learnt(0.3))
+            await store.learn([durations_of(cable.url, sandbox.api_key)])
         async with client_of(cable.url, timeouts=BRIEF) as client:
             plan = await client.fleet.plan(all=True)
             policy = quick(max_in_flight=8, drain_timeout=0.5)

@@ -1,4 +1,4 @@
-"""The queries on runs, entries, the audit trail and what was learnt: each runs in its caller's transaction."""
+"""The queries on all tables; each runs in its caller's transaction."""
 
 import json
 import math
