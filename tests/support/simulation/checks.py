@@ -20,7 +20,8 @@ from simulation.store import Disk, SimulatedStore
 _PATIENCE_OF_RESEND: Final = 240.0
 _UNTOUCHED: Final = frozenset({"refused", "skipped", "not_sent"})
 _SENT: Final = (
-    "intent", "accepted", "completed", "failed", "ambiguous", "timed_out", "refused", "not_done",
+    "intent", "accepted", "completed", "failed", "ambiguous", "timed_out", "not_followed",
+    "refused", "not_done",
 )  # fmt: skip
 _BY_THE_KEY: Final = frozenset({"unauthorized", "forbidden"})
 # Seconds: a job that ended this long before the end of its run has been polled since.
@@ -192,10 +193,12 @@ class Checks:
             self.fail("untrue completed", f"{outcome.vps_id} did not boot: {outcome.evidence}")
         if status == "refused" and machine.refusals <= _BY_THE_KEY:
             self.fail("refused by a wrong key", f"{outcome.vps_id}: {outcome.reason}")
-        if status == "timed_out" and self._is_calm and jobs:
+        if status in {"timed_out", "not_followed"} and self._is_calm and jobs:
             late = self._loop.now - jobs[-1].ends_at
             if late > _LAST_POLL and jobs[-1].ends_at < jobs[-1].accepted_at + self._patience:
-                self.fail("untrue timed_out", f"{outcome.vps_id} had ended {late:.1f} s before")
+                self.fail(
+                    "untrue timed_out", f"{outcome.vps_id}, {status}, had ended {late:.1f} s before"
+                )
         if self._setup.policy.on_ambiguous == RESEND:  # the first one may have come to nothing
             jobs = [job for job in jobs if job.reboots_at is not None]
         if status in _UNTOUCHED and jobs:
