@@ -66,7 +66,7 @@ class Budget:
             raise ConfigurationError(msg)
         longest = seconds(max_wait, name="max_wait")
         self._limiter: Final[RateLimiter] = RateLimiter(
-            limit, longest, clock or _clock.monotonic_to_keep(), read_limit=read_limit
+            limit, longest, clock or _clock.monotonic_to_keep(), read_limit=read_limit, share=share
         )
 
     def __repr__(self) -> str:

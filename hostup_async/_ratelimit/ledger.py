@@ -176,7 +176,7 @@ class Ledger:
         elif requests <= room:
             return 0.0
         else:
-            first = max(0.0, self._spent[0] + estimate.span - now) if self._spent else 0.0
+            first = (self._spent[0] - now if self._spent else 0.0) + estimate.span
         return first + (ceil((requests - max(0.0, room)) / estimate.cap) - 1) * estimate.span
 
     def record_success(

@@ -90,7 +90,7 @@ async def test_a_limit_that_shuts_for_days_stops_the_run_at_once(
     assert report.seconds < 30
     assert "The rate limit allows no request for" in (report.stopped or "")
     assert report.stop_cause is StopCause.RATE_LIMIT
-    assert set(counts(report)) <= {"completed", "timed_out", "not_sent"}
+    assert set(counts(report)) <= {"completed", "not_followed", "not_sent"}
     assert counts(report)["not_sent"] >= 14
     assert report.limited >= 1
     check_truth(report.outcomes, await sandbox.books())
@@ -220,7 +220,7 @@ async def test_a_client_that_closes_ends_its_run(
         await requests_seen(sandbox, "reset", 3)
         await client.aclose()
         report = await run.wait()
-    assert set(counts(report)) == {"timed_out", "not_sent"}
+    assert set(counts(report)) == {"not_followed", "not_sent"}
     assert "closed" in (report.stopped or "")
     assert report.stop_cause is StopCause.ERROR
     assert client.budget.snapshot().in_flight == 0
