@@ -7,6 +7,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import time
 import traceback
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
@@ -22,6 +23,7 @@ from hostup_async import (
     ConfigurationError,
     Entry,
     EntryState,
+    LearntRecord,
     RunHeld,
     RunState,
     StoreError,
@@ -440,3 +442,25 @@ def test_importing_the_package_imports_no_sqlalchemy() -> None:
 @pytest.fixture
 def clock() -> Clock:
     return Clock()
+
+
+async def test_a_file_of_version_2_is_brought_up_to_date_and_not_doubted(file: Path) -> None:
+    async with in_file(file) as store:
+        await store.create(a_run("r1"), planned(2), cooldown=0)
+        await store.release("r1", RunState.STOPPED)
+    some_time_ago = time.time() - 100
+    connection = sqlite3.connect(file)
+    with connection:
+        connection.execute("DROP TABLE hostup_learnt")
+        connection.execute("CREATE TABLE hostup_durations (origin, action, text)")
+        connection.execute("UPDATE hostup_store SET version = 2, written_at = ?", (some_time_ago,))
+    connection.close()
+    os.utime(file, (some_time_ago, some_time_ago))
+    async with in_file(file):  # writes the missing table, which changes the file
+        pass
+    record = LearntRecord(origin="o", fingerprint="k", what="reset", text="[1]", learnt_at=BEGAN)
+    async with in_file(file) as store:
+        assert (await store.run("r1")).doubt is None
+        await store.learn([record])
+        assert await store.learnt() == [record]
+    assert "hostup_durations" in tables(file)  # an older process may be using it
