@@ -454,6 +454,8 @@ async def test_a_file_of_version_2_is_brought_up_to_date_and_not_doubted(file: P
         connection.execute("DROP TABLE hostup_learnt")
         connection.execute("CREATE TABLE hostup_durations (origin, action, text)")
         connection.execute("UPDATE hostup_store SET version = 2, written_at = ?", (some_time_ago,))
+        connection.execute("UPDATE hostup_runs SET written_at = ?", (some_time_ago,))
+        connection.execute("UPDATE hostup_audit SET at = ?", (some_time_ago,))
     connection.close()
     os.utime(file, (some_time_ago, some_time_ago))
     async with in_file(file):  # writes the missing table, which changes the file
