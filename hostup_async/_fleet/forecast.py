@@ -20,8 +20,8 @@ from attrs import frozen
 
 from hostup_async._polling.durations import DurationModel
 
-SECONDS_FOR = Callable[[float, float], float | None]
-"""Seconds until so many actions and so many reads have gone; None where the limit is unknown."""
+SecondsFor = Callable[[float, float], float | None]
+"""Seconds until these numbers of actions and reads have gone; None where the limit is unknown."""
 
 _USUAL: Final = 10
 """VPSes without waste that are reckoned with those seen: the first few say little of the rest."""
@@ -59,7 +59,7 @@ class Progress:
 
 
 def seconds_left(
-    progress: Progress, durations: DurationModel, seconds_for: SECONDS_FOR
+    progress: Progress, durations: DurationModel, seconds_for: SecondsFor
 ) -> float | None:
     """Seconds until every outcome is known; None where no job's end was seen yet."""
     if not durations.confidence():
@@ -78,7 +78,7 @@ def seconds_left(
 
 
 def _seconds_of_limit(
-    progress: Progress, planned: int, seconds_for: SECONDS_FOR, last_job: float
+    progress: Progress, planned: int, seconds_for: SecondsFor, last_job: float
 ) -> float:
     """Seconds until these are sent and all is polled, the last one at the end of its job."""
     polls = (planned + progress.in_flight + planned) * progress.waste - planned

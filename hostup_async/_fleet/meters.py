@@ -6,6 +6,11 @@ from typing import Final
 
 from hostup_async import _clock
 from hostup_async._fleet.context import ClientParts
+from hostup_async._fleet.engine import Engine
+from hostup_async._fleet.forecast import Progress, seconds_left
+from hostup_async._fleet.journal import Journal
+from hostup_async._fleet.rollout import Rollout
+from hostup_async._models import Action
 from hostup_async._store.records import Entry, EntryState
 
 
@@ -43,10 +48,30 @@ class Meters:
         """Requests sent since the begin, by kind."""
         return dict(self._parts.requester.requests - self._requests_before)
 
-    def known(self, counts: Counter[EntryState]) -> int:
-        """VPSes whose outcome became known since the begin; `counts` are those of all now."""
+    def _known(self, counts: Counter[EntryState]) -> int:
+        """VPSes whose outcome became known since the begin."""
         ended = sum(count for state, count in counts.items() if state.is_terminal)
         return ended - (counts.total() - len(self._attempts_before))
+
+    def seconds_left(
+        self, action: Action, engine: Engine, journal: Journal, rollout: Rollout
+    ) -> float | None:
+        """How long the run still takes, see `forecast`."""
+        planned = 0 if rollout.is_stopped else journal.counts[EntryState.PLANNED]
+        window, requests = engine.window(), self.requests
+        steps, in_steps = rollout.steps_left(planned, window)
+        progress = Progress(
+            planned=planned,
+            in_flight=engine.in_flight,
+            youngest=engine.youngest,
+            known=self._known(journal.counts),
+            requests=requests.get("action", 0) + requests.get("poll", 0),
+            steps=steps,
+            in_steps=in_steps,
+            window=window,
+        )
+        durations = self._parts.poller.durations(action)
+        return seconds_left(progress, durations, self._parts.requester.limiter.seconds_for)
 
     @property
     def limited(self) -> int:

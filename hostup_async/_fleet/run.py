@@ -19,7 +19,6 @@ from hostup_async._errors import ConfigurationError, HostUpError, StoreError
 from hostup_async._fleet.context import ClientParts, RunContext
 from hostup_async._fleet.engine import Engine
 from hostup_async._fleet.evidence import Evidence
-from hostup_async._fleet.forecast import Progress, seconds_left
 from hostup_async._fleet.journal import Journal
 from hostup_async._fleet.meters import Meters
 from hostup_async._fleet.plan import Plan
@@ -189,28 +188,11 @@ class FleetRun:
             window=engine.window(),
             is_held_back=engine.window() < self._client_parts.poller.concurrency_limit().wanted,
             seconds=meters.seconds,
-            seconds_left=self._seconds_left(),
+            seconds_left=meters.seconds_left(self.plan.action, engine, journal, self._rollout),
             stopping=self._rollout.stop_reason,
             stop_cause=self._rollout.stop_cause,
             budget=self._client_parts.budget.snapshot(),
         )
-
-    def _seconds_left(self) -> float | None:
-        _, journal, engine, meters, _ = self._begun()
-        planned = 0 if self._rollout.is_stopped else journal.counts[EntryState.PLANNED]
-        steps, in_steps = self._rollout.steps_left(planned, engine.window())
-        progress = Progress(
-            planned=planned,
-            in_flight=engine.in_flight,
-            youngest=engine.youngest,
-            known=meters.known(journal.counts),
-            requests=meters.requests.get("action", 0) + meters.requests.get("poll", 0),
-            steps=steps,
-            in_steps=in_steps,
-            window=engine.window(),
-        )
-        durations = self._client_parts.poller.durations(self.plan.action)
-        return seconds_left(progress, durations, self._client_parts.requester.limiter.seconds_for)
 
     def _stop_if_unread(self) -> None:
         is_over = self._task is None or self._task.done()

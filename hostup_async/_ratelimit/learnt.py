@@ -48,13 +48,13 @@ class LearntLimit:
         return None if self.style is LimitStyle.AT_ONCE else self.requests / self.window
 
     def least_seconds(self, requests: int) -> float:
-        """The least seconds that so many requests take, begun with a fresh window."""
+        """The least seconds that this many requests take, begun with a fresh window."""
         if self.style is LimitStyle.WINDOW:
             return max(0, ceil(requests / self.requests) - 1) * self.window
         return requests / self.rate if self.rate else 0.0
 
     def as_count(self) -> tuple[int, float] | None:
-        """It as a whole number of requests in some seconds; None where that is no such limit."""
+        """It as a whole number of requests in some seconds; None where the style is `AT_ONCE`."""
         if self.style is LimitStyle.AT_ONCE:
             return None
         whole = ceil(self.requests)
@@ -95,7 +95,7 @@ class LearntLimits:
             return cls()
 
     def least_seconds(self, actions: int, reads: int) -> float | None:
-        """The least seconds that so many requests take; None where no limit is known."""
+        """The least seconds that these requests take; None where no limit is known."""
         if self.is_empty:
             return None
         if not self.is_split:

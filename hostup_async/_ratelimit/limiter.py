@@ -162,7 +162,7 @@ class RateLimiter:
             return ledger.surplus(self._clock(), wanted) if ledger.estimate.is_known else inf
 
     def seconds_for(self, actions: float, reads: float) -> float | None:
-        """Seconds until so much more has gone, with the pause and the windows that it needs.
+        """Seconds until these requests have gone, with the pause and the windows that they need.
 
         None where a limit is unknown.
         """
