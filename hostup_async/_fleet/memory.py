@@ -49,7 +49,7 @@ class Memory:
         """Begin with what a store has, as far as nothing is known yet; by default the process's."""
         for record in await (store or self._of_process).learnt(self._origin, self._fingerprint):
             if record.what == LearntRecord.LIMITS:
-                self._limiter.begin_with(LearntLimits.from_json(record.text, age=record.age))
+                self._limiter.restore(LearntLimits.from_json(record.text, age=record.age))
             else:
                 with suppress(ValueError):  # an action of another version
                     model = DurationModel.from_json(record.text)
@@ -71,15 +71,15 @@ class Memory:
     def _records(self) -> Iterator[LearntRecord]:
         limits = self._limiter.learnt()
         if not limits.is_empty:
-            yield self._record(LearntRecord.LIMITS, limits.to_json())
+            yield self._record(LearntRecord.LIMITS, limits.to_json(), age=limits.age)
         for action, durations in self._poller.learnt_durations().items():
             yield self._record(action.value, durations.to_json())
 
-    def _record(self, what: str, text: str) -> LearntRecord:
+    def _record(self, what: str, text: str, age: float = 0.0) -> LearntRecord:
         return LearntRecord(
             origin=self._origin,
             fingerprint=self._fingerprint,
             what=what,
             text=text,
-            learnt_at=_clock.wall(),
+            learnt_at=_clock.wall() - age,
         )

@@ -19,7 +19,7 @@ After a calm time `grow` asks for more, 1, 2, 4 ... requests a window, up to the
 others may have gone, or the limit been raised, and no header need say so. This is AIMD with an
 exponential probe upwards, as in TCP. Units: seconds, requests, requests a window (`cap`).
 
-A limit that was learnt before (`begin_with`) is counted by from the first request, and tested by
+A limit that was learnt before (`restore`) is counted by from the first request, and tested by
 one request more than it allows: refused, it is learnt anew; accepted, it is doubted, and forgotten
 at twice its count. So a wrong one costs a few 429s and no waiting, however long its window. One
 early 429 is excused, since what the process before this one sent may count still.
@@ -143,7 +143,7 @@ class LimitEstimate:
         self.confirmed = self.given
         # Of a limit of before: whether it is still to be tested, and whether a 429 was excused.
         self._is_untested = self._is_excused = False
-        self._is_met = False  # whether an answer told of a limit
+        self._shown_at = -inf  # when an answer last told of it
         self._margin = 0.0
         self._growth_delay = _GROWTH_DELAY
         self._grows_at = inf
@@ -179,24 +179,26 @@ class LimitEstimate:
         """How many may be in flight: what finding the limit may cost in refusals."""
         return inf if self.confirmed else _FIRST_IN_FLIGHT + accepted // _ACCEPTED_FOR_ONE_MORE
 
-    def allowed(self) -> LearntLimit | None:
+    def allowed(self, now: float) -> LearntLimit | None:
         """What the API allows, as far as is known; None where that is nothing, or no limit."""
+        age = max(0.0, now - self._shown_at)
         if not self.is_known:
             return None
         if self._measured is not None:
-            return LearntLimit(style=LimitStyle.RATE, requests=self.cap, window=self.window)
-        return LearntLimit(requests=self.limit, window=self.window)
+            return LearntLimit(LimitStyle.RATE, self.cap / self.window, age=age)
+        return LearntLimit(LimitStyle.WINDOW, self.limit, self.window, age)
 
-    def learnt(self) -> LearntLimit | None:
-        """What the answers have taught, for a process that comes later; None if nothing."""
-        return self.allowed() if self._is_met and not self.given else None
+    def learnt(self, now: float) -> LearntLimit | None:
+        """What was learnt so far, None where that is nothing or the user said the limit."""
+        return None if self.given else self.allowed(now)
 
-    def begin_with(self, before: LearntLimit) -> None:
-        """Believe what was learnt before, until it is tested; does nothing where more is known."""
+    def restore(self, before: LearntLimit, now: float) -> None:
+        """Begin with what was learnt before, until it is tested; not where more is known here."""
         count = before.as_count()
         if self.given or self.is_known or count is None:
             return
         self._adopt(*count)
+        self._shown_at = now - before.age
         is_trusted = before.age <= _FRESH and self.window <= _SHORT
         if self.share == 1 or not is_trusted:
             self._is_untested, self._is_excused = True, False
@@ -244,12 +246,11 @@ class LimitEstimate:
         limit = reading.limit
         if self.given or not limit or reading.reset_after is None:
             return
+        self._shown_at = observed.now
         if not self.is_known or (self._is_untested and limit != self.limit):
             self._adopt(limit, _measure(reading, observed, limit))
-            self._is_met = True
         elif limit < self.limit or (news and limit > self.limit):
             self._adopt(limit, self.window)
-            self._is_met = True
 
     def learn_from_429(self, reading: RateLimitReading, observed: Observation) -> None:
         """Learn from a 429 that came although the estimate was kept: see the top of the module."""
@@ -261,7 +262,7 @@ class LimitEstimate:
             self._is_excused = True
             return
         window = _measure(reading, observed, limit)
-        self._is_met = True
+        self._shown_at = observed.now
         if limit != self.limit or self._is_untested:
             self._adopt(limit, window)
         elif observed.server_remaining < _EARLY * limit:

@@ -1,12 +1,12 @@
 """What was learnt of a rate limit, as a value that outlasts its process.
 
 The estimator exports it (`LimitEstimate.learnt`), a store keeps it, and another process begins with
-it (`LimitEstimate.begin_with`). Nothing else knows both of them.
+it (`LimitEstimate.restore`). Nothing else knows both of them.
 """
 
 import json
 from enum import StrEnum
-from math import ceil, inf, isfinite
+from math import ceil, inf
 from typing import Any, Final, Self
 
 from attrs import asdict, field, frozen, validators
@@ -16,31 +16,33 @@ _BOUNDS: Final[Any] = (validators.gt(0), validators.lt(_MOST))
 
 
 class LimitStyle(StrEnum):
-    """What a rate limit counts."""
+    """In which dimension a limit is."""
 
     WINDOW = "window"
-    """Requests in a window of time."""
+    """A count of requests in a window."""
     RATE = "rate"
-    """Requests a second: buckets, gaps between requests."""
+    """An even rate: a bucket, a gap between requests, or a sliding counter."""
     AT_ONCE = "at_once"
-    """Requests in flight at once."""
+    """A number of requests in flight."""
 
 
-@frozen(kw_only=True)
+@frozen
 class LearntLimit:
-    """One limit, as it was learnt.
+    """One limit, as far as it was learnt.
 
     Attributes:
-        style: What it counts.
-        requests: How many requests it allows, in `window` seconds or at once.
-        window: Seconds; 1.0 where the style is `AT_ONCE`, which has no window.
-        age: Seconds since it was learnt; 0.0 for what is exported.
+        style: In which dimension it is.
+        requests: Requests a window, requests a second or requests in flight.
+        window: The length of the window in seconds; 1.0 for the other two.
+        age: Seconds since the API last showed that it holds, by a 429 or by headers.
+        is_named: Whether the API named the number of requests.
     """
 
-    style: LimitStyle = field(default=LimitStyle.WINDOW, converter=LimitStyle)
+    style: LimitStyle = field(converter=LimitStyle)
     requests: float = field(validator=_BOUNDS, converter=float)
     window: float = field(default=1.0, validator=_BOUNDS, converter=float)
     age: float = field(default=0.0, eq=False)
+    is_named: bool = False
 
     @property
     def rate(self) -> float | None:
@@ -61,19 +63,20 @@ class LearntLimit:
         return whole, self.window * whole / self.requests
 
 
-@frozen(kw_only=True)
+@frozen
 class LearntLimits:
-    """The limits of one key at one API.
+    """The limit of actions and that of reads; the same one where they share a limit.
 
     Attributes:
-        actions: The limit of actions, and of all requests where it is not split; None if unknown.
-        reads: The limit of requests that only read, where it is split; None if unknown.
-        is_split: Whether actions and reads have limits of their own.
+        actions: That of actions, None where nothing was learnt.
+        reads: That of reads, None where nothing was learnt.
+        is_split: Whether they were found to be two.
 
     Example:
-        >>> known = LearntLimits(actions=LearntLimit(requests=60, window=60))
-        >>> LearntLimits.from_json(known.to_json(), age=3600).actions
-        LearntLimit(style=<LimitStyle.WINDOW: 'window'>, requests=60.0, window=60.0, age=3600)
+        >>> limit = LearntLimit("window", 60, 60)
+        >>> again = LearntLimits.from_json(LearntLimits(limit, limit).to_json(), age=3600)
+        >>> again.actions.requests, again.actions.age, again.is_split
+        (60.0, 3600, False)
     """
 
     actions: LearntLimit | None = None
@@ -104,6 +107,11 @@ class LearntLimits:
         return max(limit.least_seconds(count) for limit, count in sides if limit)
 
     @property
+    def age(self) -> float:
+        """Seconds since the API last showed that one of them holds; infinite without one."""
+        return min((limit.age for limit in (self.actions, self.reads) if limit), default=inf)
+
+    @property
     def is_empty(self) -> bool:
         """Whether nothing was learnt."""
         return self.actions is None and self.reads is None
@@ -112,4 +120,4 @@ class LearntLimits:
 def _read(known: dict[str, Any] | None, age: float) -> LearntLimit | None:
     if known is None:
         return None
-    return LearntLimit(**known, age=age if isfinite(age) and age >= 0 else inf)
+    return LearntLimit(**known, age=age)

@@ -177,27 +177,26 @@ class RateLimiter:
     def allowed(self) -> LearntLimits:
         """What the API allows, as far as is known."""
         with self._lock:
-            return _as_limits(*(ledger.estimate.allowed() for ledger in self._ledgers()))
+            now, ledgers = self._clock(), self._ledgers()
+            return _as_limits(*(ledger.estimate.allowed(now) for ledger in ledgers))
 
     def learnt(self) -> LearntLimits:
-        """What was learnt of that here, for `begin_with`."""
+        """What was learnt of the limit, to be kept for a later run."""
         with self._lock:
-            return _as_limits(*(ledger.estimate.learnt() for ledger in self._ledgers()))
+            now, ledgers = self._clock(), self._ledgers()
+            return _as_limits(*(ledger.estimate.learnt(now) for ledger in ledgers))
 
-    def begin_with(self, before: LearntLimits) -> None:
-        """Believe what was learnt before, as far as nothing is known here, until it is tested."""
+    def restore(self, before: LearntLimits) -> None:
+        """Begin with what an earlier run learnt, where nothing was said or learnt here yet."""
         with self._lock:
-            actions, reads = self._ledgers()
-            if before.is_split and actions is reads:
-                if actions.estimate.is_known or actions.estimate.given:
-                    return
+            now, (actions, reads) = self._clock(), self._ledgers()
+            if before.is_split and self._named_limits is not None and not actions.estimate.is_known:
                 self._split(_READS, Ledger(share=self._share, paused_until=actions.paused_until))
                 reads = self._ledgers()[1]
-            if before.actions:
-                actions.estimate.begin_with(before.actions)
-            if before.reads:
-                reads.estimate.begin_with(before.reads)
-            self._grant_to_waiters(self._clock())
+            for ledger, limit in ((actions, before.actions), (reads, before.reads)):
+                if limit is not None:
+                    ledger.estimate.restore(limit, now)
+            self._grant_to_waiters(now)
 
     def snapshot(self) -> BudgetSnapshot:
         """Where the limiter stands, and why requests wait."""
@@ -370,8 +369,7 @@ class RateLimiter:
 
 def _as_limits(actions: LearntLimit | None, reads: LearntLimit | None) -> LearntLimits:
     # Where both sides have the same limit, they may well share it, and were split by mistake.
-    is_split = actions != reads
-    return LearntLimits(actions=actions, reads=reads if is_split else None, is_split=is_split)
+    return LearntLimits(actions, reads, is_split=actions != reads)
 
 
 def _too_long(wait: float, longest: float | None) -> RateLimited:

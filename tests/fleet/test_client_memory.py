@@ -1,5 +1,7 @@
 """What a client learnt lasts: for the next client of the process, and in the store of a run."""
 
+import asyncio
+
 import pytest
 from fleet_tools import NEVER, SOON, durations_of, quick, reset_all
 from tools import Connect, StartSandbox
@@ -43,7 +45,7 @@ async def test_a_run_saves_what_it_learns_while_it_goes_on(
     async with MemoryStore() as store:
         async with client.fleet.run(plan, FleetPolicy(), store=store) as run:
             while (await limits_in(store)).is_empty:
-                await memory.anyio.sleep(0.01)
+                await asyncio.sleep(0.01)
             run.stop()
             run._begun().engine.leave(run._rollout.stop_cause, "seen")  # type: ignore[arg-type]
         known = await limits_in(store)

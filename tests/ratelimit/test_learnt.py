@@ -1,5 +1,6 @@
 """What was learnt of a limit lasts: as a text, and as what another budget begins with."""
 
+from functools import partial
 from math import ceil
 from typing import Any
 
@@ -23,6 +24,7 @@ from hostup_async._ratelimit.ledger import Ledger
 from hostup_async._ratelimit.limits import RequestClass
 
 DAY = 86_400.0
+WINDOW = partial(LearntLimit, LimitStyle.WINDOW)
 SLOW = Scenario(requests=60, seconds=60, vps=90, job=10)
 LIMITS = st.builds(
     LearntLimit,
@@ -33,8 +35,15 @@ LIMITS = st.builds(
 )
 
 
+def age_of(ledger: Ledger, now: float) -> float:
+    learnt = ledger.estimate.learnt(now)
+    assert learnt is not None
+    return learnt.age
+
+
 def known(requests: float, window: float, **more: Any) -> LearntLimits:
-    return LearntLimits(actions=LearntLimit(requests=requests, window=window, **more))
+    limit = LearntLimit(**{"style": LimitStyle.WINDOW, **more}, requests=requests, window=window)
+    return LearntLimits(limit, limit)
 
 
 @given(st.none() | LIMITS, st.none() | LIMITS, st.booleans(), st.floats(0, 1e9))
@@ -117,36 +126,35 @@ def test_whatever_is_believed_at_the_start_no_fleet_stalls(
 
 def test_one_early_429_is_excused_since_another_process_may_have_used_the_window() -> None:
     ledger = Ledger()
-    ledger.estimate.begin_with(LearntLimit(requests=60, window=60))
+    ledger.estimate.restore(LearntLimit(LimitStyle.WINDOW, 60, 60, age=500), 0.0)
     for moment in range(10):
         ledger.in_flight += 1
         ledger.record_success(float(moment), float(moment))
     ledger.in_flight += 1
     ledger.record_429(10.0, 10.0, RateLimitReading(limit=60, retry_after=20.0))
     assert (ledger.estimate.limit, ledger.estimate.window) == (60, 60)
-    assert ledger.estimate.learnt() is None  # its age stays
+    assert age_of(ledger, 10.0) == 510  # that showed nothing
     ledger.in_flight += 1
     ledger.record_429(30.0, 30.0, RateLimitReading(limit=40, retry_after=20.0))
     assert ledger.estimate.limit == 40
-    assert ledger.estimate.learnt()
+    assert age_of(ledger, 35.0) == 5
 
 
 def test_what_is_given_or_known_is_not_replaced_and_nothing_is_learnt_of_it() -> None:
     budget = Budget(RateLimit(9, 9))
-    budget._limiter.begin_with(known(60, 60))
+    budget._limiter.restore(known(60, 60))
     assert budget.snapshot().limit == 9
     assert budget._limiter.learnt().is_empty
     fresh = Budget()
-    fresh._limiter.begin_with(known(60, 60))
-    fresh._limiter.begin_with(known(50, 50))
+    fresh._limiter.restore(known(60, 60))
+    fresh._limiter.restore(known(50, 50))
     assert fresh.snapshot().limit == 60
-    assert fresh._limiter.learnt().is_empty
 
 
 def test_limits_of_actions_and_reads_are_remembered_apart() -> None:
-    actions, reads = LearntLimit(requests=30, window=10), LearntLimit(requests=300, window=10)
+    actions, reads = WINDOW(30, 10), WINDOW(300, 10)
     budget = Budget()
-    budget._limiter.begin_with(LearntLimits(actions=actions, reads=reads, is_split=True))
+    budget._limiter.restore(LearntLimits(actions=actions, reads=reads, is_split=True))
     assert budget.snapshot().is_split
     assert budget._limiter.allowed() == LearntLimits(actions=actions, reads=reads, is_split=True)
     assert budget._limiter.rate(RequestClass.POLL) == pytest.approx(30, rel=0.02)
@@ -200,13 +208,13 @@ def test_the_time_counts_the_pause_and_goes_on_through_it() -> None:
 
 
 def test_the_least_time_is_that_of_the_windows_or_the_rate() -> None:
-    window = LearntLimit(requests=60, window=60)
+    window = WINDOW(60, 60)
     assert [window.least_seconds(count) for count in (0, 1, 60, 61, 120, 121)] == [
         0, 0, 0, 60, 60, 120,
     ]  # fmt: skip
-    assert LearntLimit(style=LimitStyle.RATE, requests=2).least_seconds(9) == 4.5
-    assert LearntLimit(style=LimitStyle.AT_ONCE, requests=2).least_seconds(9) == 0
+    assert LearntLimit(LimitStyle.RATE, 2).least_seconds(9) == 4.5
+    assert LearntLimit(LimitStyle.AT_ONCE, 2).least_seconds(9) == 0
     split = LearntLimits(actions=window, reads=evolve(window, requests=10), is_split=True)
     assert split.least_seconds(60, 30) == 120
-    assert LearntLimits(actions=window).least_seconds(60, 60) == 60
+    assert LearntLimits(window, window).least_seconds(60, 60) == 60
     assert LearntLimits().least_seconds(1, 1) is None

@@ -153,7 +153,7 @@ def make_budget(scenario: Scenario) -> Budget:
     clock = asyncio.get_running_loop().time
     budget = Budget(clock=clock, max_wait=100_000, share=scenario.share)
     if scenario.before is not None:
-        budget._limiter.begin_with(scenario.before)
+        budget._limiter.restore(scenario.before)
     return budget
 
 
