@@ -61,9 +61,7 @@ class Budget:
             if value is not None and not isinstance(value, RateLimit):
                 msg = f"{name} must be a RateLimit, such as RateLimit(60, 60), not {value!r}."
                 raise ConfigurationError(msg)
-        if isinstance(share, bool) or not isinstance(share, int | float) or not 0 < share <= 1:
-            msg = f"share must be above 0 and at most 1, such as 0.7, not {share!r}."
-            raise ConfigurationError(msg)
+        share = _checked_share(share)
         longest = seconds(max_wait, name="max_wait")
         self._limiter: Final[RateLimiter] = RateLimiter(
             limit, longest, clock or _clock.monotonic_to_keep(), read_limit=read_limit, share=share
@@ -89,6 +87,13 @@ class Budget:
     def snapshot(self) -> BudgetSnapshot:
         """Where the budget stands, and why requests wait."""
         return self._limiter.snapshot()
+
+
+def _checked_share(share: object) -> float:
+    if isinstance(share, int | float) and not isinstance(share, bool) and 0 < share <= 1:
+        return share
+    msg = f"share must be above 0 and at most 1, such as 0.7, not {share!r}."
+    raise ConfigurationError(msg)
 
 
 def limiter_of(budget: Budget) -> RateLimiter:
