@@ -75,6 +75,7 @@ if TYPE_CHECKING:
     from hostup_async._operation import Operation
     from hostup_async._outcome import Outcome, OutcomeStatus, StopCause
     from hostup_async._ratelimit.budget import Budget
+    from hostup_async._ratelimit.learnt import LearntLimit, LearntLimits, LimitStyle
     from hostup_async._ratelimit.limits import RateLimit, WaitReason
     from hostup_async._ratelimit.snapshot import BudgetSnapshot
     from hostup_async._store.base import Store
@@ -84,6 +85,7 @@ if TYPE_CHECKING:
         AuditRecord,
         Entry,
         EntryState,
+        LearntRecord,
         RunRecord,
         RunState,
     )
@@ -121,6 +123,10 @@ __all__ = [
     "Job",
     "JobFailed",
     "JobStatus",
+    "LearntLimit",
+    "LearntLimits",
+    "LearntRecord",
+    "LimitStyle",
     "NetworkError",
     "NotFound",
     "NotSent",
@@ -191,6 +197,10 @@ _HOMES = {
             "HostUpError",
             "InvalidRequest",
             "JobFailed",
+            "LearntLimit",
+            "LearntLimits",
+            "LearntRecord",
+            "LimitStyle",
             "NetworkError",
             "NotFound",
             "NotSent",
@@ -216,6 +226,7 @@ _HOMES = {
             "Waiting",
             "OutcomeKnown",
         ),
+        "_ratelimit.learnt": ("LearntLimit", "LearntLimits", "LimitStyle"),
         "_ratelimit.limits": ("RateLimit", "WaitReason"),
         "_ratelimit.snapshot": ("BudgetSnapshot",),
         "_models": (
@@ -246,6 +257,7 @@ _HOMES = {
             "AuditRecord",
             "Entry",
             "EntryState",
+            "LearntRecord",
             "RunRecord",
             "RunState",
         ),

@@ -19,6 +19,7 @@ from hostup_async._config import (
 from hostup_async._errors import ConfigurationError, HostUpError
 from hostup_async._events import OnEvent
 from hostup_async._fleet.context import ClientParts
+from hostup_async._fleet.memory import Memory
 from hostup_async._fleet.resource import FleetResource
 from hostup_async._http.requester import Requester
 from hostup_async._http.transport import Session, Transport
@@ -84,8 +85,10 @@ class Client:
         )
         self._poller: Final = Poller(limiter)
         self.vps: Final = VpsResource(self._requester, self._poller)
+        fingerprint = config.key.fingerprint
+        self._memory: Final = Memory(limiter, self._poller, base, fingerprint)
         parts = ClientParts(
-            self._requester, self._poller, self.vps, self.budget, config.key.fingerprint
+            self._requester, self._poller, self.vps, self.budget, fingerprint, self._memory
         )
         self.fleet: Final = FleetResource(parts, base)
 
@@ -97,6 +100,7 @@ class Client:
 
     async def __aenter__(self) -> Self:
         await self._requester.open()
+        await self._memory.load()
         return self
 
     async def __aexit__(
@@ -113,6 +117,7 @@ class Client:
         Calls that still wait raise `ClientClosed`, and their actions were not sent.
         """
         self._requester.refuse()
+        await self._memory.save()
         await self._poller.aclose()
         await self._requester.close()
 

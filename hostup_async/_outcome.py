@@ -23,7 +23,10 @@ class OutcomeStatus(StrEnum):
     """It was sent, or may have been, and long after it must be over the VPS's own status shows that
     it did not take place. That is strong evidence, and no proof: a job may queue for longer."""
     TIMED_OUT = "timed_out"
-    """It was accepted, and its job had not ended by the deadline; it may still end."""
+    """It was accepted, and its job had not ended in time, by a last poll; it may still end."""
+    NOT_FOLLOWED = "not_followed"
+    """It was accepted, and the run ended before its job did, without a last poll: a quota that is
+    used up, for example. The job goes on; resume the run to know its end."""
     NOT_SENT = "not_sent"
     """The run stopped before its turn."""
 

@@ -21,6 +21,7 @@ from hostup_async import (
     Gates,
     HostUpError,
     Job,
+    LearntRecord,
     OnEvent,
     Outcome,
     Plan,
@@ -524,7 +525,7 @@ class Store(Handle[hostup_async.Store]):
         """End an open run that no living process holds, and free its VPSes.
 
         Its `planned` entries become `not_sent`, `intent` becomes `ambiguous`, and `accepted`
-        becomes `timed_out`.
+        becomes `not_followed`.
 
         Raises:
             RunHeld: Its holder is alive.
@@ -613,34 +614,47 @@ class Store(Handle[hostup_async.Store]):
             run_id,
         )
 
-    def load_durations(
+    def learnt(
         self,
-        origin: str,
-        action: Action,
-    ) -> str | None:
-        """The learnt durations of an action at an origin, as JSON; None if there are none."""
+        origin: str | None = None,
+        fingerprint: str | None = None,
+    ) -> list[LearntRecord]:
+        """What was learnt of the limits and durations, of every key and API that is not named.
+
+        They are in the order of origin, fingerprint and `LearntRecord.what`.
+        """
         return call(
             self._home,
             identity,
-            self._async.load_durations,
+            self._async.learnt,
             origin,
-            action,
+            fingerprint,
         )
 
-    def save_durations(
+    def learn(
         self,
-        origin: str,
-        action: Action,
-        text: str,
+        records: Sequence[LearntRecord],
     ) -> None:
-        """Replace the learnt durations of an action at an origin."""
+        """Keep what was learnt, each in place of what was known of the same."""
         call(
             self._home,
             identity,
-            self._async.save_durations,
+            self._async.learn,
+            records,
+        )
+
+    def forget(
+        self,
+        origin: str | None = None,
+        fingerprint: str | None = None,
+    ) -> int:
+        """Forget what `learnt` returns; how many records that were."""
+        return call(
+            self._home,
+            identity,
+            self._async.forget,
             origin,
-            action,
-            text,
+            fingerprint,
         )
 
 

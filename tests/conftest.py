@@ -91,6 +91,12 @@ def short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pace, "UNKNOWN_QUEUE", 2.5)
 
 
+@pytest.fixture(autouse=True)
+def nothing_learnt() -> None:
+    """Lets no test begin with what another one learnt of a server at the same port."""
+    MemoryStore._shared.clear()
+
+
 @pytest.fixture
 def precise_uptime(monkeypatch: pytest.MonkeyPatch) -> None:
     """Lets a fleet rely on uptimes to a fifth of a second, so that evidence comes that much sooner.

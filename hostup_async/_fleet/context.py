@@ -4,6 +4,7 @@ from attrs import frozen
 
 from hostup_async._fleet.evidence import Evidence
 from hostup_async._fleet.journal import Journal
+from hostup_async._fleet.memory import Memory
 from hostup_async._fleet.plan import Plan
 from hostup_async._fleet.policy import FleetPolicy
 from hostup_async._fleet.rollout import Rollout
@@ -59,3 +60,4 @@ class ClientParts:
     vps: VpsResource
     budget: Budget
     fingerprint: str
+    memory: Memory

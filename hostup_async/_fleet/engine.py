@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Final
 
+from hostup_async import _clock
 from hostup_async._errors import RateLimited
 from hostup_async._fleet.context import RunContext
 from hostup_async._fleet.slot import SendSlot
@@ -62,6 +63,13 @@ class Engine(Sender):
     def in_flight(self) -> int:
         """VPSes whose outcome is not known, though something may have been sent to them."""
         return len(self._targets)
+
+    @property
+    def youngest(self) -> float:
+        """Seconds since the newest action in flight was sent; 0.0 where none is."""
+        sent = (target.entry.sent_at for target in self._targets.values())
+        newest = max((moment for moment in sent if moment), default=None)
+        return 0.0 if newest is None else max(0.0, _clock.wall() - newest)
 
     def waiting(self) -> int:
         """How many actions it would send now."""

@@ -6,6 +6,8 @@ from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from typing import Final
 
+from attrs import evolve
+
 from hostup_async import _clock
 from hostup_async._errors import StoreError
 from hostup_async._events import OnEvent, OutcomeKnown, tell
@@ -31,6 +33,7 @@ class Journal:
         self.counts: Final = Counter(entry.state for entry in entries)
         self._settled: Final = array("L")
         self._unsaved: Final[dict[int, Entry]] = {}
+        self._timed_out: Final = set[int]()
         self._changed = asyncio.Event()
         self._is_over = False
         for entry in entries:
@@ -82,6 +85,10 @@ class Journal:
         self.counts[before] -= 1
         self.counts[entry.state] += 1
 
+    def note_timed_out(self, entry: Entry) -> None:
+        """An accepted entry's job still ran at its last poll, and the run follows it no longer."""
+        self._timed_out.add(entry.position)
+
     async def catch_up(self) -> None:
         """Record the entries that the store could not take before.
 
@@ -100,6 +107,8 @@ class Journal:
         for entry in list(self._entries):
             if not entry.state.is_terminal:
                 left = entry.abandoned(entry.reason or why, now)
+                if entry.position in self._timed_out:
+                    left = evolve(left, state=EntryState.TIMED_OUT)
                 self.keep(left)
                 self._settle(left)
         self._is_over = True

@@ -12,8 +12,6 @@ from hostup_async._outcome import Outcome, OutcomeStatus, StopCause
 from hostup_async._ratelimit.snapshot import BudgetSnapshot
 from hostup_async._store.records import EntryState
 
-_REQUESTS_EACH = 2  # requests that an action costs at least: one to send, one to poll
-
 
 @frozen(kw_only=True)
 class RunSnapshot:
@@ -27,8 +25,9 @@ class RunSnapshot:
         window: How many VPSes may be in flight at present.
         is_held_back: Whether `max_in_flight` is what costs time, and not the rate limit.
         seconds: How long the run has been going on in this process.
-        seconds_left: How many seconds it still takes at the rate limit; None where no limit is
-            known.
+        seconds_left: How many seconds it still takes, with the pause, the ramp and the windows
+            of the rate limit that it needs, as far as they are known; None while nothing is known
+            of how long jobs take.
         stopping: Why nothing more is sent, in a sentence; None while more may be.
         stop_cause: Why nothing more is sent, for programs; None while more may be.
         budget: Where the rate limit stands; `budget.why` says why requests wait.
@@ -66,6 +65,9 @@ class FleetReport:
         requests: How many requests this client sent during the run, by kind.
         limited: How many of them were answered with 429.
         rate: Requests a second that the rate limit allows; None where no limit is known.
+        floor: The least seconds that this takes at the rate limit, however it is done: one request
+            for each action that this process sent, and one for each job that it followed, in as
+            few windows as the API allows. None where no limit is known.
         held_back: Seconds in which `max_in_flight` left requests unused.
     """
 
@@ -78,6 +80,7 @@ class FleetReport:
     requests: Mapping[str, int] = field(factory=dict[str, int])
     limited: int = 0
     rate: float | None = None
+    floor: float | None = None
     held_back: float = 0.0
 
     @property
@@ -91,14 +94,8 @@ class FleetReport:
         return not set(self.counts) - {OutcomeStatus.COMPLETED, OutcomeStatus.SKIPPED}
 
     @property
-    def floor(self) -> float | None:
-        """The least seconds that these actions take at this rate: two requests for each."""
-        sent = sum(1 for outcome in self.outcomes if outcome.attempts)
-        return _REQUESTS_EACH * sent / self.rate if self.rate else None
-
-    @property
     def ratio(self) -> float | None:
-        """How many times the floor the run took."""
+        """How many times the floor it took; None where a single window of the limit is enough."""
         return self.seconds / self.floor if self.floor else None
 
     def to_dict(self) -> dict[str, Any]:

@@ -88,6 +88,20 @@ class Rollout:
             return 0
         return max(0, self._size - self._sent)
 
+    def steps_left(self, planned: int, window: int) -> tuple[int, int]:
+        """How many steps must be known until the ramp no longer holds these up, and their VPSes.
+
+        Args:
+            planned: How many are still to be sent.
+            window: How many may be in flight at once: a larger step than that holds nothing up.
+        """
+        size, room, steps, sent = self._size, max(0, self._size - self._sent), 0, 0
+        while room < planned - sent and size < window:
+            is_canary = self._step + steps == 0
+            sent, steps = sent + int(room), steps + 1
+            room = size = _FIRST_STEP if is_canary else 2 * size
+        return steps, sent
+
     @property
     def _is_held(self) -> bool:
         if self._max_ambiguous is not None:

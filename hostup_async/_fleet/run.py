@@ -29,7 +29,6 @@ from hostup_async._fleet.settle import lost_in_words
 from hostup_async._fleet.trail import AuditTrail, counted_entries, ended_positions
 from hostup_async._http.server_clock import Moment, ServerTime
 from hostup_async._outcome import Outcome, StopCause
-from hostup_async._polling.durations import DurationModel
 from hostup_async._store.base import Store
 from hostup_async._store.open import open_store, store_for
 from hostup_async._store.owner import whoami
@@ -99,7 +98,7 @@ class FleetRun:
         async with AsyncExitStack() as stack:
             where = store_for(self._where, self.plan.origin, self._client_parts.fingerprint)
             store = await stack.enter_async_context(open_store(where))
-            await self._relearn(store)
+            await self._client_parts.memory.load(store)
             entries, steps = await self._record(store)
             self._stack = stack.pop_all()
         self._begin(store, entries, steps)
@@ -181,7 +180,6 @@ class FleetRun:
     def snapshot(self) -> RunSnapshot:
         """Where the run stands."""
         _, journal, engine, meters, _ = self._begun()
-        left = 2 * journal.counts[EntryState.PLANNED] + engine.in_flight  # requests: send and poll
         return RunSnapshot(
             run_id=self.id,
             total=len(self.plan),
@@ -190,7 +188,7 @@ class FleetRun:
             window=engine.window(),
             is_held_back=engine.window() < self._client_parts.poller.concurrency_limit().wanted,
             seconds=meters.seconds,
-            seconds_left=left / meters.rate if meters.rate else None,
+            seconds_left=meters.seconds_left(self.plan.action, engine, journal, self._rollout),
             stopping=self._rollout.stop_reason,
             stop_cause=self._rollout.stop_cause,
             budget=self._client_parts.budget.snapshot(),
@@ -251,13 +249,6 @@ class FleetRun:
             return max(_LEAST_AGE, _clock.wall() - run.created_at)
         return max(0.0, now.latest - run.created_server_low)
 
-    async def _relearn(self, store: Store) -> None:
-        text = await store.load_durations(self.plan.origin, self.plan.action)
-        if text is not None:
-            self._client_parts.poller.restore_durations(
-                self.plan.action, DurationModel.from_json(text)
-            )
-
     def _begin(self, store: Store, entries: list[Entry], steps: dict[int, int]) -> None:
         parts, plan, policy = self._client_parts, self.plan, self.policy
         journal = Journal(store, self.id, entries, parts.requester.on_event)
@@ -280,7 +271,7 @@ class FleetRun:
             self._possible_loss_within,
         )
         trail = AuditTrail(store, self.id)
-        self._parts = _Parts(store, journal, Engine(context, steps), Meters(parts), trail)
+        self._parts = _Parts(store, journal, Engine(context, steps), Meters(parts, entries), trail)
         self._task = asyncio.create_task(self._work(self._parts), name=f"hostup run {self.id}")
 
     def _begun(self) -> _Parts:
@@ -293,10 +284,14 @@ class FleetRun:
         on_pause = self._client_parts.requester.on_pause
         on_pause.append(parts.trail.rate_limited)
         lost = asyncio.create_task(self._stop_when_lost(parts), name="hostup store watch")
+        saving = asyncio.create_task(
+            self._client_parts.memory.keep_saving(parts.store), name="hostup memory"
+        )
         try:
             await parts.engine.run()
         finally:
             lost.cancel()
+            saving.cancel()
             on_pause.remove(parts.trail.rate_limited)
             parts.meters.stop()
             counts, ended = parts.journal.counts.copy(), ended_positions(parts.journal)
@@ -322,11 +317,10 @@ class FleetRun:
             "seconds": parts.meters.seconds,
             "ended": ended,
         }
-        durations = self._client_parts.poller.durations(self.plan.action)
         try:
             await parts.trail.close()
             await parts.journal.catch_up()
-            await store.save_durations(self.plan.origin, self.plan.action, durations.to_json())
+            await self._client_parts.memory.save(store)
             state = RunState.FINISHED if is_done else RunState.STOPPED
             await store.release(self.id, state, detail=json.dumps(detail))
         except HostUpError as error:
@@ -394,5 +388,6 @@ class FleetRun:
             requests=meters.requests,
             limited=meters.limited,
             rate=meters.rate,
+            floor=meters.floor(journal),
             held_back=meters.held_back,
         )

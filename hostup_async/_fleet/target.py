@@ -26,7 +26,7 @@ from hostup_async._http.server_clock import Moment
 from hostup_async._models import Job
 from hostup_async._operation import Operation, watch
 from hostup_async._outcome import OutcomeStatus
-from hostup_async._polling.watch import Watch
+from hostup_async._polling.watch import NoLastPoll, Watch
 from hostup_async._store.records import Entry, EntryState
 from hostup_async._vps import act_to_the_end
 
@@ -252,6 +252,9 @@ class Target(SendGuard):
             job = await self._final_job()
         except (TimeoutError, HostUpError) as error:
             entry = before if self._is_ending else await self._not_followed(error)
+            is_polled = isinstance(error, TimeoutError) and not isinstance(error, NoLastPoll)
+            if self._is_ending and is_polled:
+                self._context.journal.note_timed_out(before)
         else:
             entry = await self._job_ended(job)
         if entry is before:  # it stays accepted, for a process that resumes the run

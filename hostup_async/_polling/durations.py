@@ -287,6 +287,10 @@ class DurationModel:
         """The mean duration."""
         return self._curve.mean
 
+    def mean_left(self, age: float) -> float:
+        """The mean time that jobs still take which run at this age."""
+        return self._curve.mean_left(age)
+
     def quantile(self, share: float) -> float:
         """The age by which this share of jobs, below 1, has ended."""
         return self._curve.quantile(share)

@@ -84,13 +84,13 @@ class Hazards:
             age: Its age now.
         """
         alive = exp(self.log_survival(last_poll_age, age))
-        running = self._mean_left_at(last_poll_age) - alive * self._mean_left_at(age)
+        running = self.mean_left(last_poll_age) - alive * self.mean_left(age)
         return max(0.0, age - last_poll_age - running)
 
     def due_age(self, last_poll_age: float, delay: float) -> float:
         """The age at which `expected_detection_delay` reaches a delay above 0: its inverse."""
         cumulative_then = self._cumulative_at(last_poll_age)
-        base = last_poll_age + self._mean_left_at(last_poll_age)
+        base = last_poll_age + self.mean_left(last_poll_age)
         cumulative, left = self._cumulative, self._mean_left
         n = bin_of(last_poll_age + delay)  # the delay never exceeds the time since the last poll
         while n < BINS - 1:
@@ -100,7 +100,7 @@ class Hazards:
             n += 1
         start = max(EDGES[n], last_poll_age)
         alive = exp(cumulative_then - self._cumulative_at(start))
-        missing = delay - max(0.0, start - base + alive * self._mean_left_at(start))
+        missing = delay - max(0.0, start - base + alive * self.mean_left(start))
         return start + _solve(self.rates[n], alive, missing, LENGTHS[n])
 
     def distance(self, other: "Hazards") -> float:
@@ -111,7 +111,8 @@ class Hazards:
         n = bisect_right(EDGES, age) - 1
         return self._cumulative[n] + (age - EDGES[n]) * self.rates[n]
 
-    def _mean_left_at(self, age: float) -> float:
+    def mean_left(self, age: float) -> float:
+        """The mean time that jobs of an age still take."""
         n = bisect_right(EDGES, age) - 1
         rate = self.rates[n]
         if n == BINS - 1:

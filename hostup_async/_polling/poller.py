@@ -13,7 +13,7 @@ from hostup_async._errors import ClientClosed, RateLimited
 from hostup_async._models import Action, Job
 from hostup_async._polling.durations import DurationModel
 from hostup_async._polling.scheduler import ConcurrencyLimit, Poll, PollScheduler, Rest, Send
-from hostup_async._polling.watch import LAST_POLL, PollJob, Watch
+from hostup_async._polling.watch import LAST_POLL, NoLastPoll, PollJob, Watch
 from hostup_async._ratelimit.limiter import RateLimiter
 from hostup_async._ratelimit.limits import RequestClass
 from hostup_async._ratelimit.queue import Permit
@@ -86,15 +86,19 @@ class Poller:
         if not self.durations(action).confidence():
             self._durations[action] = durations
 
+    def learnt_durations(self) -> dict[Action, DurationModel]:
+        """What was learnt of durations, by action."""
+        return {action: one for action, one in self._durations.items() if one.confidence()}
+
     def concurrency_limit(self) -> ConcurrencyLimit:
         """How many actions may be in flight."""
         if self._is_sending:  # as decided: the permit granted since changes the plan
             return self._scheduler.decided_limit
-        left, idle = self._left(), self._limiter.surplus(RequestClass.ACTION, self._needed())
+        plan = self._limiter.plan(RequestClass.ACTION, self._needed())
         return self._scheduler.concurrency_limit(
             self._limiter.rate(),
-            sends_waiting=left if idle < 0 else 0,
-            tokens_left=self._limiter.left(RequestClass.ACTION),
+            sends_waiting=self._left() if plan.surplus < 0 else 0,
+            tokens_left=plan.left,
         )
 
     def _left(self) -> int:
@@ -158,7 +162,7 @@ class Poller:
             await asyncio.wait([watch.end], timeout=LAST_POLL / _IDLE_ROUNDS)
             is_idle = begun == self._requests_begun and not is_polled
             idle_rounds = idle_rounds + 1 if is_idle else 0
-        watch.resolve(TimeoutError("No last poll of the job could be made."))
+        watch.resolve(NoLastPoll("No last poll of the job could be made."))
 
     def hasten(self, watch: Watch) -> None:
         """Let the wait for a job's end be over now: one last poll decides."""
@@ -249,15 +253,16 @@ class Poller:
         unbounded = None in limits or not limits
         self._scheduler.max_in_flight = None if unbounded else sum(filter(None, limits))
         kind = RequestClass.ACTION if senders else RequestClass.POLL
+        plan = self._limiter.plan(kind, self._needed())
         return self._scheduler.decide(
             self._now(),
             rate=self._limiter.rate(kind),
-            tokens_idle=self._limiter.surplus(kind, self._needed()),
+            tokens_idle=plan.surplus,
             sends_waiting=self._left(),
             may_send=any(sender.waiting() for sender in senders),
-            tokens_left=self._limiter.left(kind),
-            tokens_spare=self._limiter.spare(kind, self._needed()),
-            renewed_in=self._limiter.renewed_in(kind),
+            tokens_left=plan.left,
+            tokens_spare=plan.spare,
+            renewed_in=plan.renewed_in,
         )
 
     async def _rest(self, until: float) -> None:

@@ -37,6 +37,10 @@ _REFUSALS: Final = (Unauthorized, Forbidden, NotFound, OutcomeUnknown)
 _CONFIRMED_AFTER: Final = 1.0
 
 
+class NoLastPoll(TimeoutError):
+    """The wait for a job's end is over, and no last poll of it could be made."""
+
+
 class Watch:
     """A job that is followed.
 

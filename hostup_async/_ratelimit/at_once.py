@@ -10,6 +10,28 @@ from typing import Final
 _ONE_MORE_AFTER: Final = 256
 """Requests accepted for each that may be in flight, until one more is tried; doubles if refused."""
 
+_SOON: Final = 8
+"""The same for a number that was learnt before: it may have been raised meanwhile."""
+
+_FIRST: Final = 4
+"""Requests in flight while nothing is confirmed. All of them may be refused at once when the limit
+is met, so finding it costs about this many 429s; fewer would leave the line idle."""
+
+_ACCEPTED_FOR_ONE_MORE: Final = 32
+"""One more may be in flight for each this many accepted: refusals stay near 3 % of what passed."""
+
+
+def most_unconfirmed(accepted: int, *, is_first: bool) -> int:
+    """How many may be in flight while a limit is being found out.
+
+    Args:
+        accepted: Requests accepted since the 429 before.
+        is_first: Whether there was none yet.
+    """
+    most = _FIRST + accepted // _ACCEPTED_FOR_ONE_MORE
+    # A bucket lets one pass after a pause, and refuses all others.
+    return most if is_first else min(most, 1 + accepted)
+
 
 class AtOnce:
     """The most requests in flight.
@@ -25,6 +47,10 @@ class AtOnce:
         self._is_refuted = self._tries_one_more = False
         self._accepted = 0
         self._one_more_after = _ONE_MORE_AFTER
+
+    def restore(self, most: float) -> None:
+        """Begin with a number that was learnt before, and soon try one more."""
+        self.most, self._one_more_after = max(1, most), _SOON
 
     @property
     def is_limited(self) -> bool:
@@ -51,9 +77,9 @@ class AtOnce:
         if in_flight > self.most:
             return True  # it was in flight since before
         if not self._tries_one_more:
-            self.most, self._is_refuted = inf, True
+            self.most, self._is_refuted = inf, self._one_more_after >= _ONE_MORE_AFTER
             return False
         self.most -= 1
-        self._one_more_after *= 2
+        self._one_more_after = max(_ONE_MORE_AFTER, 2 * self._one_more_after)
         self._tries_one_more, self._accepted = False, 0
         return True

@@ -26,6 +26,8 @@ class Budget:
         read_limit: The limit of requests that only read (polls, status, lists), where you know
             that they have one of their own. Actions then keep to `limit`, or it is learnt for
             them. Without it, both share one limit until the API's 429s show that there are two.
+        share: The part of the limit that is yours, such as 0.7, where other programs use the same
+            key: the rest is left to them. It holds as soon as the limit is known.
         max_wait: How long one request may wait for a permit, in seconds; a wait that is known to
             be longer fails at once with `RateLimited`.
         clock: Where the time comes from, in seconds; for tests.
@@ -50,6 +52,7 @@ class Budget:
         limit: RateLimit | None = None,
         *,
         read_limit: RateLimit | None = None,
+        share: float = 1.0,
         max_wait: Seconds = DEFAULT_MAX_WAIT,
         clock: Callable[[], float] | None = None,
     ) -> None:
@@ -58,9 +61,10 @@ class Budget:
             if value is not None and not isinstance(value, RateLimit):
                 msg = f"{name} must be a RateLimit, such as RateLimit(60, 60), not {value!r}."
                 raise ConfigurationError(msg)
+        share = _checked_share(share)
         longest = seconds(max_wait, name="max_wait")
         self._limiter: Final[RateLimiter] = RateLimiter(
-            limit, longest, clock or _clock.monotonic_to_keep(), read_limit=read_limit
+            limit, longest, clock or _clock.monotonic_to_keep(), read_limit=read_limit, share=share
         )
 
     def __repr__(self) -> str:
@@ -83,6 +87,13 @@ class Budget:
     def snapshot(self) -> BudgetSnapshot:
         """Where the budget stands, and why requests wait."""
         return self._limiter.snapshot()
+
+
+def _checked_share(share: object) -> float:
+    if isinstance(share, int | float) and not isinstance(share, bool) and 0 < share <= 1:
+        return share
+    msg = f"share must be above 0 and at most 1, such as 0.7, not {share!r}."
+    raise ConfigurationError(msg)
 
 
 def limiter_of(budget: Budget) -> RateLimiter:

@@ -29,10 +29,11 @@ tried in this order (`learn_from_429`):
 8. it comes early: it is a rate, or others use the key. Allow ourselves less;
 9. it comes after a full window: a little less, or measure the window again.
 
-After a calm time `grow` asks for more, 1, 2, 4 ... requests a window, up to the limit and beyond:
-others may have gone, or the limit been raised, and no header need say so. Back to a limit that is
-named it is quick, past it slow. This is AIMD with an exponential probe upwards, as in TCP. Units:
-seconds, requests, requests a window (`cap`).
+After a calm time `grow` asks for more (see `growth`); a limit that was learnt before is tested
+first (see `before`). Units: seconds, requests, requests a window (`cap`).
+
+A `share` below 1 is a part of the limit that is left to others: it holds wherever the limit is
+known, and the limit itself is then never grown beyond.
 
 Rejected: a bucket as the only model, because HostUp's limit has a reset and so a window; keeping
 to such a limit by a rate loses the requests that a window allows at once. And a posterior over a
@@ -43,7 +44,11 @@ than their weights, and the first refusal after a wrong guess decides between th
 from math import floor, inf
 from typing import Final
 
-from hostup_async._ratelimit.at_once import AtOnce
+from attrs import evolve
+
+from hostup_async._ratelimit.at_once import AtOnce, most_unconfirmed
+from hostup_async._ratelimit.before import FRESH, SHORT, Before
+from hostup_async._ratelimit.growth import Growth
 from hostup_async._ratelimit.headers import RateLimitReading
 from hostup_async._ratelimit.learnt import LearntLimit, LimitStyle
 from hostup_async._ratelimit.limits import RateLimit
@@ -56,13 +61,6 @@ from hostup_async._ratelimit.window import (
     measure_window,
     roundest,
 )
-
-_FIRST_IN_FLIGHT: Final = 4
-"""Requests in flight while nothing is confirmed. All of them may be refused at once when the limit
-is met, so finding it costs about this many 429s; fewer would leave the line idle."""
-
-_ACCEPTED_FOR_ONE_MORE: Final = 32
-"""One more may be in flight for each this many accepted: refusals stay near 3 % of what passed."""
 
 _TOO_SOON: Final = 2
 """A 429 with at most this many accepted since we reopened the window shows that the server had not
@@ -90,15 +88,6 @@ _SAFE: Final = 0.98
 _MARGIN: Final = 0.02
 """Seconds added to a confirmed window each time that it opened late: a usual jitter of answers."""
 
-_GROWTH_DELAY: Final = 30.0
-"""Seconds without a 429 before we ask for more: each try may cost a window's tail of 429s."""
-
-_GROWTH_DELAY_WINDOWS: Final = 4
-"""Also this number of windows, if that is longer: with long windows 30 s prove nothing."""
-
-_LONGEST_GROWTH_DELAY: Final = 3600.0
-"""Seconds. The delay doubles with each try that failed, up to this."""
-
 _PROBED_LATE: Final = 0.2
 """Seconds by which a probe may have come later than a window of whole seconds ended."""
 
@@ -108,6 +97,7 @@ class LimitEstimate:
 
     Args:
         given: The limit, where the user said it: then there is nothing to learn.
+        share: The part of the limit that is ours to use, above 0 and up to 1.
 
     Attributes:
         given: Whether the user said it.
@@ -126,22 +116,21 @@ class LimitEstimate:
     pacer: Pacer | None
     at_once: AtOnce
 
-    def __init__(self, given: RateLimit | None = None) -> None:
+    def __init__(self, given: RateLimit | None = None, *, share: float = 1.0) -> None:
         self.given: Final = given is not None
+        self.share: Final = share
         self.limit: float = given.requests if given else inf
         self.window: float = given.window if given else inf
-        self.cap = self.limit
+        self.cap = self._ours(self.limit)
         self.confirmed = self.is_dated = self.given
         self.pacer = None
         self.at_once = AtOnce()
         self._is_named = False
         self._reset_at = -inf  # as the newest 429 named it
         self._learnt_at = -inf
+        self._before: Before | None = None  # a limit of before that is still to be tested
         self._margin = 0.0
-        self._growth_delay = _GROWTH_DELAY
-        self._grows_at = inf
-        self._step: float = 1
-        self._grown_from = 0.0
+        self._growth = Growth()
         # The rate measured at the last 429: the time in seconds, and accepted requests.
         self._measured: tuple[float, int] | None = None
 
@@ -163,11 +152,11 @@ class LimitEstimate:
         """Whether the API names a count, which comes back at a moment."""
         return self._is_named and self.pacer is None and self.window > _LONG_PAUSE
 
-    def learnt(self, now: float) -> LearntLimit | None:
-        """What was learnt so far, None where that is nothing or the user said the limit."""
+    def allowed(self, now: float) -> LearntLimit | None:
+        """What the API allows, as far as is known; None where that is nothing, or no limit."""
         age = max(0.0, now - self._learnt_at)
-        if self.given:
-            return None
+        if self._before is not None:
+            return evolve(self._before.limit, age=age)
         if self.pacer:
             return LearntLimit(LimitStyle.RATE, self.pacer.rate, 1.0, age, self._is_named)
         if self.is_known and self.is_dated:
@@ -176,25 +165,42 @@ class LimitEstimate:
             return LearntLimit(LimitStyle.AT_ONCE, self.at_once.most, 1.0, age)
         return None
 
-    def restore(self, learnt: LearntLimit, now: float, granted: int) -> None:
-        """Begin with what was learnt before, where nothing was learnt here yet.
+    def learnt(self, now: float) -> LearntLimit | None:
+        """What was learnt so far, None where that is nothing or the user said the limit."""
+        return None if self.given else self.allowed(now)
 
-        It is not confirmed: little is risked until a window has gone by as it says, and a 429 that
-        contradicts it replaces it.
-        """
-        if self.given or self.is_known or self.pacer or self.at_once.is_limited:
+    def restore(self, before: LearntLimit, now: float, granted: int) -> None:
+        """Begin with what was learnt before, until it is tested; not where more is known here."""
+        if self.given or self.is_known or self.at_once.is_limited:
             return
-        self._learnt_at = now - learnt.age
-        match learnt.style:
-            case LimitStyle.WINDOW:
-                self._adopt(learnt.requests, learnt.window)
-                self._is_named, self.is_dated = learnt.is_named, True
-            case LimitStyle.RATE:
-                self.pacer = Pacer(learnt.requests, learnt.requests, now=now, granted=granted)
-                self.limit = self.cap = max(1.0, learnt.requests)
-                self.window = self.limit / learnt.requests
-            case LimitStyle.AT_ONCE:
-                self.at_once.most = learnt.requests
+        self._learnt_at = now - before.age
+        count = before.as_count()
+        if count is None:
+            self.at_once.restore(floor(before.requests))
+            return
+        self._adopt(*count)
+        self._is_named, self.is_dated = before.is_named, True
+        is_trusted = before.age <= FRESH and self.window <= SHORT
+        if self.share == 1 or not is_trusted:
+            self._before = Before(before, count[0])
+            self.cap = self._before.cap
+        elif before.style is LimitStyle.RATE:
+            self._keep_pace(before.requests, before.requests, now, granted)
+
+    @property
+    def is_untested(self) -> bool:
+        """Whether it was learnt before, and no answer has shown yet whether it still holds."""
+        return self._before is not None
+
+    def test(self, accepted: int) -> None:
+        """Doubt a limit of before, and then forget it, where more went well in its window."""
+        if self._before is not None:
+            self.cap = self._before.cap if self._before.accept(accepted) else self._forget()
+
+    @property
+    def most_at_once(self) -> float:
+        """How many may be in flight by the API's limit, or our share of it."""
+        return self._ours(self.at_once.most)
 
     @property
     def span(self) -> float:
@@ -205,7 +211,7 @@ class LimitEstimate:
     def rate(self) -> float | None:
         """Requests a second that can be kept up, infinite without a limit, None where unknown."""
         if self.pacer:
-            return self.pacer.rate
+            return self.pacer.pace
         if self.is_known:
             return self.cap / self.span
         return inf if self.given else None
@@ -218,29 +224,20 @@ class LimitEstimate:
             is_first: Whether there was none yet.
         """
         if self.confirmed or self.pacer:
-            return self.at_once.most
-        most = _FIRST_IN_FLIGHT + accepted // _ACCEPTED_FOR_ONE_MORE
-        if not is_first:
-            most = min(most, 1 + accepted)  # a bucket lets one pass, and refuses all others
-        return min(most, self.at_once.most)
+            return self.most_at_once
+        return min(most_unconfirmed(accepted, is_first=is_first), self.most_at_once)
 
     def grow(self, now: float) -> None:
         """Ask for more, if the growth delay is over: a window was used up without a 429."""
-        if not self.confirmed or now < self._grows_at:
-            return
-        more = self.cap + self._step
-        if self.cap < self.limit <= more:
-            self.cap = self.limit
-            self._delay_growth(now)
-        else:
-            self._grown_from = self._grown_from or self.cap
-            self.cap, self._step = more, 2 * self._step
+        if self.confirmed:
+            most, beyond = self._ours(self.limit), self.share == 1
+            self.cap = self._growth.next_cap(self.cap, most, self.window, now, beyond=beyond)
 
     def accept(self, now: float) -> None:
         """A request was accepted that was sent after the last 429."""
         if self.pacer:
             self.pacer.accept(now)
-        else:
+        elif self.share == 1:
             self.at_once.accept()
 
     def date(self, seconds: float, now: float, granted: int) -> None:
@@ -250,7 +247,7 @@ class LimitEstimate:
             self.window, self.is_dated = max(seconds - late, SHORTEST_WINDOW), True
             if self.limit < _ENOUGH and not self._is_named:  # a gap, more likely than a window
                 low = self.limit / self.window
-                self.pacer = Pacer(low, _SEARCHED * low, now=now, granted=granted)
+                self.pacer = Pacer(low, _SEARCHED * low, now=now, granted=granted, share=self.share)
 
     def learn_from_headers(
         self, reading: RateLimitReading, observed: Observation, *, news: bool
@@ -266,7 +263,7 @@ class LimitEstimate:
         if self.given or not limit or reading.reset_after is None:
             return
         self._learnt_at = observed.now
-        if not self._is_named:
+        if not self._is_named or (self.is_untested and limit != self.limit):
             self._adopt(limit, measure_window(reading, observed, limit))
             self._is_named = True
         elif limit < self.limit or (news and limit > self.limit):
@@ -279,12 +276,17 @@ class LimitEstimate:
         """Learn from a 429 that came although the estimate was kept: see the top of the module."""
         if self.given:
             return
+        if self._before is not None and self._before.excuses(reading, observed):
+            return
         self._measured, self._learnt_at = None, observed.now
         is_open = not (reading.limit or self.is_known or self.pacer)
         if is_open and self.at_once.explains(observed.at_once, observed.most_at_once):
             return
         if self.pacer is not None:
             self._leave_pace(self.pacer, reading, observed)
+            return
+        if self._before is not None:
+            self._end_test(self._before, reading, observed)
             return
         limit = reading.limit or (self.limit if self.is_known else len(observed.spent))
         if limit and limit != self.limit:
@@ -295,14 +297,33 @@ class LimitEstimate:
             return  # nothing was accepted yet, or others use the key, and were quicker
         else:
             self._correct(reading, observed, measure_window(reading, observed, limit))
-        self._delay_growth(observed.now)
+        self._growth.put_off(observed.now, self.window)
+        self._reset_at = observed.now + (reading.reset_after or -inf)
+
+    def _end_test(self, before: Before, reading: RateLimitReading, observed: Observation) -> None:
+        """A limit of before met a 429: it holds, or is learnt anew."""
+        rate = before.rate(reading, observed)
+        if rate:
+            self._before = None
+            self._keep_pace(rate, _SEARCHED * rate, observed.now, observed.granted).try_first(rate)
+            return
+        is_held, was_named = before.holds(reading, observed), self._is_named
+        limit = reading.limit or (self.limit if is_held else len(observed.spent))
+        if not limit:
+            self._forget()
+            return
+        keeps = is_held and not is_moment(reading)
+        self._adopt(limit, self.window if keeps else measure_window(reading, observed, limit))
+        self._is_named = bool(reading.limit) or (is_held and was_named)
+        self.is_dated = is_held or (is_moment(reading) and (self._is_named or limit >= _ENOUGH))
+        self._growth.put_off(observed.now, self.window)
         self._reset_at = observed.now + (reading.reset_after or -inf)
 
     def _correct(self, reading: RateLimitReading, observed: Observation, window: float) -> None:
         """A 429 at the limit that was believed: the fifth cause and those after it."""
-        if self._grown_from:
-            self.cap = self._grown_from
-            self._growth_delay = min(2 * self._growth_delay, _LONGEST_GROWTH_DELAY)
+        went_well = self._growth.fail()
+        if went_well:
+            self.cap = went_well
         elif not observed.accepted_since_429 and not self.confirmed:
             self.window = self._follow_reset(reading, observed) or max(self.window, window)
         elif observed.opened_by_count and observed.accepted_since_opening <= _TOO_SOON:
@@ -328,16 +349,25 @@ class LimitEstimate:
             self._measured = seconds, accepted + 1
             self.pacer.measure(_SAFE * (accepted + 1) / seconds)
 
-    def _delay_growth(self, now: float) -> None:
-        """Ask for no more for a while."""
-        self._step, self._grown_from = 1, 0.0
-        self._grows_at = now + max(self._growth_delay, _GROWTH_DELAY_WINDOWS * self.window)
+    def _ours(self, limit: float) -> float:
+        """What we allow ourselves of a limit."""
+        return limit if self.share == 1 or limit == inf else max(1, floor(self.share * limit))
 
     def _adopt(self, limit: float, window: float) -> None:
-        self.limit = self.cap = limit
-        self.window = window
-        self.pacer = None
-        self.confirmed, self._margin, self._growth_delay = False, 0.0, _GROWTH_DELAY
+        self.limit, self.cap, self.window = limit, self._ours(limit), window
+        self.pacer = self._before = None
+        self.confirmed, self._margin = False, 0.0
+        self._growth.reset()
+
+    def _forget(self) -> float:
+        """Nothing is known of the limit; returns the cap."""
+        self._adopt(inf, inf)
+        self._is_named = self.is_dated = False
+        return self.cap
+
+    def _keep_pace(self, low: float, high: float, now: float, granted: int) -> Pacer:
+        self.pacer = Pacer(low, high, now=now, granted=granted, share=self.share)
+        return self.pacer
 
     def _leave_pace(self, pacer: Pacer, reading: RateLimitReading, observed: Observation) -> None:
         """A 429 at an even rate: the rate is lowered, unless another limit is named."""
@@ -369,13 +399,12 @@ class LimitEstimate:
         low = _SAFE * max(accepted, 1) / seconds
         high = max(low, _SAFE * self.limit / self.window)
         low = max(low, high / _SEARCHED)
-        pacer = Pacer(low, high, now=observed.now, granted=observed.granted)
+        pacer = self._keep_pace(low, high, observed.now, observed.granted)
         if self.window > _LONG_PAUSE:  # the pause was no measurement: it may have been closed
             pacer.try_first(high)
         elif accepted >= _ENOUGH:
             self._measured = seconds, accepted
             pacer.measure(low)
-        self.pacer = pacer
 
     def _shrink(self, factor: float, observed: Observation) -> None:
         """Allow ourselves less, but no less than the rate that went well since the 429 before."""

@@ -24,7 +24,7 @@ of the server's than of ours, which is refused.
 
 from collections import Counter, deque
 from copy import deepcopy
-from math import ceil, inf
+from math import inf
 from typing import Final
 
 from hostup_async._ratelimit.estimate import LimitEstimate
@@ -67,16 +67,13 @@ _LATENCY_SHARE: Final = 0.1
 _SHORTEST_LATENCY: Final = 0.001
 """Seconds."""
 
-_IN_VAIN: Final = 0.25
-"""Requests in vain for each that is needed: what is held back of the requests left over, so that
-the first jobs of a fleet do not use up what the last ones will want."""
-
 
 class Ledger:
     """Counts along with one limit of the API.
 
     Args:
         given: The limit, where the user said it.
+        share: The part of the limit that is ours to use.
         paused_until: Until when a 429 forbids to send, where one was met already.
 
     Attributes:
@@ -94,8 +91,10 @@ class Ledger:
     accepted_since_429: int
     paused_until: float
 
-    def __init__(self, given: RateLimit | None = None, *, paused_until: float = -inf) -> None:
-        self.estimate: Final = LimitEstimate(given)
+    def __init__(
+        self, given: RateLimit | None = None, *, share: float = 1.0, paused_until: float = -inf
+    ) -> None:
+        self.estimate: Final = LimitEstimate(given, share=share)
         self.in_flight = self.answered = 0
         self.throttled_count = 0
         self.accepted_since_429 = 0
@@ -163,34 +162,8 @@ class Ledger:
         """Requests a second that can be kept up, as `LimitEstimate.rate` has it."""
         at_once = self.estimate.at_once
         if at_once.is_limited and self.estimate.rate is None:
-            return at_once.most / max(self._latency, _SHORTEST_LATENCY)
+            return self.estimate.most_at_once / max(self._latency, _SHORTEST_LATENCY)
         return self.estimate.rate
-
-    def surplus(self, now: float, wanted: float = inf) -> float:
-        """How many requests may be spent besides `wanted` ones without needing one more window.
-
-        Negative where some are missing for each of those to be repeated now and then; infinite
-        where nothing is known that could be used up.
-        """
-        available, estimate = self.available(now), self.estimate
-        if estimate.pacer or estimate.at_once.is_limited:
-            return max(0, min(available - 1, 0 if wanted else inf))
-        if not estimate.is_known:
-            return inf
-        spare = self.spare(now, wanted)
-        return max(0, available) if spare is None else spare - _IN_VAIN * wanted
-
-    def spare(self, now: float, wanted: float) -> float | None:
-        """How many requests are left over of the windows that `wanted` ones need.
-
-        None where there are no windows to plan.
-        """
-        estimate = self.estimate
-        if estimate.pacer or not estimate.is_known or wanted == inf:
-            return None
-        left = self.left(now)
-        windows = ceil(max(0, wanted - left) / estimate.cap)
-        return left + windows * estimate.cap - wanted
 
     def left(self, now: float) -> float:
         """How many more requests this window has, though not all may be in flight at once."""
@@ -212,7 +185,7 @@ class Ledger:
             return self._server_remaining_until
         estimate = self.estimate
         if estimate.pacer is not None:
-            is_held = (self._probing and self.in_flight) or self.in_flight >= estimate.at_once.most
+            is_held = (self._probing and self.in_flight) or self.in_flight >= estimate.most_at_once
             return inf if is_held else estimate.pacer.opens_at(now, self._granted)
         full = estimate.cap - len(self._spent) - self.in_flight < 1
         return self._spent[0] + estimate.span if full and self._spent else inf
@@ -224,14 +197,14 @@ class Ledger:
             return 0.0
         more = 0.0
         if estimate.pacer is not None:
-            more = ahead / estimate.pacer.rate
+            more = ahead / estimate.pacer.pace
         elif estimate.is_known:
             more = ahead // estimate.cap * estimate.span
         return max(opens_at, self.paused_until) - now + more
 
-    def restore(self, learnt: LearntLimit, now: float) -> None:
+    def restore(self, before: LearntLimit, now: float) -> None:
         """Begin with what was learnt before, where nothing was learnt here yet."""
-        self.estimate.restore(learnt, now, self._granted)
+        self.estimate.restore(before, now, self._granted)
 
     def record_success(
         self, now: float, request: Granted, sends: int = 1, reading: RateLimitReading = EMPTY
@@ -247,6 +220,9 @@ class Ledger:
         self._spent.append(now) if sends == 1 else self._spent.extend([now] * sends)
         if self.estimate.given:
             return
+        if self.estimate.is_untested:
+            self._expire(now)
+            self.estimate.test(len(self._spent))
         if not self.estimate.confirmed:
             self._at_once[request.at_once] += 1
         self._latency += _LATENCY_SHARE * (now - request.granted_at - self._latency)

@@ -32,13 +32,16 @@ from collections.abc import Callable
 from math import inf
 from typing import Final
 
+from attrs import evolve
+
 from hostup_async._errors import RateLimited
 from hostup_async._fork import lock_for_forks
 from hostup_async._ratelimit.headers import RateLimitReading
-from hostup_async._ratelimit.learnt import LearntLimits
+from hostup_async._ratelimit.learnt import LearntLimit, LearntLimits
 from hostup_async._ratelimit.ledger import Ledger
 from hostup_async._ratelimit.limits import RateLimit, RequestClass
 from hostup_async._ratelimit.named_limits import NamedLimits
+from hostup_async._ratelimit.plan import Plan, plan_of, seconds_for
 from hostup_async._ratelimit.queue import Deadlines, Permit, Waiter, WaitQueue
 from hostup_async._ratelimit.snapshot import BudgetSnapshot, summarize, take_snapshot
 from hostup_async._ratelimit.timer import LoopTimer, LoopTimers
@@ -61,6 +64,7 @@ class RateLimiter:
         max_wait: How long a request may wait where it does not say, in seconds.
         clock: Where the time comes from, in seconds.
         read_limit: The limit of requests that only read, where it is known to be one of its own.
+        share: The part of each limit that is ours to use.
     """
 
     def __init__(
@@ -70,18 +74,20 @@ class RateLimiter:
         clock: Callable[[], float],
         *,
         read_limit: RateLimit | None = None,
+        share: float = 1.0,
     ) -> None:
         self.max_wait: Final = max_wait
         self._clock = clock
+        self._share: Final = share
         self._lock: Final = lock_for_forks(self, in_child=RateLimiter._begin_anew)
         self._deadlines = Deadlines()
         self._timers = LoopTimers(clock, self._on_timer)
         # Granted and woken, but not yet seen to run: in flight, and ours until they are claimed.
         self._unclaimed: list[Waiter] = []
-        queue = WaitQueue(Ledger(limit), self, clock)
+        queue = WaitQueue(Ledger(limit, share=share), self, clock)
         self._queues = dict.fromkeys(RequestClass, queue)
         if read_limit is not None:
-            reads = WaitQueue(Ledger(read_limit), self, clock)
+            reads = WaitQueue(Ledger(read_limit, share=share), self, clock)
             self._queues |= dict.fromkeys(_READS, reads)
         # None where there is nothing to find out: the user said it, or two limits were found.
         is_unknown = limit is None and read_limit is None
@@ -146,61 +152,55 @@ class RateLimiter:
         with self._lock:
             return self._queues[kind].ledger.rate
 
-    def surplus(self, kind: RequestClass = RequestClass.ACTION, wanted: float = inf) -> float:
-        """Permits left over by the plan, see `Ledger.surplus`; infinite without a known limit.
-
-        0.0 where requests wait.
-        """
+    def plan(self, kind: RequestClass = RequestClass.ACTION, wanted: float = inf) -> Plan:
+        """What the permits are enough for; none is to spare where requests wait."""
         with self._lock:
             queue = self._queues[kind]
-            if queue.waiting:
-                return 0.0
-            return queue.ledger.surplus(self._clock(), wanted)
+            plan = plan_of(queue.ledger, self._clock(), wanted)
+            return evolve(plan, surplus=0.0) if queue.waiting else plan
 
-    def spare(self, kind: RequestClass, wanted: float) -> float | None:
-        """Requests left over of the windows that `wanted` ones need, see `Ledger.spare`."""
-        with self._lock:
-            return self._queues[kind].ledger.spare(self._clock(), wanted)
+    def seconds_for(self, actions: float, reads: float) -> float | None:
+        """Seconds until these requests have gone, with the pause and the windows that they need.
 
-    def left(self, kind: RequestClass = RequestClass.ACTION) -> float:
-        """Requests that may go in this window of the limit; 0.0 where none is known."""
+        None where a limit is unknown.
+        """
         with self._lock:
-            return self._queues[kind].ledger.left(self._clock())
+            now = self._clock()
+            action, read = self._ledgers()
+            if action is read:
+                return seconds_for(action, actions + reads, now)
+            each = seconds_for(action, actions, now), seconds_for(read, reads, now)
+            return None if None in each else max(filter(None, each), default=0.0)
 
-    def renewed_in(self, kind: RequestClass) -> float:
-        """Seconds until a first request of this window counts no more, infinite without any."""
+    def allowed(self) -> LearntLimits:
+        """What the API allows, as far as is known."""
         with self._lock:
-            return self._queues[kind].ledger.renewed_in(self._clock())
+            now, ledgers = self._clock(), self._ledgers()
+            return _as_limits(*(ledger.estimate.allowed(now) for ledger in ledgers))
+
+    def learnt(self) -> LearntLimits:
+        """What was learnt of the limit, to be kept for a later run."""
+        with self._lock:
+            now, ledgers = self._clock(), self._ledgers()
+            return _as_limits(*(ledger.estimate.learnt(now) for ledger in ledgers))
+
+    def restore(self, before: LearntLimits) -> None:
+        """Begin with what an earlier run learnt, where nothing was said or learnt here yet."""
+        with self._lock:
+            now, (actions, reads) = self._clock(), self._ledgers()
+            if before.is_split and self._named_limits is not None and not actions.estimate.is_known:
+                self._split(_READS, Ledger(share=self._share, paused_until=actions.paused_until))
+                reads = self._ledgers()[1]
+            for ledger, limit in ((actions, before.actions), (reads, before.reads)):
+                if limit is not None:
+                    ledger.restore(limit, now)
+            self._grant_to_waiters(now)
 
     def snapshot(self) -> BudgetSnapshot:
         """Where the limiter stands, and why requests wait."""
         with self._lock:
             self._forget_closed_loops()
             return take_snapshot(self._distinct_queues(), self._clock())
-
-    def learnt(self) -> LearntLimits:
-        """What was learnt of the limit, to be kept for a later run."""
-        with self._lock:
-            now = self._clock()
-            of = {kind: queue.ledger.estimate.learnt(now) for kind, queue in self._queues.items()}
-            is_split = len(self._distinct_queues()) > 1
-            return LearntLimits(of[RequestClass.ACTION], of[RequestClass.POLL], is_split)
-
-    def restore(self, learnt: LearntLimits) -> None:
-        """Begin with what an earlier run learnt, where nothing was said or learnt here yet."""
-        with self._lock:
-            if learnt.is_split and self._named_limits is not None:
-                self._queues |= dict.fromkeys(
-                    _READS, self._queues[RequestClass.ACTION].split(_READS, Ledger())
-                )
-                self._named_limits = None
-            now = self._clock()
-            for kind, one in (
-                (RequestClass.ACTION, learnt.actions),
-                (RequestClass.POLL, learnt.reads),
-            ):
-                if one is not None:
-                    self._queues[kind].ledger.restore(one, now)
 
     def grant_to_waiters(self) -> None:
         """Let those go that may."""
@@ -214,6 +214,10 @@ class RateLimiter:
         self._queues = {kind: anew[queue] for kind, queue in self._queues.items()}
         self._deadlines, self._unclaimed = Deadlines(), []
         self._timers = LoopTimers(self._clock, self._on_timer)
+
+    def _ledgers(self) -> tuple[Ledger, Ledger]:
+        """That of actions and that of reads, which may be the same one."""
+        return self._queues[RequestClass.ACTION].ledger, self._queues[RequestClass.POLL].ledger
 
     def _distinct_queues(self) -> list[WaitQueue]:
         return list(dict.fromkeys(self._queues.values()))
@@ -263,22 +267,26 @@ class RateLimiter:
             in_a_row = not permit.queue.ledger.accepted_since_429
             is_action = permit.kind in _ACTIONS
             if self._named_limits.differ(reading.limit, is_action=is_action, in_a_row=in_a_row):
-                self._split(permit)
+                self._split_off(permit)
         pause = permit.queue.ledger.record_429(now, permit, reading)
         self._fail_hopeless(permit.queue, now)
         return pause
 
-    def _split(self, permit: Permit) -> None:
+    def _split_off(self, permit: Permit) -> None:
         """Give the side of this permit, which was refused, a ledger of its own.
 
         The other side keeps the one that was learnt so far. A pause holds for both.
         """
         kinds = _ACTIONS if permit.kind in _ACTIONS else _READS
         ledger = permit.queue.ledger
-        own = Ledger(paused_until=ledger.paused_until)
+        own = Ledger(share=self._share, paused_until=ledger.paused_until)
         ledger.in_flight, own.in_flight = ledger.in_flight - 1, 1
-        permit.queue = permit.queue.split(kinds, own)
-        self._queues |= dict.fromkeys(kinds, permit.queue)
+        self._split(kinds, own)
+        permit.queue = self._queues[permit.kind]
+
+    def _split(self, kinds: frozenset[RequestClass], own: Ledger) -> None:
+        queue = self._queues[next(iter(kinds))].split(kinds, own)
+        self._queues |= dict.fromkeys(kinds, queue)
         self._named_limits = None
 
     def _grant_to_waiters(self, now: float) -> None:
@@ -355,6 +363,11 @@ class RateLimiter:
             for waiter in self._deadlines.passed(now):
                 self._fail(waiter)
             self._grant_to_waiters(now)
+
+
+def _as_limits(actions: LearntLimit | None, reads: LearntLimit | None) -> LearntLimits:
+    # Where both sides have the same limit, they may well share it, and were split by mistake.
+    return LearntLimits(actions, reads, is_split=actions != reads)
 
 
 def _too_long(wait: float, longest: float | None) -> RateLimited:

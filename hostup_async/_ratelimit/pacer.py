@@ -88,14 +88,18 @@ class Pacer:
         high: One that does not; the same where the rate was measured.
         now: The present moment.
         granted: How many requests were granted so far, ever; see `available`.
+        share: The part of the rate that is ours to use, once it is found.
 
     Attributes:
-        rate: Requests a second at present.
+        rate: Requests a second that are believed to be accepted.
     """
 
     rate: float
 
-    def __init__(self, low: float, high: float, *, now: float, granted: int) -> None:
+    def __init__(
+        self, low: float, high: float, *, now: float, granted: int, share: float = 1.0
+    ) -> None:
+        self._share = share
         self._granted, self._level, self._at = granted, 0.0, now
         self._low, self._high = low, high
         self._passed = self._accepted = 0
@@ -115,10 +119,15 @@ class Pacer:
         else:
             self.rate = self._base = self._low
 
+    @property
+    def pace(self) -> float:
+        """Requests a second that are let go at present."""
+        return self._share * self.rate if self._base else self.rate
+
     def available(self, now: float, granted: int) -> float:
         """How many more may go now; `granted` is how many were, ever, less what was refunded."""
-        burst = max(1.0, _BURST * self.rate) + _CARRY * self.rate
-        flown = self._level + max(0.0, now - self._at) * self.rate
+        burst = max(1.0, _BURST * self.pace) + _CARRY * self.pace
+        flown = self._level + max(0.0, now - self._at) * self.pace
         self._level = min(flown - (granted - self._granted), burst)
         self._at, self._granted = max(now, self._at), granted
         return self._level + (1 - _ALMOST_ONE)
@@ -126,7 +135,7 @@ class Pacer:
     def opens_at(self, now: float, granted: int) -> float:
         """When one more may go, if not now."""
         self.available(now, granted)
-        return now + max(0.0, 1 - self._level) / self.rate
+        return now + max(0.0, 1 - self._level) / self.pace
 
     def restart(self, granted: int, pause: float) -> None:
         """Begin anew after a pause of some seconds, with one request."""
@@ -152,7 +161,7 @@ class Pacer:
             return
         calm = max(self._calm, _CALM_REQUESTS / self._base)
         grown = (now - self._calm_since) / calm - 1
-        if grown > 0:
+        if grown > 0 and self._share == 1:
             self.rate = self._base * (1 + _GROWTH * grown**3)
 
     def refuse(self, now: float, *, accepted: int, seconds: float, paused: float) -> None:

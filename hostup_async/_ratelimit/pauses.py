@@ -84,9 +84,9 @@ class Pauses:
             return SHORTEST_PAUSE  # it says "now": that is tried once
         at_least = FIRST_PAUSE * 2.0 ** (self._refused - 1)
         if estimate.pacer is not None:
-            at_least = max(SHORTEST_PAUSE, at_least / FIRST_PAUSE / estimate.pacer.rate)
+            at_least = max(SHORTEST_PAUSE, at_least / FIRST_PAUSE / estimate.pacer.pace)
         elif not estimate.given:
-            is_known = estimate.is_dated and estimate.is_known and self._refused == 1
+            is_known = estimate.is_dated and not estimate.is_untested and self._refused == 1
             opening = max(at_least, opens_at - now)
             at_least = opening if is_known else self._probe(now, opened_at, at_least)
         return min(at_least, LONGEST_PAUSE)

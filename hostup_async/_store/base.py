@@ -7,8 +7,14 @@ from types import TracebackType
 from typing import Final, Self
 
 from hostup_async._errors import ConfigurationError, RunHeld, StoreError
-from hostup_async._models import Action
-from hostup_async._store.records import AuditEvent, AuditRecord, Entry, RunRecord, RunState
+from hostup_async._store.records import (
+    AuditEvent,
+    AuditRecord,
+    Entry,
+    LearntRecord,
+    RunRecord,
+    RunState,
+)
 
 ABANDONED: Final = "the run was abandoned"
 
@@ -159,7 +165,7 @@ class Store(ABC):
         """End an open run that no living process holds, and free its VPSes.
 
         Its `planned` entries become `not_sent`, `intent` becomes `ambiguous`, and `accepted`
-        becomes `timed_out`.
+        becomes `not_followed`.
 
         Raises:
             RunHeld: Its holder is alive.
@@ -196,12 +202,21 @@ class Store(ABC):
         """A run's audit trail, oldest first."""
 
     @abstractmethod
-    async def load_durations(self, origin: str, action: Action) -> str | None:
-        """The learnt durations of an action at an origin, as JSON; None if there are none."""
+    async def learnt(
+        self, origin: str | None = None, fingerprint: str | None = None
+    ) -> list[LearntRecord]:
+        """What was learnt of the limits and durations, of every key and API that is not named.
+
+        They are in the order of origin, fingerprint and `LearntRecord.what`.
+        """
 
     @abstractmethod
-    async def save_durations(self, origin: str, action: Action, text: str) -> None:
-        """Replace the learnt durations of an action at an origin."""
+    async def learn(self, records: Sequence[LearntRecord]) -> None:
+        """Keep what was learnt, each in place of what was known of the same."""
+
+    @abstractmethod
+    async def forget(self, origin: str | None = None, fingerprint: str | None = None) -> int:
+        """Forget what `learnt` returns; how many records that were."""
 
 
 def store_closed() -> StoreError:

@@ -14,7 +14,6 @@ from attrs import define, evolve, field
 from hostup_async import _clock
 from hostup_async._errors import StoreError
 from hostup_async._fork import lock_for_forks
-from hostup_async._models import Action
 from hostup_async._store.base import (
     ABANDONED,
     Store,
@@ -32,6 +31,7 @@ from hostup_async._store.records import (
     AuditEvent,
     AuditRecord,
     Entry,
+    LearntRecord,
     RunRecord,
     RunState,
 )
@@ -88,7 +88,7 @@ class MemoryStore(Store):
         self._clock: Final = clock or _clock.wall
         self._runs: Final[dict[str, _Run]] = {}  # in the order of creation
         self._acted_on: Final[dict[tuple[str, str], tuple[str, Entry]]] = {}
-        self._durations: Final[dict[tuple[str, Action], str]] = {}
+        self._learnt: Final[dict[tuple[str, str, str], LearntRecord]] = {}
         self._lock: Final = lock_for_forks(self)
         self._pid: int | None = None
 
@@ -111,7 +111,7 @@ class MemoryStore(Store):
 
     async def open(self) -> None:
         if self._pid is not None and not self.is_open:  # the runs are the parent's
-            for known in (self._runs, self._acted_on, self._durations):
+            for known in (self._runs, self._acted_on, self._learnt):
                 known.clear()
         self._pid = os.getpid()
 
@@ -217,13 +217,24 @@ class MemoryStore(Store):
         with self._using():
             return list(self._any(run_id).trail)
 
-    async def load_durations(self, origin: str, action: Action) -> str | None:
+    async def learnt(
+        self, origin: str | None = None, fingerprint: str | None = None
+    ) -> list[LearntRecord]:
         with self._using():
-            return self._durations.get((origin, action))
+            wanted = (self._learnt[key] for key in sorted(self._learnt))
+            return [one for one in wanted if one.is_about(origin, fingerprint)]
 
-    async def save_durations(self, origin: str, action: Action, text: str) -> None:
+    async def learn(self, records: Sequence[LearntRecord]) -> None:
         with self._using():
-            self._durations[origin, action] = text
+            self._learnt.update({(one.origin, one.fingerprint, one.what): one for one in records})
+
+    async def forget(self, origin: str | None = None, fingerprint: str | None = None) -> int:
+        with self._using():
+            known = self._learnt.items()
+            gone = [key for key, one in known if one.is_about(origin, fingerprint)]
+            for key in gone:
+                del self._learnt[key]
+            return len(gone)
 
     @contextmanager
     def _using(self) -> Generator[None, None, None]:
@@ -259,9 +270,9 @@ class MemoryStore(Store):
         finished_at = None if state.is_open else self._clock()
         run.record = evolve(run.record, state=state, finished_at=finished_at)
         run.loop = None
-        self._forget()
+        self._forget_ended()
 
-    def _forget(self) -> None:
+    def _forget_ended(self) -> None:
         ended = [run for run in self._runs.values() if not run.record.state.is_open]
         size = sum(len(run.entries) for run in ended)
         for left, run in zip(range(len(ended), 1, -1), ended, strict=False):

@@ -1,4 +1,4 @@
-"""What a store keeps of a run: the run itself, an entry for each VPS, and the audit trail.
+"""What a store keeps: runs, an entry for each VPS, the audit trail, and what was learnt.
 
 Moments are seconds since the epoch, by the clock of the machine that wrote them.
 """
@@ -6,7 +6,7 @@ Moments are seconds since the epoch, by the clock of the machine that wrote them
 import time
 from collections.abc import Mapping
 from enum import StrEnum
-from typing import Final
+from typing import ClassVar, Final
 
 from attrs import evolve, field, fields, frozen
 
@@ -37,6 +37,7 @@ class EntryState(StrEnum):
     AMBIGUOUS = "ambiguous"
     NOT_DONE = "not_done"
     TIMED_OUT = "timed_out"
+    NOT_FOLLOWED = "not_followed"
     NOT_SENT = "not_sent"
 
     @property
@@ -58,7 +59,7 @@ class EntryState(StrEnum):
 _IF_ABANDONED: Final = {
     EntryState.PLANNED: EntryState.NOT_SENT,
     EntryState.INTENT: EntryState.AMBIGUOUS,
-    EntryState.ACCEPTED: EntryState.TIMED_OUT,
+    EntryState.ACCEPTED: EntryState.NOT_FOLLOWED,
 }
 UNSETTLED: Final = tuple(_IF_ABANDONED)
 # The states in which nothing was done to the VPS.
@@ -246,6 +247,36 @@ class AuditRecord:
     who: str
     what: AuditEvent | str = field(converter=_known_event)
     detail: str = "{}"
+
+
+@frozen(kw_only=True)
+class LearntRecord:
+    """Something that was learnt of one key at one API, for a later run to begin with.
+
+    Attributes:
+        origin: The API.
+        fingerprint: Of the key.
+        what: `LIMITS`, or the action whose durations it is.
+        text: What was learnt, as JSON.
+        learnt_at: When, in seconds since the epoch.
+    """
+
+    LIMITS: ClassVar[str] = "limits"
+
+    origin: str
+    fingerprint: str
+    what: str
+    text: str = field(repr=False)
+    learnt_at: float
+
+    def is_about(self, origin: str | None, fingerprint: str | None) -> bool:
+        """Whether it is of this key at this API; None means any."""
+        return origin in {None, self.origin} and fingerprint in {None, self.fingerprint}
+
+    @property
+    def age(self) -> float:
+        """Seconds since it was learnt, by this machine's clock; 0.0 where that was set back."""
+        return max(0.0, _clock.wall() - self.learnt_at)
 
 
 def new_run_id(now: float | None = None) -> str:

@@ -52,6 +52,29 @@ class AccountOptions:
 
 
 @frozen
+class LimitOptions:
+    """The rate limit, where it is known, and how much of it to use."""
+
+    limit: Annotated[
+        str | None,
+        typer.Option(
+            metavar="REQUESTS/SECONDS",
+            help="Rate limit of the key, where you know it: 60/60 allows 60 requests in 60 "
+            "seconds. Default: the profile's limit, or else it is learnt, and remembered in the "
+            "store (see hostup limit show).",
+        ),
+    ] = None
+    share: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SHARE",
+            help="Part of the rate limit to use, such as 0.7 or 70%: the rest is left to other "
+            "programs with the same key. Default: the profile's share, or else all of it.",
+        ),
+    ] = None
+
+
+@frozen
 class Output:
     """How much is shown, and in which form."""
 

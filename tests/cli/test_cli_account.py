@@ -10,7 +10,7 @@ from cli_tools import here, sandbox
 from hostup_async.cli._exits import CommandFailed, ExitCode
 from hostup_async.cli._inputs.account import Account, existing_store, find_account, find_store
 from hostup_async.cli._inputs.profiles import Profile, config_path, default_store, read_profile
-from hostup_async.cli._options import AccountOptions
+from hostup_async.cli._options import AccountOptions, LimitOptions
 
 pytestmark = pytest.mark.usefixtures("cli_home")
 CONFIG = """
@@ -35,7 +35,7 @@ def configure(text: str = CONFIG, mode: int = 0o600) -> Path:
 
 
 def account(**options: str) -> Account:
-    return find_account(AccountOptions(**options))
+    return find_account(AccountOptions(**options), LimitOptions())
 
 
 def test_the_default_profile() -> None:

@@ -155,16 +155,13 @@ def test_the_pace_is_that_of_the_last_seconds() -> None:
     rates = [pace.add(snapshot(float(second), min(10, second))) for second in range(41)]
     assert rates[5] == 1
     assert rates[40] == 0
-    assert pace.left(snapshot(5.0, 5), 1.0) == 5
-    assert pace.left(snapshot(5.0, 5, seconds_left=8.0), 1.0) == 8
-    assert pace.left(snapshot(5.0, 5), 0.0) is None
 
 
 LINES = {
     "plan": json_lines.plan_event(
         Plan(action="reset", origin="https://x", ids=["vps_1"]), dry_run=True
     ),
-    "progress": json_lines.progress_event(snapshot(1.0, 2), 2.0, None),
+    "progress": json_lines.progress_event(snapshot(1.0, 2), 2.0),
     "outcome": json_lines.outcome_event("r", Outcome("vps_1", S.COMPLETED)),
     "run": json_lines.run_event(RunRecord(id="r", action=Action.RESET, origin="https://x")),
     "entry": json_lines.entry_event("r", Entry("vps_1", 0)),

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from hostup_async import Action, Budget, RateLimit
+from hostup_async import Budget, RateLimit
 from hostup_async._http.server_clock import Moment, ServerClock
 from hostup_async._store.memory import MemoryStore
 
@@ -95,7 +95,7 @@ def use_store() -> tuple[Any, Callable[[], object]]:
 
     async def open_and_read() -> None:
         async with store:
-            await store.load_durations("https://a", Action.RESET)
+            await store.learnt("https://a")
 
     return store, lambda: asyncio.run(open_and_read())
 

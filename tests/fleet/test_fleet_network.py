@@ -3,6 +3,7 @@
 import asyncio
 import json
 import time
+from collections import Counter
 from contextlib import suppress
 from pathlib import Path
 from typing import Self
@@ -14,7 +15,7 @@ from fleet_tools import (
     KnowingStore,
     check_truth,
     counts,
-    learnt,
+    durations_of,
     of,
     quick,
     reset_all,
@@ -24,7 +25,8 @@ from fleet_tools import (
 from fleet_tools import seen as requests_seen
 from tools import Connect, StartSandbox, client_of, free_port
 
-from hostup_async import Action, Budget, OutcomeStatus, RateLimit, StopCause, Timeouts
+from hostup_async import Budget, EntryState, OutcomeStatus, RateLimit, StopCause, Timeouts
+from hostup_async._store.memory import MemoryStore
 from hostup_async._store.sql import SqliteFile, SqlStore
 from hostup_async.cli._html.timeline import read_timeline
 from hostup_async.sandbox import Durations, Limit, Sandbox, SandboxConfig
@@ -90,11 +92,28 @@ async def test_a_limit_that_shuts_for_days_stops_the_run_at_once(
     assert report.seconds < 30
     assert "The rate limit allows no request for" in (report.stopped or "")
     assert report.stop_cause is StopCause.RATE_LIMIT
-    assert set(counts(report)) <= {"completed", "timed_out", "not_sent"}
+    assert set(counts(report)) <= {"completed", "not_followed", "not_sent"}
     assert counts(report)["not_sent"] >= 14
     assert report.limited >= 1
     check_truth(report.outcomes, await sandbox.books())
     assert client.budget.snapshot().in_flight == 0
+
+
+async def test_jobs_are_not_followed_where_a_quota_is_used_up_and_can_be_later(
+    start_sandbox: StartSandbox, connect: Connect
+) -> None:
+    sandbox = await start_sandbox(vps=20, jobs=NEVER, limit=Limit(requests=6, seconds=1_000_000))
+    client = await connect(sandbox)
+    async with MemoryStore() as store:
+        report = await reset_all(client, quick(max_in_flight=4), store, ids=sandbox.vps_ids)
+        kept = Counter([entry.state async for entry in store.entries(report.run_id)])
+    accepted = len((await sandbox.books()).accepted)
+    assert 1 <= accepted <= 6
+    assert counts(report) == {"not_followed": accepted, "not_sent": 20 - accepted}
+    reasons = {one.reason for one in report.outcomes if one.status == "not_followed"}
+    assert reasons == {report.stopped}
+    assert "The rate limit allows no request for" in (report.stopped or "")
+    assert kept == {EntryState.ACCEPTED: accepted, EntryState.PLANNED: 20 - accepted}
 
 
 async def test_the_audit_trail_has_the_pauses_that_429s_begin(
@@ -149,7 +168,7 @@ async def test_a_run_outlives_a_network_that_goes_away_or_is_resumed_later(
     file = tmp_path / "fleet.db"
     async with Cable(sandbox.url) as cable:
         async with SqlStore(SqliteFile(file)) as store:  # or evidence would be waited for long
-            await store.save_durations(cable.url, Action.RESET, learnt(0.3))
+            await store.learn([durations_of(cable.url, sandbox.api_key)])
         async with client_of(cable.url, timeouts=BRIEF) as client:
             plan = await client.fleet.plan(all=True)
             policy = quick(max_in_flight=8, drain_timeout=0.5)
@@ -220,7 +239,7 @@ async def test_a_client_that_closes_ends_its_run(
         await requests_seen(sandbox, "reset", 3)
         await client.aclose()
         report = await run.wait()
-    assert set(counts(report)) == {"timed_out", "not_sent"}
+    assert set(counts(report)) == {"not_followed", "not_sent"}
     assert "closed" in (report.stopped or "")
     assert report.stop_cause is StopCause.ERROR
     assert client.budget.snapshot().in_flight == 0

@@ -8,6 +8,7 @@ import pytest
 from fleet_tools import (
     NEVER,
     SOON,
+    KnowingStore,
     check_truth,
     counts,
     of,
@@ -17,6 +18,7 @@ from fleet_tools import (
     statuses,
     until,
 )
+from fleet_tools import seen as requests_seen
 from tools import Connect, StartSandbox
 
 from hostup_async import (
@@ -26,6 +28,7 @@ from hostup_async import (
     EntryState,
     FleetFailed,
     FleetPolicy,
+    FleetReport,
     Outcome,
     OutcomeStatus,
     RateLimit,
@@ -241,20 +244,37 @@ async def test_the_report_counts_and_is_json(mixed: Sandbox, connect: Connect) -
 
 @pytest.mark.parametrize(
     ("limit", "floor"),
-    [(None, None), (RateLimit.UNLIMITED, None), (RateLimit(100, 1), 0.2)],
+    [(None, None), (RateLimit.UNLIMITED, None), (RateLimit(10, 0.5), 0.5), (RateLimit(99, 1), 0)],
 )
-async def test_the_floor_is_a_send_and_a_look_each(
+async def test_the_floor_is_a_send_and_a_poll_each_in_as_few_windows_as_possible(
     start_sandbox: StartSandbox, connect: Connect, limit: Any, floor: float | None
 ) -> None:
     sandbox = await start_sandbox(vps=10, jobs=SOON)
-    client = await connect(sandbox, budget=Budget(limit))
-    async with client.fleet.run(await client.fleet.plan(all=True), quick()) as run:
-        assert run.snapshot().seconds_left == (None if floor is None else pytest.approx(floor))
-        report = await run.wait()
-    assert report.floor == (None if floor is None else pytest.approx(floor))
-    assert report.ratio == (None if floor is None else pytest.approx(report.seconds / floor))
-    told = json.loads(json.dumps(report.to_dict(), allow_nan=False))
-    assert (told["floor"], told["ratio"]) == (report.floor, report.ratio)
+    report = await reset_all(await connect(sandbox, budget=Budget(limit, share=0.9)))
+    assert report.floor == floor
+    assert report.ratio == (pytest.approx(report.seconds / floor) if floor else None)
+    data = json.loads(json.dumps(report.to_dict(), allow_nan=False))
+    assert (data["floor"], data["ratio"]) == (report.floor, report.ratio)
+
+
+async def test_the_floor_of_a_resumed_run_is_for_what_was_left_to_do(
+    start_sandbox: StartSandbox, connect: Connect
+) -> None:
+    sandbox = await start_sandbox(vps=20, jobs=SOON)
+    client = await connect(sandbox, budget=Budget(RateLimit(10, 0.5)))
+    plan = await client.fleet.plan(ids=sandbox.vps_ids, preflight="none")
+    reports: list[FleetReport] = []
+    async with KnowingStore(0.05) as store:
+        async with client.fleet.run(plan, quick(max_in_flight=2), store=store) as run:
+            await requests_seen(sandbox, "reset", 8)
+            run.stop()
+            reports.append(await run.wait())
+        async with await client.fleet.resume(run.id, store=store) as again:
+            reports.append(await again.wait())
+    first = counts(reports[0])["completed"]
+    floors = [((2 * done + 9) // 10 - 1) * 0.5 for done in (first, 20 - first)]
+    assert [report.floor for report in reports] == floors
+    assert all(report.ratio is None or report.ratio > 1 for report in reports)
 
 
 async def test_the_snapshot_tells_where_the_run_stands(

@@ -153,7 +153,7 @@ async def test_last_polls_that_are_not_answered_hold_the_end_up_for_a_time_only(
         await until(lambda: run.snapshot().counts.get(EntryState.ACCEPTED) == 3)
         await sandbox.add_fault(FaultRule(fault, on="poll"))
         report = await run.wait()
-    assert statuses(report.outcomes) == ["timed_out"] * 3
+    assert statuses(report.outcomes) == ["not_followed"] * 3
     assert report.stop_cause is StopCause.DEADLINE
     assert report.seconds < 5
     await check_clean(client)
@@ -353,7 +353,7 @@ async def test_an_error_in_the_body_stops_the_run_and_says_how_to_go_on(
             raise ZeroDivisionError
     await check_clean(client)
     [note] = caught.value.__notes__
-    assert "6 not_sent, 3 timed_out" in note
+    assert "3 not_followed, 6 not_sent" in note
     assert f"client.fleet.resume({run.id!r}" in note
 
 

@@ -15,6 +15,7 @@ from fleet_tools import (
     KnowingStore,
     check_truth,
     counts,
+    durations_of,
     learnt,
     quick,
     reset_all,
@@ -372,8 +373,8 @@ async def test_durations_are_learnt_from_the_jobs_own_times_and_kept(
     client = await connect(sandbox)
     async with MemoryStore() as store:
         await reset_all(client, quick(max_in_flight=30), store=store)
-        text = await store.load_durations(sandbox.url, Action.RESET)
-        assert text is not None
+        (record,) = await store.learnt(sandbox.url)
+        assert (record.what, record.age < 30) == ("reset", True)
         another = await connect(sandbox)
         plan = await another.fleet.plan(ids=sandbox.vps_ids[:1])
         async with another.fleet.run(plan, quick(cooldown=0), store=store) as run:
@@ -389,7 +390,7 @@ async def test_durations_that_make_no_sense_teach_nothing(
 ) -> None:
     sandbox = await start_sandbox(jobs=Durations(kind="instant"))
     async with MemoryStore() as store:
-        await store.save_durations(sandbox.url, Action.RESET, text)
+        await store.learn([durations_of(sandbox.url, sandbox.api_key, text)])
         report = await reset_all(await connect(sandbox), store=store)
     assert statuses(report.outcomes) == ["completed"] * 3
 

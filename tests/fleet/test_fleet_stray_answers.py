@@ -58,8 +58,8 @@ async def test_a_key_that_two_polls_in_a_row_refuse_stops_the_run(stray: str) ->
     async with StrayApi(strike, job=0.2) as api, client_of(api.url) as client:
         report = await reset_all(client, quick(max_in_flight=8), ids=IDS)
     assert report.stop_cause is StopCause.KEY_REFUSED
-    assert set(counts(report)) == {"timed_out", "not_sent"}
-    assert len(api.accepted) == counts(report)["timed_out"]
+    assert set(counts(report)) == {"not_followed", "not_sent"}
+    assert len(api.accepted) == counts(report)["not_followed"]
 
 
 async def test_a_job_that_is_forgotten_twice_is_settled_by_the_uptime() -> None:

@@ -12,9 +12,9 @@ import sys
 import time
 from typing import Any
 
-from fleet_tools import learnt
+from fleet_tools import durations_of
 
-from hostup_async import Action, Client, FleetPolicy, Timeouts
+from hostup_async import Client, FleetPolicy, Timeouts
 from hostup_async._fleet import pace
 from hostup_async._store.sql import SqliteFile, SqlStore
 
@@ -22,9 +22,9 @@ from hostup_async._store.sql import SqliteFile, SqlStore
 pace.LEAST, pace.UNKNOWN_QUEUE = 4.0, 4.0
 
 
-async def prepare(url: str, file: str) -> None:
+async def prepare(url: str, key: str, file: str) -> None:
     async with SqlStore(SqliteFile(file)) as store:
-        await store.save_durations(url, Action.RESET, learnt(0.3))
+        await store.learn([durations_of(url, key)])
 
 
 async def reset_or_resume(url: str, key: str, file: str, ids: list[str], policy: str) -> None:
@@ -62,7 +62,7 @@ def lives_to_the_end(told: dict[str, Any], seconds: float) -> bool:
 
 def main(kills: int, seed: int, told: dict[str, Any]) -> None:
     rng = random.Random(seed)
-    asyncio.run(prepare(told["url"], told["file"]))
+    asyncio.run(prepare(told["url"], told["key"], told["file"]))
     killed = 0
     while killed < kills and not lives_to_the_end(told, rng.choice([0.05, 0.3]) * rng.random() * 2):
         killed += 1

@@ -7,10 +7,10 @@ import asyncio
 import json
 import sys
 
-from fleet_tools import learnt, quick
+from fleet_tools import durations_of, quick
 from store_tools import elsewhere
 
-from hostup_async import Action, Budget, Client, RateLimit, Timeouts
+from hostup_async import Budget, Client, RateLimit, Timeouts
 from hostup_async._store.sql import SqliteFile, SqlStore
 
 
@@ -23,7 +23,7 @@ async def main(url: str, key: str, file: str, ids: list[str], lease: float) -> N
         budget=Budget(read_limit=RateLimit.UNLIMITED),
     )
     async with client, store:
-        await store.save_durations(url, Action.RESET, learnt(0.3))
+        await store.learn([durations_of(url, key)])
         plan = await client.fleet.plan(ids=ids, preflight="none")
         async with client.fleet.run(plan, quick(max_in_flight=20), store=store) as run:
             report = await run.wait()

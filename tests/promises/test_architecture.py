@@ -82,6 +82,7 @@ PRIVATE_NAMES_FOR_CLI = {
     "_config.KEY_VARIABLE",
     "_config.SecretText",
     "_config.hide",
+    "_polling.durations.DurationModel",
     "_text.printable",
     "_text.visible",
     "_vps.check_id",

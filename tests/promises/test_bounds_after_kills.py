@@ -5,10 +5,9 @@ import json
 import sys
 from pathlib import Path
 
-from fleet_tools import NEVER, learnt, quick, seen
+from fleet_tools import NEVER, durations_of, quick, seen
 from tools import child_environment
 
-from hostup_async import Action
 from hostup_async._store.sql import SqliteFile, SqlStore
 from hostup_async.sandbox import SandboxConfig, SandboxProcess
 
@@ -33,7 +32,7 @@ async def test_a_canary_is_sent_once_though_its_run_is_killed_and_resumed_six_ti
             "policy": quick(canary=1).to_json(),
         }
         async with SqlStore(SqliteFile(tmp_path / "fleet.db")) as store:  # or polls come late
-            await store.save_durations(sandbox.url, Action.RESET, learnt(0.3))
+            await store.learn([durations_of(sandbox.url, sandbox.api_key)])
         polls = 0
         for _ in range(7):
             process = await asyncio.create_subprocess_exec(

@@ -145,18 +145,18 @@ async def test_after_a_pause_one_goes_first_and_not_a_herd() -> None:
 
 async def test_what_is_left_over_counts_until_the_window_has_moved_on() -> None:
     limiter, order = make_limiter(RateLimit(100, 10)), list[int]()
-    assert limiter.surplus() == 100
+    assert limiter.plan().surplus == 100
     for pause in (9.0, 0.5):
         for number in range(45):
             await take(limiter, order, number)
         await asyncio.sleep(pause)
-    assert limiter.surplus() == 10
+    assert limiter.plan().surplus == 10
     await asyncio.sleep(0.5)
-    assert limiter.surplus() == 55
+    assert limiter.plan().surplus == 55
     # 35 are left over, less a quarter of those that are wanted; and 200 fill this window and two.
-    assert limiter.surplus(wanted=20) == 55 - 20 - 5
-    assert limiter.surplus(wanted=200) == 55 + 200 - 200 - 50
-    assert make_limiter().surplus() == inf
+    assert limiter.plan(wanted=20).surplus == 55 - 20 - 5
+    assert limiter.plan(wanted=200).surplus == 55 + 200 - 200 - 50
+    assert make_limiter().plan().surplus == inf
 
 
 async def test_requests_in_flight_are_few_until_the_limit_is_known() -> None:
@@ -335,13 +335,13 @@ async def test_the_limiter_says_what_it_could_grant_and_at_which_rate() -> None:
     known = make_limiter(RateLimit(20, 10))
     assert (unknown.rate(), unlimited.rate(), known.rate()) == (None, float("inf"), 2)
     permits = [await known.acquire() for _ in range(19)]
-    assert known.surplus(ACTION) >= 1
+    assert known.plan(ACTION).surplus >= 1
     permits.append(await known.acquire())
-    assert known.surplus(ACTION) < 1
+    assert known.plan(ACTION).surplus < 1
     for permit in permits:
         permit.spend()
     await asyncio.sleep(10)
-    assert known.surplus(POLL) >= 1
+    assert known.plan(POLL).surplus >= 1
 
 
 async def test_an_unlimited_budget_still_waits_out_a_429() -> None:

@@ -141,7 +141,7 @@ def test_whatever_the_limit_everything_ends_and_most_is_accepted(scenario: Scena
 class Sides:
     """A server with a limiter for actions and one for reads, perhaps the same one."""
 
-    def __init__(self, actions: Limit, reads: Limit | None, **known: RateLimit) -> None:
+    def __init__(self, actions: Limit, reads: Limit | None, **known: Any) -> None:
         first = limiter(actions)
         assert first is not None
         second = limiter(reads) if reads else first

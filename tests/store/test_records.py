@@ -36,7 +36,7 @@ def test_the_states_end_as_the_outcomes_do() -> None:
     [
         (EntryState.PLANNED, OutcomeStatus.NOT_SENT),
         (EntryState.INTENT, OutcomeStatus.AMBIGUOUS),
-        (EntryState.ACCEPTED, OutcomeStatus.TIMED_OUT),
+        (EntryState.ACCEPTED, OutcomeStatus.NOT_FOLLOWED),
         (EntryState.FAILED, OutcomeStatus.FAILED),
     ],
 )
@@ -51,7 +51,7 @@ def test_an_outcome_is_ready_for_json() -> None:
     data = FULL.outcome().to_dict()
     assert json.loads(json.dumps(data)) == data
     assert list(data) == [one.name for one in attrs.fields(Outcome)]
-    assert (data["status"], type(data["status"])) == ("timed_out", str)
+    assert (data["status"], type(data["status"])) == ("not_followed", str)
     assert data["request_ids"] == ["req_1"]
 
 
@@ -68,7 +68,7 @@ def test_an_entry_that_is_settled_is_left_as_it_is() -> None:
     done = attrs.evolve(FULL, state=EntryState.COMPLETED)
     assert done.abandoned("abandoned", BEGAN) is done
     left = FULL.abandoned("abandoned", BEGAN + 9)
-    assert (left.state, left.reason, left.finished_at) == ("timed_out", "abandoned", BEGAN + 9)
+    assert (left.state, left.reason, left.finished_at) == ("not_followed", "abandoned", BEGAN + 9)
 
 
 def test_run_ids_sort_by_time_and_do_not_tie() -> None:

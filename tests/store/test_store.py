@@ -12,11 +12,11 @@ import pytest
 from store_tools import BEGAN, Clock, OpenStore, a_run, in_file, planned, states, stored
 
 from hostup_async import (
-    Action,
     AuditEvent,
     ConfigurationError,
     Entry,
     EntryState,
+    LearntRecord,
     RunHeld,
     RunState,
     Store,
@@ -383,7 +383,7 @@ async def test_an_abandoned_run_settles_its_entries(store: Store, clock: Clock) 
     run = await store.abandon("r1", who="she", reason="wrong fleet")
     assert (run.state, run.finished_at) == (RunState.ABANDONED, BEGAN + 5)
     left = await stored(store, "r1")
-    assert states(left) == ["not_sent", "ambiguous", "timed_out", "failed"]
+    assert states(left) == ["not_sent", "ambiguous", "not_followed", "failed"]
     assert [entry.reason for entry in left] == [*["wrong fleet"] * 3, "disk"]
     last = (await store.audit("r1"))[-1]
     assert (last.what, last.who, json.loads(last.detail)) == (
@@ -432,15 +432,23 @@ async def test_the_audit_trail_keeps_words_that_it_does_not_know(store: Store) -
     assert [type(word) for word in words] == [AuditEvent, AuditEvent, str]
 
 
-async def test_durations_are_kept_by_origin_and_action(store: Store, open_again: OpenStore) -> None:
-    assert await store.load_durations("o", Action.RESET) is None
-    await store.save_durations("o", Action.RESET, "[1]")
-    await store.save_durations("o", Action.START, "[2]")
-    await store.save_durations("o", Action.RESET, "[3]")
+def a_lesson(text: str, *, origin: str = "o", key: str = "k", what: str = "reset") -> LearntRecord:
+    return LearntRecord(origin=origin, fingerprint=key, what=what, text=text, learnt_at=BEGAN)
+
+
+async def test_what_was_learnt_is_kept_by_api_and_key(store: Store, open_again: OpenStore) -> None:
+    assert await store.learnt() == []
+    others = [a_lesson("[5]", origin="p"), a_lesson("[4]", key="l")]
+    await store.learn([a_lesson("[1]"), a_lesson("[2]", what="limits"), *others])
+    await store.learn([a_lesson("[3]")])
     await store.aclose()
     again = await open_again()
-    assert await again.load_durations("o", Action.RESET) == "[3]"
-    assert await again.load_durations("o", Action.START) == "[2]"
+    ours = [a_lesson("[2]", what="limits"), a_lesson("[3]")]
+    assert await again.learnt("o", "k") == ours
+    assert await again.learnt() == [*ours, *reversed(others)]
+    assert await again.forget("o", "k") == 2
+    assert await again.learnt() == [*reversed(others)]
+    assert (await again.forget(), await again.forget(), await again.learnt()) == (2, 0, [])
 
 
 async def test_a_closed_store_says_so_and_closes_again(store: Store) -> None:

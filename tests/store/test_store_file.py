@@ -7,6 +7,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import time
 import traceback
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
@@ -22,6 +23,7 @@ from hostup_async import (
     ConfigurationError,
     Entry,
     EntryState,
+    LearntRecord,
     RunHeld,
     RunState,
     StoreError,
@@ -251,9 +253,9 @@ async def test_a_file_that_another_locks_is_said_so(
     async with in_file(file) as reader:
         assert len(await reader.runs()) == 1
         with pytest.raises(StoreError, match="has been locked by another process for too long"):
-            await reader.save_durations("o", a_run("r1").action, "[]")
+            await reader.forget()
         other.execute("COMMIT")
-        await reader.save_durations("o", a_run("r1").action, "[]")
+        await reader.forget()
     other.close()
 
 
@@ -322,7 +324,7 @@ def newer_version(path: Path) -> None:
         (another_database, "is the database of something else: name another file"),
         (
             newer_version,
-            "of version 99, and this hostup knows version 3: use the hostup that made them",
+            "of version 99, and this hostup knows version 4: use the hostup that made them",
         ),
     ],
 )
@@ -440,3 +442,27 @@ def test_importing_the_package_imports_no_sqlalchemy() -> None:
 @pytest.fixture
 def clock() -> Clock:
     return Clock()
+
+
+async def test_a_file_of_version_3_is_brought_up_to_date_and_not_marked(file: Path) -> None:
+    async with in_file(file) as store:
+        await store.create(a_run("r1"), planned(2), cooldown=0)
+        await store.release("r1", RunState.STOPPED)
+    some_time_ago = time.time() - 100
+    connection = sqlite3.connect(file)
+    with connection:
+        connection.execute("DROP TABLE hostup_learnt")
+        connection.execute("CREATE TABLE hostup_durations (origin, action, text)")
+        connection.execute("UPDATE hostup_store SET version = 3, written_at = ?", (some_time_ago,))
+        connection.execute("UPDATE hostup_runs SET written_at = ?", (some_time_ago,))
+        connection.execute("UPDATE hostup_audit SET at = ?", (some_time_ago,))
+    connection.close()
+    os.utime(file, (some_time_ago, some_time_ago))
+    async with in_file(file):  # writes the missing table, which changes the file
+        pass
+    record = LearntRecord(origin="o", fingerprint="k", what="reset", text="[1]", learnt_at=BEGAN)
+    async with in_file(file) as store:
+        assert (await store.run("r1")).possible_loss is None
+        await store.learn([record])
+        assert await store.learnt() == [record]
+    assert "hostup_durations" in tables(file)  # an older process may be using it

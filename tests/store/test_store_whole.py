@@ -182,7 +182,7 @@ def make_older_copy(file: Path, backup: Path) -> None:
 
 
 async def test_a_run_that_was_stopped_in_place_is_not_marked(file: Path) -> None:
-    for action in (create_and_stop, acquire_and_stop, acquire_and_stop, learn_durations):
+    for action in (create_and_stop, acquire_and_stop, acquire_and_stop, forget_all):
         async with in_file(file) as store:
             await action(store)
     assert (await resumed(file))[0] is None
@@ -199,8 +199,8 @@ async def acquire_and_stop(store: SqlStore) -> None:
     await store.release("r1", RunState.STOPPED)
 
 
-async def learn_durations(store: SqlStore) -> None:
-    await store.save_durations("o", a_run("r1").action, "[]")
+async def forget_all(store: SqlStore) -> None:
+    await store.forget()
 
 
 async def test_the_mark_stays_until_the_run_has_ended(file: Path, tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """What the tests of the fleet share: runs in few words, and stores that know or fail."""
 
 import asyncio
+import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
@@ -11,10 +12,12 @@ from hostup_async import (
     Entry,
     FleetPolicy,
     FleetReport,
+    LearntRecord,
     Outcome,
     OutcomeStatus,
     StoreError,
 )
+from hostup_async._config import ApiKey
 from hostup_async._polling.durations import DurationModel as Learnt
 from hostup_async._store.memory import MemoryStore
 from hostup_async.sandbox import Books, SandboxHandle
@@ -34,6 +37,17 @@ def learnt(took: float = 0.3) -> str:
     return durations.to_json()
 
 
+def durations_of(origin: str, key: str, text: str | None = None) -> LearntRecord:
+    """That resets at an API take 0.3 s, or what the text says, for a store to begin with."""
+    return LearntRecord(
+        origin=origin,
+        fingerprint=ApiKey(key).fingerprint,
+        what=Action.RESET.value,
+        text=learnt() if text is None else text,
+        learnt_at=time.time(),
+    )
+
+
 class KnowingStore(MemoryStore):
     """Knows from the start how many seconds jobs take, so that the first poll comes soon."""
 
@@ -41,8 +55,20 @@ class KnowingStore(MemoryStore):
         super().__init__()
         self._took = took
 
-    async def load_durations(self, origin: str, action: Action) -> str | None:
-        return await super().load_durations(origin, action) or learnt(self._took)
+    async def learnt(
+        self, origin: str | None = None, fingerprint: str | None = None
+    ) -> list[LearntRecord]:
+        known = await super().learnt(origin, fingerprint)
+        assert origin is not None
+        assert fingerprint is not None
+        new = {action.value for action in Action} - {record.what for record in known}
+        text = learnt(self._took)
+        return known + [
+            LearntRecord(
+                origin=origin, fingerprint=fingerprint, what=what, text=text, learnt_at=0.0
+            )
+            for what in new
+        ]
 
 
 class FailingStore(KnowingStore):

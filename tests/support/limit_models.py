@@ -10,7 +10,7 @@ from typing import Literal
 from attrs import define, field, frozen
 from virtual_time import VirtualLoop
 
-from hostup_async import Budget, BudgetSnapshot
+from hostup_async import Budget, BudgetSnapshot, LearntLimits
 from hostup_async._ratelimit.headers import EMPTY, RateLimitReading, read_rate_limit
 from hostup_async._ratelimit.limits import RequestClass
 from hostup_async.sandbox import Limit
@@ -41,6 +41,10 @@ class Scenario:
     changes: tuple[tuple[float, int], ...] = ()
     """Moments, and the limit from then on."""
     seed: int = 0
+    before: LearntLimits | None = None
+    """What we learnt of it before."""
+    share: float = 1.0
+    """The part of it that we use."""
 
 
 @define
@@ -49,6 +53,7 @@ class Result:
     limited: list[float] = field(factory=list[float])
     seconds: float = 0.0
     snapshot: BudgetSnapshot | None = None
+    learnt: LearntLimits = field(factory=LearntLimits)
 
     def most_in(self, begin: float, end: float) -> int:
         return sum(begin <= moment < end for moment in self.accepted)
@@ -144,10 +149,18 @@ async def reset(budget: Budget, server: Server, job: float) -> None:
     await send(budget, server, RequestClass.POLL)
 
 
+def make_budget(scenario: Scenario) -> Budget:
+    clock = asyncio.get_running_loop().time
+    budget = Budget(clock=clock, max_wait=100_000, share=scenario.share)
+    if scenario.before is not None:
+        budget._limiter.restore(scenario.before)
+    return budget
+
+
 async def play(scenario: Scenario) -> Result:
     loop = asyncio.get_running_loop()
     await asyncio.sleep(10)
-    budget, server = Budget(clock=loop.time, max_wait=100_000), Server(scenario)
+    budget, server = make_budget(scenario), Server(scenario)
     draw, began = random.Random(scenario.seed), loop.time()
     others = asyncio.create_task(server.be_used_by_others()) if scenario.others else None
     jobs = [draw.lognormvariate(math.log(scenario.job), 0.35) for _ in range(scenario.vps)]
@@ -156,6 +169,7 @@ async def play(scenario: Scenario) -> Result:
         others.cancel()
     server.result.seconds = loop.time() - began
     server.result.snapshot = budget.snapshot()
+    server.result.learnt = budget._limiter.learnt()
     return server.result
 
 

@@ -1,4 +1,4 @@
-"""The queries on runs, entries and the audit trail: each runs in its caller's transaction."""
+"""The queries on all tables; each runs in its caller's transaction."""
 
 import json
 import math
@@ -7,11 +7,13 @@ from functools import lru_cache
 from operator import itemgetter
 from typing import Any, Final
 
+from attrs import asdict
 from sqlalchemy import (
     BindParameter,
     ColumnElement,
     Dialect,
     bindparam,
+    delete,
     func,
     insert,
     or_,
@@ -27,6 +29,7 @@ from hostup_async._store.records import (
     AuditRecord,
     Entry,
     EntryState,
+    LearntRecord,
     RunRecord,
     RunState,
 )
@@ -40,7 +43,7 @@ from hostup_async._store.sql.rows import (
     to_entry,
     to_run,
 )
-from hostup_async._store.sql.schema import audit, durations, entries, runs, store
+from hostup_async._store.sql.schema import audit, entries, learnt, runs, store
 
 # Rows read or written at a time: enough to be fast, few enough to let other tasks run.
 CHUNK: Final = 1000
@@ -280,22 +283,30 @@ async def last_written_at(connection: AsyncConnection) -> float:
     return -math.inf if latest is None else latest
 
 
-async def durations_of(connection: AsyncConnection, origin: str, action: str) -> str | None:
-    """The learnt durations of an action at an origin, as JSON; None if there are none."""
-    query = select(durations.c.text).where(
-        durations.c.origin == origin, durations.c.action == action
-    )
-    text: str | None = (await connection.execute(query)).scalar()
-    return text
+async def learnt_records(
+    connection: AsyncConnection, origin: str | None, fingerprint: str | None
+) -> list[LearntRecord]:
+    """What was learnt, of every key and API that is not named."""
+    query = select(learnt).where(*_learnt_of(origin, fingerprint))
+    query = query.order_by(learnt.c.origin, learnt.c.fingerprint, learnt.c.what)
+    return [LearntRecord(**row) for row in (await connection.execute(query)).mappings()]
 
 
-async def put_durations(connection: AsyncConnection, origin: str, action: str, text: str) -> None:
-    """Replace the learnt durations; the caller holds the store's lock."""
-    change = (
-        update(durations)
-        .where(durations.c.origin == origin, durations.c.action == action)
-        .values(text=text)
-    )
-    if not (await connection.execute(change)).rowcount:
-        values = {"origin": origin, "action": action, "text": text}
-        await connection.execute(insert(durations).values(values))
+async def put_learnt(connection: AsyncConnection, record: LearntRecord) -> None:
+    """Keep what was learnt, in place of what was known; the caller holds the store's lock."""
+    is_same = _learnt_of(record.origin, record.fingerprint)
+    await connection.execute(delete(learnt).where(*is_same, learnt.c.what == record.what))
+    await connection.execute(insert(learnt).values(asdict(record)))
+
+
+async def forget_learnt(
+    connection: AsyncConnection, origin: str | None, fingerprint: str | None
+) -> int:
+    """Forget what `learnt_records` returns; the caller holds the store's lock."""
+    change = delete(learnt).where(*_learnt_of(origin, fingerprint))
+    return (await connection.execute(change)).rowcount
+
+
+def _learnt_of(origin: str | None, fingerprint: str | None) -> list[ColumnElement[bool]]:
+    named = (learnt.c.origin, origin), (learnt.c.fingerprint, fingerprint)
+    return [column == value for column, value in named if value is not None]

@@ -15,11 +15,16 @@ from sqlalchemy import (
     insert,
     inspect,
     select,
+    update,
 )
 
+from hostup_async import _clock
 from hostup_async._errors import StoreError
 
-VERSION: Final = 3
+VERSION: Final = 4
+# Tables of version 3 lack `hostup_learnt`, which `create` adds. They have `hostup_durations`, which
+# is left alone: a process of an older hostup that has the store open still writes to it.
+_UPGRADED: Final = 3
 metadata: Final = MetaData()
 
 # One row. A transaction that must exclude other writers updates it first: that makes them wait on
@@ -102,17 +107,19 @@ audit: Final = Table(
     Column("detail", Text, nullable=False),
 )
 
-durations: Final = Table(
-    "hostup_durations",
+learnt: Final = Table(
+    "hostup_learnt",
     metadata,
     Column("origin", Text, primary_key=True),
-    Column("action", Text, primary_key=True),
+    Column("fingerprint", Text, primary_key=True),
+    Column("what", Text, primary_key=True),
     Column("text", Text, nullable=False),
+    Column("learnt_at", Float(53), nullable=False),
 )
 
 
 def is_ready(connection: Connection) -> bool:
-    """Whether the tables exist; refuses those of another version.
+    """Whether the tables exist and are complete; refuses those of another version.
 
     Raises:
         StoreError: The tables are of another version, or the version's row is gone.
@@ -120,6 +127,8 @@ def is_ready(connection: Connection) -> bool:
     if not inspect(connection).has_table(store.name):
         return False
     version = connection.execute(select(store.c.version)).scalar()
+    if version == _UPGRADED:
+        return False
     if version != VERSION:
         found = "no version" if version is None else f"version {version}"
         msg = (
@@ -131,7 +140,10 @@ def is_ready(connection: Connection) -> bool:
 
 
 def create(connection: Connection) -> None:
-    """Create the tables; harmless where another process has created them meanwhile."""
+    """Create the tables that are missing; harmless where another process has done so meanwhile."""
     metadata.create_all(connection)
     if connection.execute(select(store.c.version)).scalar() is None:
         connection.execute(insert(store).values(id=1, version=VERSION))
+    else:
+        written_at = _clock.wall()  # or else the file's change would look like another program's
+        connection.execute(update(store).values(version=VERSION, written_at=written_at))

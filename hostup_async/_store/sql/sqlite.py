@@ -107,7 +107,7 @@ class SqliteFile:
             raise StoreError(msg) from error
 
     async def set_up(self, connection: AsyncConnection) -> Traces:
-        """Set the pragmas, and create the tables in a file that has none."""
+        """Set the pragmas, and create the tables that the file lacks."""
         await self._prepare(connection)
         self._version = await _data_version(await _driver(connection))
         self._files.opened()
@@ -156,6 +156,7 @@ class SqliteFile:
         async with connection.begin():
             await connection.execute(text("BEGIN IMMEDIATE"))  # the driver begins none for tables
             await connection.run_sync(schema.create)
+        await _copy_log(await _driver(connection))
 
     @staticmethod
     async def _use_wal(connection: AsyncConnection) -> None:

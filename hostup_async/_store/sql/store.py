@@ -15,7 +15,6 @@ from hostup_async import _clock
 from hostup_async._cancellation import finish, steady
 from hostup_async._config import Seconds, seconds
 from hostup_async._errors import StoreError
-from hostup_async._models import Action
 from hostup_async._store.base import (
     ABANDONED,
     Store,
@@ -24,7 +23,14 @@ from hostup_async._store.base import (
 )
 from hostup_async._store.conflicts import Conflicts
 from hostup_async._store.owner import Owner
-from hostup_async._store.records import AuditEvent, AuditRecord, Entry, RunRecord, RunState
+from hostup_async._store.records import (
+    AuditEvent,
+    AuditRecord,
+    Entry,
+    LearntRecord,
+    RunRecord,
+    RunState,
+)
 from hostup_async._store.sql import lease, loss, queries
 from hostup_async._store.sql.database import Backend, Database, Traces
 from hostup_async._store.sql.held import HeldRuns
@@ -209,17 +215,27 @@ class SqlStore(Store):
 
         return await self._database.read(work)
 
-    async def load_durations(self, origin: str, action: Action) -> str | None:
+    async def learnt(
+        self, origin: str | None = None, fingerprint: str | None = None
+    ) -> list[LearntRecord]:
         return await self._database.read(
-            partial(queries.durations_of, origin=origin, action=action.value)
+            partial(queries.learnt_records, origin=origin, fingerprint=fingerprint)
         )
 
-    async def save_durations(self, origin: str, action: Action, text: str) -> None:
+    async def learn(self, records: Sequence[LearntRecord]) -> None:
         async def work(connection: AsyncConnection) -> None:
             await queries.lock(connection, _clock.wall())
-            await queries.put_durations(connection, origin, action.value, text)
+            for record in records:
+                await queries.put_learnt(connection, record)
 
         await self._database.write(work)
+
+    async def forget(self, origin: str | None = None, fingerprint: str | None = None) -> int:
+        async def work(connection: AsyncConnection) -> int:
+            await queries.lock(connection, _clock.wall())
+            return await queries.forget_learnt(connection, origin, fingerprint)
+
+        return await self._database.write(work)
 
     def _finished_at(self, state: RunState) -> float | None:
         return None if state.is_open else self._clock()

@@ -7,6 +7,7 @@ import typer
 
 from hostup_async import __version__
 from hostup_async.cli._commands.fleet import fleet
+from hostup_async.cli._commands.limit import limit as limit_commands
 from hostup_async.cli._commands.option_groups import expand_option_groups
 from hostup_async.cli._commands.power import POWER
 from hostup_async.cli._commands.read import auth, vps
@@ -21,6 +22,7 @@ app = typer.Typer(
 )
 app.add_typer(vps, name="vps")
 app.add_typer(fleet, name="fleet")
+app.add_typer(limit_commands, name="limit")
 app.add_typer(auth, name="auth")
 for command in POWER:
     app.command(no_args_is_help=True)(command)

@@ -12,6 +12,7 @@ from hostup_async.cli._options import (
     AccountOptions,
     Confirmation,
     Ids,
+    LimitOptions,
     Output,
     PolicyOptions,
     Run,
@@ -30,7 +31,7 @@ fleet.command(no_args_is_help=True)(RESET)
 @fleet.command(no_args_is_help=True)
 @report_errors
 @expand_option_groups
-def plan(
+def plan(  # noqa: PLR0913 - each is a group of options
     *,
     ids: Ids = None,
     action: Annotated[
@@ -41,6 +42,7 @@ def plan(
     policy: PolicyOptions,
     output: Output,
     account: AccountOptions,
+    limits: LimitOptions,
 ) -> None:
     """Show what a run would do, without acting.
 
@@ -55,6 +57,7 @@ def plan(
             selection=selection,
             policy=policy,
             account=account,
+            limits=limits,
             store=StoreOptions(),
             confirmation=Confirmation(dry_run=True),
             output=output,
@@ -79,6 +82,7 @@ def resume(
     store: StoreOptions,
     output: Output,
     account: AccountOptions,
+    limits: LimitOptions,
 ) -> None:
     """Resume a run that was interrupted, killed or stopped.
 
@@ -88,7 +92,7 @@ def resume(
     """
     from hostup_async.cli._work.history import resume_run  # noqa: PLC0415 - --help need not wait
 
-    resume_run(run_id, store, account, output, other_key=other_key)
+    resume_run(run_id, store, account, limits, output, other_key=other_key)
 
 
 @fleet.command()

@@ -9,6 +9,7 @@ from hostup_async.cli._options import (
     AccountOptions,
     Confirmation,
     Ids,
+    LimitOptions,
     Output,
     PolicyOptions,
     Selection,
@@ -45,6 +46,7 @@ def _make_command(action: str, summary: str) -> Callable[..., None]:
         output: Output,
         store: StoreOptions,
         account: AccountOptions,
+        limits: LimitOptions,
     ) -> None:
         from hostup_async.cli._work.fleet import FleetCommand, act  # noqa: PLC0415 - --help need not wait
 
@@ -55,6 +57,7 @@ def _make_command(action: str, summary: str) -> Callable[..., None]:
                 selection=selection,
                 policy=policy,
                 account=account,
+                limits=limits,
                 store=store,
                 confirmation=confirmation,
                 output=output,

@@ -6,7 +6,7 @@ import typer
 
 from hostup_async.cli._commands.option_groups import expand_option_groups
 from hostup_async.cli._exits import report_errors
-from hostup_async.cli._options import AccountOptions, Output
+from hostup_async.cli._options import AccountOptions, LimitOptions, Output
 
 vps = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="List VPSes, and show one.")
 auth = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Check the API key.")
@@ -22,42 +22,47 @@ def list_(
     name: Annotated[str | None, typer.Option(help="Only VPSes with exactly this name.")] = None,
     output: Output,
     account: AccountOptions,
+    limits: LimitOptions,
 ) -> None:
     """List the VPSes of the account."""
+    from hostup_async.cli._inputs.account import find_account  # noqa: PLC0415 - --help need not wait
     from hostup_async.cli._work.inventory import list_vpses  # noqa: PLC0415 - --help need not wait
 
-    list_vpses(account, output, name)
+    list_vpses(find_account(account, limits), output, name)
 
 
 @vps.command()
 @report_errors
 @expand_option_groups
-def show(*, vps_id: _Id, output: Output, account: AccountOptions) -> None:
+def show(*, vps_id: _Id, output: Output, account: AccountOptions, limits: LimitOptions) -> None:
     """Show one VPS, and which actions are allowed on it now."""
+    from hostup_async.cli._inputs.account import find_account  # noqa: PLC0415 - --help need not wait
     from hostup_async.cli._work.inventory import show_vps  # noqa: PLC0415 - --help need not wait
 
-    show_vps(vps_id, account, output)
+    show_vps(vps_id, find_account(account, limits), output)
 
 
 @vps.command()
 @report_errors
 @expand_option_groups
-def status(*, vps_id: _Id, output: Output, account: AccountOptions) -> None:
+def status(*, vps_id: _Id, output: Output, account: AccountOptions, limits: LimitOptions) -> None:
     """Show the live state of one VPS, with its uptime."""
+    from hostup_async.cli._inputs.account import find_account  # noqa: PLC0415 - --help need not wait
     from hostup_async.cli._work.inventory import show_status  # noqa: PLC0415 - --help need not wait
 
-    show_status(vps_id, account, output)
+    show_status(vps_id, find_account(account, limits), output)
 
 
 @auth.command()
 @report_errors
 @expand_option_groups
-def check(*, output: Output, account: AccountOptions) -> None:
+def check(*, output: Output, account: AccountOptions, limits: LimitOptions) -> None:
     """Show which API key is used, where it was found, and whether it works.
 
     The key is shown by its fingerprint. Sends two requests that read and no action, so it cannot
     tell for certain whether the key may act.
     """
+    from hostup_async.cli._inputs.account import find_account  # noqa: PLC0415 - --help need not wait
     from hostup_async.cli._work.inventory import check_key  # noqa: PLC0415 - --help need not wait
 
-    check_key(account, output)
+    check_key(find_account(account, limits), output)

@@ -22,7 +22,12 @@ class ActualResult(StrEnum):
 
 
 _WITHOUT_OUTCOME: Final = frozenset(
-    {OutcomeStatus.TIMED_OUT, OutcomeStatus.SKIPPED, OutcomeStatus.NOT_SENT}
+    {
+        OutcomeStatus.TIMED_OUT,
+        OutcomeStatus.NOT_FOLLOWED,
+        OutcomeStatus.SKIPPED,
+        OutcomeStatus.NOT_SENT,
+    }
 )
 _MEANS_NOT_DONE: Final = frozenset(
     {

@@ -19,6 +19,7 @@ MEANINGS: Final = {
     EntryState.AMBIGUOUS: "perhaps sent; whether it took place is unknown",
     EntryState.NOT_DONE: "perhaps sent; the VPS's status shows that it did not take place",
     EntryState.TIMED_OUT: "accepted; not over by the deadline, and may still end",
+    EntryState.NOT_FOLLOWED: "accepted; the run ended before its job did, and did not follow it",
     EntryState.NOT_SENT: "the run stopped before its turn",
     EntryState.PLANNED: "not sent yet",
     EntryState.INTENT: "being sent, or perhaps sent",

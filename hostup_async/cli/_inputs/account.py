@@ -13,9 +13,10 @@ from attrs import frozen
 from hostup_async import Budget, Client, Event, OnEvent, Retrying, Timeouts
 from hostup_async._config import BASE_VARIABLE, KEY_VARIABLE, SecretText
 from hostup_async.cli._exits import CommandFailed, ExitCode, usage
+from hostup_async.cli._inputs.limits import read_limit, read_share
 from hostup_async.cli._inputs.policy import duration
 from hostup_async.cli._inputs.profiles import Profile, config_path, default_store, read_profile
-from hostup_async.cli._options import AccountOptions
+from hostup_async.cli._options import AccountOptions, LimitOptions
 
 T = TypeVar("T")
 READING: Final = 15.0
@@ -36,6 +37,7 @@ class Account:
         base: Address of the API; None for the default.
         profile: The profile in use.
         options: The options that led here.
+        limits: The options that say what is known of the rate limit.
         patience: Seconds for which a request without an answer is retried; None for the default.
         budget: One rate-limit budget for all clients that the command opens.
     """
@@ -45,6 +47,7 @@ class Account:
     base: str | None
     profile: Profile
     options: AccountOptions
+    limits: LimitOptions
     patience: float | None
     budget: Budget
 
@@ -65,6 +68,8 @@ class Account:
             "--profile": self.options.profile,
             "--api-base": self.options.api_base,
             "--key-file": self.options.key_file,
+            "--limit": self.limits.limit,
+            "--share": self.limits.share,
         }
         return [word for flag, value in given.items() if value for word in (flag, value)]
 
@@ -74,7 +79,7 @@ def _print_retries(event: Event) -> None:
         sys.stderr.write(f"hostup: retrying {event.path}: {event.reason}\n")
 
 
-def find_account(options: AccountOptions) -> Account:
+def find_account(options: AccountOptions, limits: LimitOptions) -> Account:
     """The account that options, environment, configuration and keyring lead to.
 
     Raises:
@@ -88,7 +93,17 @@ def find_account(options: AccountOptions) -> Account:
         raise CommandFailed(_no_key(profile), ExitCode.AUTHENTICATION)
     key, source = found
     patience = None if options.patience is None else duration("--patience", options.patience)
-    return Account(key, source, base, profile, options, patience, Budget(max_wait=_HOUR))
+    budget = _make_budget(limits, profile)
+    return Account(key, source, base, profile, options, limits, patience, budget)
+
+
+def _make_budget(options: LimitOptions, profile: Profile) -> Budget:
+    limit, share = profile.limit, profile.share
+    if options.limit is not None:
+        limit = read_limit("--limit", options.limit)
+    if options.share is not None:
+        share = read_share("--share", options.share)
+    return Budget(limit, share=1.0 if share is None else share, max_wait=_HOUR)
 
 
 def _in_order(options: AccountOptions, environment: T, profile: T) -> tuple[T, T]:

@@ -10,12 +10,14 @@ from typing import Any, Final, cast
 import platformdirs
 from attrs import frozen
 
+from hostup_async import RateLimit
 from hostup_async._config import SecretText, hide
 from hostup_async.cli._exits import usage
+from hostup_async.cli._inputs.limits import read_limit, read_share
 
 _APP: Final = "hostup"
 _OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
-_KNOWN: Final = ("api_key", "api_base", "store")
+_KNOWN: Final = ("api_key", "api_base", "store", "limit", "share")
 
 
 @frozen
@@ -27,12 +29,16 @@ class Profile:
         api_key: The API key.
         api_base: Address of the API.
         store: Where its runs are recorded.
+        limit: The rate limit of its key.
+        share: The part of that limit that it uses.
     """
 
     name: str = "default"
     api_key: SecretText | None = None
     api_base: str | None = None
     store: str | None = None
+    limit: RateLimit | None = None
+    share: float | None = None
 
 
 def config_path() -> Path:
@@ -106,8 +112,16 @@ def _profile(name: str, table: Mapping[str, Any], path: Path) -> Profile:
     if unknown := sorted(set(table) - set(_KNOWN)):
         message = f"{path}: profile {name!r} has {unknown[0]!r}; known are {', '.join(_KNOWN)}"
         raise usage(message)
-    key, base, store = (_text(table, one, path) for one in _KNOWN)
-    return Profile(name, hide(key), base, store)
+    key, base, store, limit = (_text(table, one, path) for one in _KNOWN[:4])
+    share = table.get("share")
+    return Profile(
+        name,
+        hide(key),
+        base,
+        store,
+        None if limit is None else read_limit(f"{path}: limit", limit),
+        None if share is None else read_share(f"{path}: share", share),
+    )
 
 
 def _text(table: Mapping[str, Any], name: str, path: Path) -> str | None:

@@ -22,7 +22,7 @@ def plan_event(plan: Plan, *, dry_run: bool) -> str:
     return line("plan", {**json.loads(plan.to_json()), "count": len(plan), "dry_run": dry_run})
 
 
-def progress_event(snapshot: RunSnapshot, rate: float, left: float | None) -> str:
+def progress_event(snapshot: RunSnapshot, rate: float) -> str:
     """The state of a run at one moment."""
     return line(
         "progress",
@@ -35,7 +35,7 @@ def progress_event(snapshot: RunSnapshot, rate: float, left: float | None) -> st
             "in_flight": snapshot.in_flight,
             "window": snapshot.window,
             "rate": round(rate, 3),
-            "seconds_left": left,
+            "seconds_left": snapshot.seconds_left,
             "stopping": snapshot.stopping,
             "stop_cause": snapshot.stop_cause,
             "waits": snapshot.budget.reason.value,

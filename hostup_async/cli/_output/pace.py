@@ -1,4 +1,4 @@
-"""How fast a run goes, and how many seconds are left."""
+"""How fast a run goes."""
 
 from collections import deque
 from typing import Final
@@ -22,10 +22,3 @@ class Pace:
         began, known = self._points[0]
         passed = snapshot.seconds - began
         return (snapshot.known - known) / passed if passed else 0.0
-
-    @staticmethod
-    def left(snapshot: RunSnapshot, rate: float) -> float | None:
-        """Seconds until the end: the larger of the rate limit's estimate and the pace's, if any."""
-        by_pace = (snapshot.total - snapshot.known) / rate if rate else None
-        estimates = [one for one in (snapshot.seconds_left, by_pace) if one is not None]
-        return max(estimates, default=None)

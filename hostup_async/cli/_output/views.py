@@ -111,7 +111,7 @@ class PlainView(_Lines):
         parts = (words.counts(snapshot), words.traffic(snapshot), words.wait(snapshot))
         line = " | ".join(part for part in parts if part)
         if not self._quiet and line != self._last:
-            when = words.times(snapshot, rate, self._pace.left(snapshot, rate))
+            when = words.times(snapshot, rate)
             self._console.print(f"{when} | {line}", soft_wrap=True)
         self._last = line
         if snapshot.seconds > _LONG_RUN:
@@ -134,7 +134,7 @@ class LiveView(_Lines):
         """Draw this moment."""
         rate = self._pace.add(snapshot)
         lines = (
-            words.times(snapshot, rate, self._pace.left(snapshot, rate)),
+            words.times(snapshot, rate),
             words.traffic(snapshot),
             words.wait(snapshot),
         )
@@ -161,8 +161,7 @@ class JsonView:
     def update(self, snapshot: RunSnapshot) -> None:
         """A `progress` event."""
         rate = self._pace.add(snapshot)
-        left = self._pace.left(snapshot, rate)
-        emit(self._console, json_lines.progress_event(snapshot, rate, left))
+        emit(self._console, json_lines.progress_event(snapshot, rate))
 
     def show_outcome(self, outcome: Outcome) -> None:
         """An `outcome` event."""

@@ -13,6 +13,7 @@ STYLES: Final = {
     "failed": "red",
     "refused": "red",
     "timed_out": "red",
+    "not_followed": "cyan",
     "not_done": "red",
     "ambiguous": "yellow",
     "skipped": "magenta",
@@ -25,6 +26,7 @@ _WORDS: Final = {
     "intent": "unanswered",
     "not_done": "not done",
     "timed_out": "timed out",
+    "not_followed": "not followed",
     "not_sent": "not sent",
 }
 _LONG: Final = 140
@@ -69,22 +71,29 @@ def legend(snapshot: RunSnapshot) -> Text:
     return Text("  ").join(parts)
 
 
-def times(snapshot: RunSnapshot, rate: float, left: float | None) -> str:
+def times(snapshot: RunSnapshot, rate: float) -> str:
     """Elapsed time, share of known outcomes, pace, and the time left."""
     share = 100 * snapshot.known // snapshot.total if snapshot.total else 100
-    ends = (
-        f", {format_duration(left)} left"
-        if left is not None and snapshot.known < snapshot.total
-        else ""
-    )
+    left, is_over = snapshot.seconds_left, snapshot.known >= snapshot.total
+    ends = "" if left is None or is_over else f", {format_duration(left)} left"
     return f"{format_duration(snapshot.seconds)}  {share} % known, {rate:.1f} VPSes/s{ends}"
 
 
 def traffic(snapshot: RunSnapshot) -> str:
-    """The number of VPSes in flight, its limit, and the 429 responses until now."""
+    """The number of VPSes in flight, its bound, and the 429 responses until now."""
     slowed = " (--max-in-flight slows this run down)" if snapshot.is_held_back else ""
     refused = f", {snapshot.budget.limited} refused with 429" if snapshot.budget.limited else ""
-    return f"{snapshot.in_flight} in flight of at most {snapshot.window}{slowed}{refused}"
+    return f"{_in_flight(snapshot)}{slowed}{refused}"
+
+
+def _in_flight(snapshot: RunSnapshot) -> str:
+    """The number of VPSes in flight, and what it has to do with the next send."""
+    number = f"{snapshot.in_flight} in flight"
+    if snapshot.in_flight <= snapshot.window:
+        return f"{number} of at most {snapshot.window}"
+    if snapshot.stopping or not snapshot.counts.get(EntryState.PLANNED):
+        return number
+    return f"{number}; no more are sent until it is below {snapshot.window}"
 
 
 def wait(snapshot: RunSnapshot) -> str:

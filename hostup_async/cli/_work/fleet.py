@@ -30,6 +30,7 @@ from hostup_async.cli._inputs.targets import selector
 from hostup_async.cli._options import (
     AccountOptions,
     Confirmation,
+    LimitOptions,
     Output,
     PolicyOptions,
     Selection,
@@ -56,6 +57,7 @@ class FleetCommand:
     selection: Selection
     policy: PolicyOptions
     account: AccountOptions
+    limits: LimitOptions
     store: StoreOptions
     confirmation: Confirmation
     output: Output
@@ -68,7 +70,7 @@ def act(command: FleetCommand) -> None:
         CommandFailed: The plan is empty, or was not confirmed.
     """
     policy = make_policy(command.policy)
-    account = find_account(command.account)
+    account = find_account(command.account, command.limits)
     plan = make_plan(command, account)
     write_plan(plan, policy, command.output, dry_run=command.confirmation.dry_run)
     if not len(plan):

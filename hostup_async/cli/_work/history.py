@@ -22,7 +22,7 @@ from hostup_async._text import printable
 from hostup_async.cli._exits import CommandFailed
 from hostup_async.cli._inputs.account import existing_store, find_account
 from hostup_async.cli._inputs.profiles import read_profile
-from hostup_async.cli._options import AccountOptions, Output, StoreOptions
+from hostup_async.cli._options import AccountOptions, LimitOptions, Output, StoreOptions
 from hostup_async.cli._output import json_lines
 from hostup_async.cli._output.format import format_local
 from hostup_async.cli._output.screen import emit, screen, table, truncate
@@ -89,12 +89,13 @@ def resume_run(
     run_id: str,
     store_options: StoreOptions,
     account_options: AccountOptions,
+    limit_options: LimitOptions,
     output: Output,
     *,
     other_key: bool,
 ) -> None:
     """Resume a run, and exit with the code for its outcome."""
-    account = find_account(account_options)
+    account = find_account(account_options, limit_options)
     store = existing_store(store_options.store, account.profile)
     found = _find(run_id, store)
 

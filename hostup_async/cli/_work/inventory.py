@@ -10,8 +10,8 @@ from rich.console import Console
 from hostup_async import Action, Client, Forbidden, Gates, Unauthorized, Vps, VpsStatus
 from hostup_async._text import printable
 from hostup_async.cli._exits import CommandFailed, ExitCode
-from hostup_async.cli._inputs.account import READING, Account, find_account
-from hostup_async.cli._options import AccountOptions, Output
+from hostup_async.cli._inputs.account import READING, Account
+from hostup_async.cli._options import Output
 from hostup_async.cli._output import json_lines
 from hostup_async.cli._output.format import format_units, format_with_zone
 from hostup_async.cli._output.screen import emit, screen, table, vpses
@@ -30,13 +30,13 @@ def _call(account: Account, work: Callable[[Client], Awaitable[T]]) -> T:
     return run_loop(call)
 
 
-def list_vpses(account_options: AccountOptions, output: Output, name: str | None) -> None:
+def list_vpses(account: Account, output: Output, name: str | None) -> None:
     """Print every VPS, or those with a name."""
 
     async def read(client: Client) -> list[Vps]:
         return [vps async for vps in client.vps.list(name=name)]
 
-    console, found = screen(), _call(find_account(account_options), read)
+    console, found = screen(), _call(account, read)
     if output.json:
         for vps in found:
             emit(console, json_lines.line("vps", {"id": vps.id, **vps.raw}))
@@ -49,13 +49,13 @@ def _row(vps: Vps) -> tuple[object, ...]:
     return vps.id, vps.name, vps.primary_ip, vps.service_status, vps.power_state
 
 
-def show_vps(vps_id: str, account_options: AccountOptions, output: Output) -> None:
+def show_vps(vps_id: str, account: Account, output: Output) -> None:
     """Print one VPS, and the actions that are allowed on it now."""
 
     async def read(client: Client) -> tuple[Vps, Gates]:
         return await client.vps.get(vps_id), await client.vps.gates(vps_id)
 
-    console, (vps, gates) = screen(), _call(find_account(account_options), read)
+    console, (vps, gates) = screen(), _call(account, read)
     if output.json:
         emit(console, json_lines.line("vps", {"id": vps.id, **vps.raw, "actions": gates.raw}))
         return
@@ -76,13 +76,13 @@ def _allowed(gates: Gates) -> Iterator[tuple[str, str]]:
         yield action.capitalize(), words[gate.allowed if gate else None] + why
 
 
-def show_status(vps_id: str, account_options: AccountOptions, output: Output) -> None:
+def show_status(vps_id: str, account: Account, output: Output) -> None:
     """Print the live state of one VPS."""
 
     async def read(client: Client) -> VpsStatus:
         return await client.vps.status(vps_id)
 
-    console, status = screen(), _call(find_account(account_options), read)
+    console, status = screen(), _call(account, read)
     if output.json:
         emit(console, json_lines.line("status", {"id": vps_id, **status.raw}))
         return
@@ -95,9 +95,9 @@ def show_status(vps_id: str, account_options: AccountOptions, output: Output) ->
     _show(console, [("Id", vps_id), *rows])
 
 
-def check_key(account_options: AccountOptions, output: Output) -> None:
+def check_key(account: Account, output: Output) -> None:
     """Print which key is used and whether it works; sends two reads, and no action."""
-    account, console = find_account(account_options), screen()
+    console = screen()
     client = account.client()
     now = format_with_zone(time.time())
     facts = {"client": repr(client), "key": account.source, "checked": now}

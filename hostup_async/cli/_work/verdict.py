@@ -30,6 +30,7 @@ _OF_STATUS: Final = {
     OutcomeStatus.SKIPPED: ExitCode.FAILED,
     OutcomeStatus.NOT_DONE: ExitCode.FAILED,
     OutcomeStatus.TIMED_OUT: ExitCode.FAILED,
+    OutcomeStatus.NOT_FOLLOWED: ExitCode.FAILED,
     OutcomeStatus.NOT_SENT: ExitCode.FAILED,
     OutcomeStatus.AMBIGUOUS: ExitCode.AMBIGUOUS,
 }

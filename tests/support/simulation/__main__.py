@@ -13,8 +13,9 @@ from simulation.setup import FAULTS
 BRANCHES: Final = (
     "429 to reset", "429 to poll", "429 to status", "cancelled_caller", "job_failure", "killed",
     "lease taken over", "outcome: ambiguous", "outcome: completed", "outcome: failed",
-    "outcome: not_sent", "outcome: refused", "outcome: skipped", "outcome: timed_out",
-    "hollow_job", "own_reboot", "untrue_job", "run: RunHeld", "slow_disk", "stopped: None",
+    "outcome: not_followed", "outcome: not_sent", "outcome: refused", "outcome: skipped",
+    "outcome: timed_out", "hollow_job", "own_reboot", "untrue_job", "run: RunHeld", "slow_disk",
+    "stopped: None",
     "stopped: canary", "stopped: deadline", "stopped: key_refused", "stopped: max_ambiguous",
     "stopped: max_failures", "stopped: stopped", "suspended beyond the lease",
 )  # fmt: skip

@@ -20,7 +20,8 @@ from simulation.store import Disk, SimulatedStore
 _PATIENCE_OF_RESEND: Final = 240.0
 _UNTOUCHED: Final = frozenset({"refused", "skipped", "not_sent"})
 _SENT: Final = (
-    "intent", "accepted", "completed", "failed", "ambiguous", "timed_out", "refused", "not_done",
+    "intent", "accepted", "completed", "failed", "ambiguous", "timed_out", "not_followed",
+    "refused", "not_done",
 )  # fmt: skip
 _BY_THE_KEY: Final = frozenset({"unauthorized", "forbidden"})
 # Seconds: a job that ended this long before the end of its run has been polled since, where each
@@ -197,10 +198,12 @@ class Checks:
         if status == "refused" and machine.refusals <= _BY_THE_KEY:
             by = "by a wrong key" if machine.refusals else "by no one"
             self.fail(f"refused {by}", f"{outcome.vps_id}: {outcome.reason}")
-        if status == "timed_out" and self._is_calm and jobs and jobs[-1].told:
+        is_late = status in {"timed_out", "not_followed"}
+        if is_late and self._is_calm and jobs and jobs[-1].told:
             late = self._loop.now - jobs[-1].ends_at
             if late > self._last_poll and jobs[-1].ends_at < jobs[-1].accepted_at + self._patience:
-                self.fail("untrue timed_out", f"{outcome.vps_id} had ended {late:.1f} s before")
+                text = f"{outcome.vps_id}, {status}, had ended {late:.1f} s before"
+                self.fail("untrue timed_out", text)
         if self._setup.policy.on_ambiguous == RESEND:  # the first one may have come to nothing
             jobs = [job for job in jobs if job.reboots_at is not None]
         if status in _UNTOUCHED and jobs:

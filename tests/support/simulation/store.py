@@ -10,11 +10,10 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from typing import Any, Final, Protocol, TypeVar
 
 from hostup_async import Entry, RunRecord, Store, StoreError
-from hostup_async._models import Action
 from hostup_async._outcome import OutcomeStatus
 from hostup_async._store.base import run_held_by, run_not_held
 from hostup_async._store.memory import MemoryStore
-from hostup_async._store.records import AuditEvent, AuditRecord, EntryState, RunState
+from hostup_async._store.records import AuditEvent, AuditRecord, EntryState, LearntRecord, RunState
 from simulation.chance import Chance
 from simulation.loop import Process
 
@@ -175,11 +174,16 @@ class SimulatedStore(Store):
     async def audit(self, run_id: str) -> list[AuditRecord]:
         return await self._disk.runs.audit(run_id)
 
-    async def load_durations(self, origin: str, action: Action) -> str | None:
-        return await self._disk.runs.load_durations(origin, action)
+    async def learnt(
+        self, origin: str | None = None, fingerprint: str | None = None
+    ) -> list[LearntRecord]:
+        return await self._disk.runs.learnt(origin, fingerprint)
 
-    async def save_durations(self, origin: str, action: Action, text: str) -> None:
-        await self._disk.runs.save_durations(origin, action, text)
+    async def learn(self, records: Sequence[LearntRecord]) -> None:
+        await self._disk.runs.learn(records)
+
+    async def forget(self, origin: str | None = None, fingerprint: str | None = None) -> int:
+        return await self._disk.runs.forget(origin, fingerprint)
 
     def holds(self, run_id: str) -> bool:
         """As far as it knows."""
