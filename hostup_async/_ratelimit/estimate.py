@@ -54,12 +54,11 @@ from hostup_async._ratelimit.learnt import LearntLimit, LimitStyle
 from hostup_async._ratelimit.limits import RateLimit
 from hostup_async._ratelimit.pacer import Pacer
 from hostup_async._ratelimit.window import (
-    ROUNDING,
     SHORTEST_WINDOW,
     Observation,
+    follow_reset,
     is_moment,
     measure_window,
-    roundest,
 )
 
 _TOO_SOON: Final = 2
@@ -119,8 +118,7 @@ class LimitEstimate:
     def __init__(self, given: RateLimit | None = None, *, share: float = 1.0) -> None:
         self.given: Final = given is not None
         self.share: Final = share
-        self.limit: float = given.requests if given else inf
-        self.window: float = given.window if given else inf
+        self.limit, self.window = (given.requests, given.window) if given else (inf, inf)
         self.cap = self._ours(self.limit)
         self.confirmed = self.is_dated = self.given
         self.pacer = None
@@ -217,12 +215,7 @@ class LimitEstimate:
         return inf if self.given else None
 
     def most_in_flight(self, accepted: int, *, is_first: bool) -> float:
-        """How many may be in flight: what finding the limit may cost in refusals.
-
-        Args:
-            accepted: Requests accepted since the 429 before.
-            is_first: Whether there was none yet.
-        """
+        """How many may be in flight; see `most_unconfirmed`."""
         if self.confirmed or self.pacer:
             return self.most_at_once
         return min(most_unconfirmed(accepted, is_first=is_first), self.most_at_once)
@@ -247,7 +240,7 @@ class LimitEstimate:
             self.window, self.is_dated = max(seconds - late, SHORTEST_WINDOW), True
             if self.limit < _ENOUGH and not self._is_named:  # a gap, more likely than a window
                 low = self.limit / self.window
-                self.pacer = Pacer(low, _SEARCHED * low, now=now, granted=granted, share=self.share)
+                self._keep_pace(low, _SEARCHED * low, now, granted)
 
     def learn_from_headers(
         self, reading: RateLimitReading, observed: Observation, *, news: bool
@@ -285,11 +278,10 @@ class LimitEstimate:
         if self.pacer is not None:
             self._leave_pace(self.pacer, reading, observed)
             return
+        limit = reading.limit or (self.limit if self.is_known else len(observed.spent))
         if self._before is not None:
             self._end_test(self._before, reading, observed)
-            return
-        limit = reading.limit or (self.limit if self.is_known else len(observed.spent))
-        if limit and limit != self.limit:
+        elif limit and limit != self.limit:
             self._adopt(limit, measure_window(reading, observed, limit))
             self._is_named = bool(reading.limit)
             self.is_dated = is_moment(reading) and (self._is_named or limit >= _ENOUGH)
@@ -316,8 +308,6 @@ class LimitEstimate:
         self._adopt(limit, self.window if keeps else measure_window(reading, observed, limit))
         self._is_named = bool(reading.limit) or (is_held and was_named)
         self.is_dated = is_held or (is_moment(reading) and (self._is_named or limit >= _ENOUGH))
-        self._growth.put_off(observed.now, self.window)
-        self._reset_at = observed.now + (reading.reset_after or -inf)
 
     def _correct(self, reading: RateLimitReading, observed: Observation, window: float) -> None:
         """A 429 at the limit that was believed: the fifth cause and those after it."""
@@ -325,7 +315,9 @@ class LimitEstimate:
         if went_well:
             self.cap = went_well
         elif not observed.accepted_since_429 and not self.confirmed:
-            self.window = self._follow_reset(reading, observed) or max(self.window, window)
+            self.window = follow_reset(reading, observed, self._reset_at) or max(
+                self.window, window
+            )
         elif observed.opened_by_count and observed.accepted_since_opening <= _TOO_SOON:
             at_most = (reading.wait or 0.0) + observed.now - (observed.opened_at or observed.now)
             self._lengthen(window, at_most)
@@ -335,12 +327,6 @@ class LimitEstimate:
             self._shrink(_SAFE, observed)
         elif is_moment(reading):
             self.window = window
-
-    def _follow_reset(self, reading: RateLimitReading, observed: Observation) -> float | None:
-        """The length of the window, where it begins at the reset that was named last."""
-        after_reset = observed.now + (reading.reset_after or 0.0) - self._reset_at
-        is_next = self._reset_at - ROUNDING < observed.sent_at and after_reset < inf
-        return roundest(after_reset) if is_next and after_reset > 1 else None
 
     def count_late_success(self) -> None:
         """One more was accepted that was sent before the 429: the measured rate was higher."""

@@ -6,7 +6,7 @@ makes 6 or 7 s of a window of 5 s. A wrong guess is refused once, and lengthened
 """
 
 from collections.abc import Sequence
-from math import ceil, floor
+from math import ceil, floor, inf
 from typing import Final, Protocol
 
 from attrs import frozen
@@ -16,7 +16,7 @@ from hostup_async._ratelimit.headers import RateLimitReading
 SHORTEST_WINDOW: Final = 0.25
 """Seconds. A shorter window cannot be told from the latency of the answers."""
 
-ROUNDING: Final = 2.0
+_ROUNDING: Final = 2.0
 """Seconds by which a window is measured too long at most: a `Date` and a reset, both rounded."""
 
 _ROUND_NUMBERS: Final = (3600, 1800, 900, 600, 300, 60, 30, 10, 5, 2, 1)
@@ -86,12 +86,19 @@ def measure_window(reading: RateLimitReading, observed: Observation, limit: floa
     length = observed.sent_at + wait - _opened_at(observed, limit)
     if length < 1:
         return max(length, SHORTEST_WINDOW)
-    return roundest(length) if reading.is_rounded else floor(length)
+    return _roundest(length) if reading.is_rounded else floor(length)
 
 
-def roundest(length: float) -> float:
+def follow_reset(reading: RateLimitReading, observed: Observation, reset_at: float) -> float | None:
+    """The length of the window, where it begins at the reset that was named last."""
+    after_reset = observed.now + (reading.reset_after or 0.0) - reset_at
+    is_next = reset_at - _ROUNDING < observed.sent_at and after_reset < inf
+    return _roundest(after_reset) if is_next and after_reset > 1 else None
+
+
+def _roundest(length: float) -> float:
     """The roundest whole number of seconds that rounding may have made this length of."""
-    lengths = range(max(1, ceil(length - ROUNDING + 1e-6)), floor(length) + 1)
+    lengths = range(max(1, ceil(length - _ROUNDING + 1e-6)), floor(length) + 1)
     return max(lengths, key=_roundness)
 
 

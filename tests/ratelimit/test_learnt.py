@@ -2,7 +2,7 @@
 
 from functools import partial
 from math import ceil
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 from attrs import evolve
@@ -34,6 +34,11 @@ LIMITS = st.builds(
     window=st.floats(0.1, 86_400),
     age=st.floats(0, 1e7),
 )
+
+
+class Sent(NamedTuple):
+    granted_at: float
+    at_once: int = 1
 
 
 def age_of(ledger: Ledger, now: float) -> float:
@@ -72,7 +77,7 @@ def test_a_text_that_makes_no_sense_teaches_nothing(text: str) -> None:
 
 def test_a_fleet_that_begins_with_what_another_learnt_meets_one_429_and_not_more_windows() -> None:
     cold = run(SLOW)
-    assert cold.learnt == known(60, 60)
+    assert cold.learnt == known(60, 60, is_named=True)
     warm = run(evolve(SLOW, before=cold.learnt))
     assert len(warm.limited) == 1
     assert warm.seconds <= min(cold.seconds, 122)  # 180 requests take three windows
@@ -127,16 +132,16 @@ def test_whatever_is_believed_at_the_start_no_fleet_stalls(
 
 def test_one_early_429_is_excused_since_another_process_may_have_used_the_window() -> None:
     ledger = Ledger()
-    ledger.estimate.restore(LearntLimit(LimitStyle.WINDOW, 60, 60, age=500), 0.0)
+    ledger.restore(LearntLimit(LimitStyle.WINDOW, 60, 60, age=500), 0.0)
     for moment in range(10):
         ledger.in_flight += 1
-        ledger.record_success(float(moment), float(moment))
+        ledger.record_success(float(moment), Sent(float(moment)))
     ledger.in_flight += 1
-    ledger.record_429(10.0, 10.0, RateLimitReading(limit=60, retry_after=20.0))
+    ledger.record_429(10.0, Sent(10.0), RateLimitReading(limit=60, retry_after=20.0))
     assert (ledger.estimate.limit, ledger.estimate.window) == (60, 60)
     assert age_of(ledger, 10.0) == 510  # that showed nothing
     ledger.in_flight += 1
-    ledger.record_429(30.0, 30.0, RateLimitReading(limit=40, retry_after=20.0))
+    ledger.record_429(30.0, Sent(30.0), RateLimitReading(limit=40, retry_after=20.0))
     assert ledger.estimate.limit == 40
     assert age_of(ledger, 35.0) == 5
 
@@ -194,7 +199,7 @@ def test_the_time_for_some_requests_is_when_the_last_may_go(
     used = min(used, limit)
     for _ in range(used):
         ledger.in_flight += 1
-        ledger.record_success(now, now)
+        ledger.record_success(now, Sent(now))
     windows = max(0, ceil((wanted - (limit - used)) / limit))
     assert seconds_for(ledger, wanted, now) == pytest.approx(windows * window)
 
@@ -202,7 +207,7 @@ def test_the_time_for_some_requests_is_when_the_last_may_go(
 def test_the_time_counts_the_pause_and_goes_on_through_it() -> None:
     ledger = Ledger(RateLimit(60, 60))
     ledger.in_flight += 1
-    ledger.record_429(0.0, 0.0, RateLimitReading(retry_after=40.0))
+    ledger.record_429(0.0, Sent(0.0), RateLimitReading(retry_after=40.0))
     assert [seconds_for(ledger, 120, now) for now in (0.0, 10.0, 39.0)] == [100, 90, 61]
     assert seconds_for(Ledger(), 120, 0.0) is None
     assert seconds_for(Ledger(RateLimit.UNLIMITED), 120, 0.0) == 0
