@@ -41,7 +41,7 @@ from hostup_async._ratelimit.learnt import LearntLimit, LearntLimits
 from hostup_async._ratelimit.ledger import Ledger
 from hostup_async._ratelimit.limits import RateLimit, RequestClass
 from hostup_async._ratelimit.named_limits import NamedLimits
-from hostup_async._ratelimit.plan import Plan, plan_of, seconds_for
+from hostup_async._ratelimit.plan import WindowPlan, plan_of, seconds_for
 from hostup_async._ratelimit.queue import Deadlines, Permit, Waiter, WaitQueue
 from hostup_async._ratelimit.snapshot import BudgetSnapshot, summarize, take_snapshot
 from hostup_async._ratelimit.timer import LoopTimer, LoopTimers
@@ -152,7 +152,7 @@ class RateLimiter:
         with self._lock:
             return self._queues[kind].ledger.rate
 
-    def plan(self, kind: RequestClass = RequestClass.ACTION, wanted: float = inf) -> Plan:
+    def plan(self, kind: RequestClass = RequestClass.ACTION, wanted: float = inf) -> WindowPlan:
         """What the permits are enough for; none is to spare where requests wait."""
         with self._lock:
             queue = self._queues[kind]

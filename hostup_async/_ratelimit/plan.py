@@ -16,7 +16,7 @@ the first jobs of a fleet do not use up what the last ones will want."""
 
 
 @frozen(kw_only=True)
-class Plan:
+class WindowPlan:
     """Where requests are to spare.
 
     Attributes:
@@ -36,14 +36,14 @@ class Plan:
     renewed_in: float
 
 
-def plan_of(ledger: Ledger, now: float, wanted: float) -> Plan:
+def plan_of(ledger: Ledger, now: float, wanted: float) -> WindowPlan:
     """The plan for as many requests as are wanted, infinite where that is unknown."""
     estimate, left = ledger.estimate, ledger.left(now)
     spare = None
     if estimate.is_known and estimate.pacer is None and wanted < inf:
         windows = ceil(max(0, wanted - left) / estimate.cap)
         spare = left + windows * estimate.cap - wanted
-    return Plan(
+    return WindowPlan(
         surplus=_surplus(ledger, now, wanted, spare),
         spare=spare,
         left=left,
