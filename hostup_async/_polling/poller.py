@@ -95,6 +95,7 @@ class Poller:
         left, idle = self._left(), self._limiter.surplus(RequestClass.ACTION, self._needed())
         return self._scheduler.concurrency_limit(
             self._limiter.rate(),
+            period=self._limiter.window(),
             sends_waiting=left if idle < 0 else 0,
             tokens_left=self._limiter.left(RequestClass.ACTION),
         )
@@ -260,6 +261,7 @@ class Poller:
             tokens_left=self._limiter.left(kind),
             tokens_spare=self._limiter.spare(kind, self._needed()),
             renewed_in=self._limiter.renewed_in(kind),
+            period=self._limiter.window(kind),
         )
 
     async def _rest(self, until: float) -> None:

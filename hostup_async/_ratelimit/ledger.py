@@ -24,14 +24,14 @@ of the server's than of ours, which is refused.
 
 from collections import Counter, deque
 from math import ceil, inf
-from typing import Final, Protocol
+from typing import Final
 
 from hostup_async._ratelimit.estimate import LimitEstimate
 from hostup_async._ratelimit.headers import EMPTY, RateLimitReading
 from hostup_async._ratelimit.learnt import LearntLimit
 from hostup_async._ratelimit.limits import RateLimit
 from hostup_async._ratelimit.pauses import Pauses
-from hostup_async._ratelimit.window import Observation
+from hostup_async._ratelimit.window import Granted, Observation
 
 LONGEST_TRUST: Final = 3600.0
 """After pausing this many seconds, one request tests whether the pause still applies. A server that
@@ -48,6 +48,9 @@ next one. The rest allows for answers that come early or late."""
 _SURELY: Final = 1.1
 """The part of the limit that must pass within the length of a window to show that a reset gave
 back all of it."""
+
+_LATENCIES: Final = 4
+"""Mean latencies within which the server has surely counted a request before its answer came."""
 
 _LATE: Final = 0.1
 """The part of a window within which its first request must go to show when the window began."""
@@ -69,16 +72,6 @@ _SHORTEST_LATENCY: Final = 0.001
 _IN_VAIN: Final = 0.25
 """Requests in vain for each that is needed: what is held back of the requests left over, so that
 the first jobs of a fleet do not use up what the last ones will want."""
-
-
-class Granted(Protocol):
-    """A request that was granted, as the ledger knows it: when, and how many were in flight."""
-
-    @property
-    def granted_at(self) -> float: ...
-
-    @property
-    def at_once(self) -> int: ...
 
 
 class Ledger:
@@ -272,9 +265,16 @@ class Ledger:
             self._opened_at, self._probing = granted_at, False
             self._opened_in_time = granted_at - self._opening < _LATE * self.estimate.span
         self._accepted_since_opening += 1
-        if self._is_fixed is None and self._accepted_since_opening + len(self._before) > (
-            _SURELY * self.estimate.cap
-        ):
+        if self._is_fixed is None and self._before:
+            self._check_fixed(granted_at)
+
+    def _check_fixed(self, granted_at: float) -> None:
+        """More passed than a window that slides has: a reset gives back all of it."""
+        counted_since = granted_at - self.estimate.span + _LATENCIES * self._latency
+        while self._before and self._before[0] <= counted_since:
+            self._before.popleft()
+        most = _SURELY * self.estimate.cap
+        if self._accepted_since_opening + len(self._before) > most:
             self._is_fixed = True
 
     def _begin_window(self) -> None:

@@ -162,6 +162,12 @@ class RateLimiter:
         with self._lock:
             return self._queues[kind].ledger.left(self._clock())
 
+    def window(self, kind: RequestClass = RequestClass.ACTION) -> float:
+        """Seconds after which requests come back together; 0.0 where they flow or none is known."""
+        with self._lock:
+            estimate = self._queues[kind].ledger.estimate
+            return estimate.window if estimate.is_known and not estimate.pacer else 0.0
+
     def renewed_in(self, kind: RequestClass) -> float:
         """Seconds until a first request of this window counts no more, infinite without any."""
         with self._lock:

@@ -7,7 +7,7 @@ makes 6 or 7 s of a window of 5 s. A wrong guess is refused once, and lengthened
 
 from collections.abc import Sequence
 from math import ceil, floor
-from typing import Final
+from typing import Final, Protocol
 
 from attrs import frozen
 
@@ -21,6 +21,16 @@ ROUNDING: Final = 2.0
 
 _ROUND_NUMBERS: Final = (3600, 1800, 900, 600, 300, 60, 30, 10, 5, 2, 1)
 """Seconds. A length is the rounder the earlier one of these divides it."""
+
+
+class Granted(Protocol):
+    """A request that was granted, as the ledger knows it: when, and how many were in flight."""
+
+    @property
+    def granted_at(self) -> float: ...
+
+    @property
+    def at_once(self) -> int: ...
 
 
 @frozen(kw_only=True)
