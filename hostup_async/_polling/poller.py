@@ -321,10 +321,10 @@ class Poller:
             return
         self._requests_begun += 1
         self._is_sending = True
-        sender = next((sender for sender in self._senders if sender.waiting()), None)
+        ready = next((sender for sender in self._senders if sender.waiting()), None)
         self._is_sending = False
-        if sender is not None:
-            sender.send(permit)
+        if ready is not None:
+            ready.send(permit)
             return
         permit.refund()
         self._scheduler.sent()
