@@ -3,7 +3,9 @@
 The first table has the rows of `CASES`, each with its bounds: the time over the floor (two requests
 for each VPS, all windows used up) or in seconds, and the share of refused requests.
 
-    python benchmarks/bench_limit_matrix.py [--only TEXT] [--seeds 3] [--json]
+With `--all` a second one follows, of all limits, jobs and sizes, cold and warm, for each style.
+
+    python benchmarks/bench_limit_matrix.py [--only TEXT] [--seeds 3] [--all] [--json]
 """
 
 import argparse
@@ -168,6 +170,38 @@ CASES: dict[str, Case] = {
 }
 
 
+LIMITS = ((20, 60), (60, 60), (100, 5), (600, 60), (1000, 3600))
+JOBS = (2, 10, 40, 120)
+SIZES = (10, 90, 600, 5000)
+STYLES: dict[str, dict[str, Any]] = {
+    "fixed": {"kind": "fixed"},
+    "clock": {"kind": "clock"},
+    "sliding": {"kind": "sliding"},
+    "counter": {"kind": "counter"},
+    "bucket": {"kind": "bucket"},
+}
+
+
+def matrix() -> dict[str, Case]:
+    """Every limit with every kind of job and size of fleet, cold and warm, in every style."""
+    return {
+        f"{style} {requests}/{seconds}, {vps} of {job} s, {'warm' if known else 'cold'}": Case(
+            fleet=Fleet(
+                limit=Limit(requests=requests, seconds=seconds, **kind),
+                vps=vps,
+                job=job,
+                known=known,
+                longest=1e6,
+            )
+        )
+        for style, kind in STYLES.items()
+        for requests, seconds in LIMITS
+        for job in JOBS
+        for vps in SIZES
+        for known in (False, True)
+    }
+
+
 def measure(case: Case, seeds: int) -> dict[str, float]:
     began = time.process_time()
     runs = [run(evolve(case.fleet, seed=seed)) for seed in range(seeds)]
@@ -203,8 +237,10 @@ def main() -> None:
     parser.add_argument("--only", default="")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--json", action="store_true")
+    parser.add_argument("--all", action="store_true")
     options = parser.parse_args()
-    chosen = {name: case for name, case in CASES.items() if options.only in name}
+    cases = CASES | matrix() if options.all else CASES
+    chosen = {name: case for name, case in cases.items() if options.only in name}
     if options.json:
         print(json.dumps({name: measure(case, options.seeds) for name, case in chosen.items()}))
         return

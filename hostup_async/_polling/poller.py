@@ -97,6 +97,7 @@ class Poller:
         plan = self._limiter.plan(RequestClass.ACTION, self._needed())
         return self._scheduler.concurrency_limit(
             self._limiter.rate(),
+            period=plan.period,
             sends_waiting=self._left() if plan.surplus < 0 else 0,
             tokens_left=plan.left,
         )
@@ -263,6 +264,7 @@ class Poller:
             tokens_left=plan.left,
             tokens_spare=plan.spare,
             renewed_in=plan.renewed_in,
+            period=plan.period,
         )
 
     async def _rest(self, until: float) -> None:
@@ -322,10 +324,10 @@ class Poller:
             return
         self._requests_begun += 1
         self._is_sending = True
-        sender = next((sender for sender in self._senders if sender.waiting()), None)
+        ready = next((sender for sender in self._senders if sender.waiting()), None)
         self._is_sending = False
-        if sender is not None:
-            sender.send(permit)
+        if ready is not None:
+            ready.send(permit)
             return
         permit.refund()
         self._scheduler.sent()

@@ -204,6 +204,7 @@ class PollScheduler(Generic[K]):
         tokens_left: float = 0.0,
         tokens_spare: float | None = None,
         renewed_in: float = inf,
+        period: float = 0.0,
     ) -> Poll[K] | Send | Rest:
         """What to do with the request that may be sent now: the first line that applies.
 
@@ -236,6 +237,7 @@ class PollScheduler(Generic[K]):
             tokens_left: As for `concurrency_limit`.
             tokens_spare: The requests left over of all windows that are needed until the last
                 outcome is known; None where no windows are planned.
+            period: As for `concurrency_limit`.
             renewed_in: Seconds until the window ends, and what is left of it is lost.
         """
         if tokens_spare is not None:
@@ -246,7 +248,9 @@ class PollScheduler(Generic[K]):
             rate = inf  # the operator's bound keeps the requests few, and costs time
         self._pass_time(now, rate, None if tokens_spare is None else tokens_spare / max(1, jobs))
         waiting = sends_waiting if tokens_idle < 0 else 0
-        window = self.concurrency_limit(rate, sends_waiting=waiting, tokens_left=tokens_left)
+        window = self.concurrency_limit(
+            rate, period=period, sends_waiting=waiting, tokens_left=tokens_left
+        )
         self.decided_limit = window
         room = window.size - self.in_flight if may_send else 0
         admitted = sends_waiting > 0 and room > 0
@@ -264,23 +268,31 @@ class PollScheduler(Generic[K]):
         return self._spare_request(now, window, sends_waiting)
 
     def concurrency_limit(
-        self, rate: float | None, *, sends_waiting: int = 0, tokens_left: float = 0.0
+        self,
+        rate: float | None,
+        *,
+        period: float = 0.0,
+        sends_waiting: int = 0,
+        tokens_left: float = 0.0,
     ) -> ConcurrencyLimit:
         """How many actions may be in flight at this rate, by Little's law.
 
         In flight = jobs a second x seconds until an end is known. Every job takes two requests,
-        its action and a poll, and its end is known about the price after it. The last actions of a
-        fleet that fit into a window of the limit all go in it, if they are no more than that again:
-        no window is then lost to polls that came too early.
+        its action and a poll, and its end is known about the price after it; and half a window of
+        the limit later, where requests come back together. The last actions of a fleet that fit
+        into a window of the limit all go in it, if they are no more than that again: so no window
+        is lost to polls that came too early.
 
         Args:
             rate: Requests a second, as for `decide`.
+            period: Seconds of a window, after which requests come back together.
             sends_waiting: The actions still to be sent, where requests will be missing later.
             tokens_left: Requests left in this window of the limit.
         """
         wanted = DEFAULT_WINDOW
         if rate is not None and rate < inf:
             known_after = self._usual_mean.bearable(self.durations.mean()) + self.price
+            known_after += period / 2
             wanted = max(1, ceil(_LITTLE_MARGIN * rate / _REQUESTS_PER_JOB * known_after))
             if 0 < sends_waiting <= min(tokens_left, wanted):
                 wanted = max(wanted, self.in_flight + sends_waiting)

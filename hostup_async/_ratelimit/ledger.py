@@ -50,6 +50,9 @@ _SURELY: Final = 1.1
 """The part of the limit that must pass within the length of a window to show that a reset gave
 back all of it."""
 
+_LATENCIES: Final = 4
+"""Mean latencies within which the server has surely counted a request before its answer came."""
+
 _LATE: Final = 0.1
 """The part of a window within which its first request must go to show when the window began."""
 
@@ -247,9 +250,16 @@ class Ledger:
             self._opened_at, self._probing = granted_at, False
             self._opened_in_time = granted_at - self._opening < _LATE * self.estimate.span
         self._accepted_since_opening += 1
-        if self._is_fixed is None and self._accepted_since_opening + len(self._before) > (
-            _SURELY * self.estimate.cap
-        ):
+        if self._is_fixed is None and self._before:
+            self._check_fixed(granted_at)
+
+    def _check_fixed(self, granted_at: float) -> None:
+        """More passed than a window that slides has: a reset gives back all of it."""
+        counted_since = granted_at - self.estimate.span + _LATENCIES * self._latency
+        while self._before and self._before[0] <= counted_since:
+            self._before.popleft()
+        most = _SURELY * self.estimate.cap
+        if self._accepted_since_opening + len(self._before) > most:
             self._is_fixed = True
 
     def _begin_window(self) -> None:

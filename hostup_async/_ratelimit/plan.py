@@ -28,19 +28,22 @@ class WindowPlan:
         left: How many more this window has, though not all may be in flight at once.
         renewed_in: Seconds until a first request of this window counts no more, infinite without
             any.
+        period: Seconds after which requests come back together; 0.0 where they flow or none is
+            known.
     """
 
     surplus: float
     spare: float | None
     left: float
     renewed_in: float
+    period: float
 
 
 def plan_of(ledger: Ledger, now: float, wanted: float) -> WindowPlan:
     """The plan for as many requests as are wanted, infinite where that is unknown."""
     estimate, left = ledger.estimate, ledger.left(now)
-    spare = None
-    if estimate.is_known and estimate.pacer is None and wanted < inf:
+    spare, has_windows = None, estimate.is_known and estimate.pacer is None
+    if has_windows and wanted < inf:
         windows = ceil(max(0, wanted - left) / estimate.cap)
         spare = left + windows * estimate.cap - wanted
     return WindowPlan(
@@ -48,6 +51,7 @@ def plan_of(ledger: Ledger, now: float, wanted: float) -> WindowPlan:
         spare=spare,
         left=left,
         renewed_in=ledger.renewed_in(now),
+        period=estimate.window if has_windows else 0.0,
     )
 
 

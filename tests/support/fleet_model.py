@@ -22,6 +22,7 @@ from hostup_async._outcome import OutcomeStatus
 from hostup_async._polling.durations import DurationModel
 from hostup_async._polling.poller import Poller, Sender
 from hostup_async._ratelimit.headers import EMPTY, RateLimitReading, read_rate_limit
+from hostup_async._ratelimit.learnt import LearntLimit, LearntLimits, LimitStyle
 from hostup_async._ratelimit.limiter import RateLimiter
 from hostup_async._ratelimit.limits import RequestClass
 from hostup_async._ratelimit.queue import Permit
@@ -307,7 +308,7 @@ async def play(fleet: Fleet) -> Figures:
         budget = Budget(clock=_now, max_wait=100_000)
         process = Process(fleet, server, budget._limiter, number)
         if fleet.known:
-            await teach(process)
+            teach(process)
         processes.append(process)
     began = _now()
     try:
@@ -321,8 +322,12 @@ async def play(fleet: Fleet) -> Figures:
     return figures
 
 
-async def teach(process: Process) -> None:
+def teach(process: Process) -> None:
     """Let a process know what an earlier run learnt."""
+    limit = process.fleet.limit
+    if limit is not None and limit.kind in {"fixed", "clock", "sliding"}:
+        window = LearntLimit(LimitStyle.WINDOW, limit.requests, limit.seconds, is_named=True)
+        process.limiter.restore(LearntLimits(window, window))
     chance, durations = random.Random(7), DurationModel()
     for _ in range(300):
         took = process.fleet.job * math.exp(process.fleet.spread * chance.gauss(0, 1))
