@@ -14,12 +14,13 @@ from unittest import mock
 from attrs import define, field, frozen
 
 from hostup_async import Budget, Client, FleetReport, FleetRun, HostUpError, _clock
+from hostup_async._store.memory import MemoryStore
 from simulation.api import ORIGIN, Call, Machine, SimulatedApi
 from simulation.chance import Chance
 from simulation.checks import Broken, Checks
 from simulation.loop import EPOCH, PROCESS, NeverEnds, Process, SimulatedLoop
 from simulation.setup import Setup, make_setup
-from simulation.store import LEASE, Disk, SimulatedStore
+from simulation.store import LEASE, Disk, SimulatedStore, memory_of_each_process
 from simulation.transport import SimulatedTransport, World
 
 # A history that takes longer, in virtual hours or in steps, is one that never ends.
@@ -167,6 +168,7 @@ class _History:
                 chance=lambda: chance.draw("jitter"),
             ),
             mock.patch("hostup_async._client.Transport", make_transport),
+            mock.patch.object(MemoryStore, "shared", memory_of_each_process()),
         ):
             yield
 
