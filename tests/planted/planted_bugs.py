@@ -116,16 +116,16 @@ BUGS: Final = (
     ),
     Bug(
         "a 429 pauses no one",
-        "_ratelimit/ledger.py",
-        "            return max(asked, SHORTEST_PAUSE)\n",
+        "_ratelimit/pauses.py",
+        "            return max(asked or 0.0, SHORTEST_PAUSE)\n",
         "            return SHORTEST_PAUSE\n",
         ("sent in a pause",),
     ),
     Bug(
         "a known limit is exceeded by one",
         "_ratelimit/ledger.py",
-        "        return room - self.in_flight\n",
-        "        return room - self.in_flight + 1\n",
+        "        room -= self.in_flight\n",
+        "        room -= self.in_flight - 1\n",
         ("above the known limit",),
     ),
     Bug(
@@ -201,8 +201,8 @@ BUGS: Final = (
     Bug(
         "a permit is given back twice",
         "_ratelimit/ledger.py",
-        "        self.in_flight -= 1\n        if not self._counts:\n",
-        "        self.in_flight -= 2\n        if not self._counts:\n",
+        "        self.in_flight -= 1\n        self.answered += 1\n        is_fresh =",
+        "        self.in_flight -= 2\n        self.answered += 1\n        is_fresh =",
         ("permits",),
     ),
     Bug(

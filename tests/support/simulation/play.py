@@ -13,11 +13,13 @@ from unittest import mock
 from attrs import field, frozen
 
 from hostup_async import _clock
+from hostup_async._store.memory import MemoryStore
 from simulation.checks import Broken, Checks
 from simulation.history import History
 from simulation.loop import EPOCH, PROCESS, NeverEnds, OwnedTask, SimulatedLoop
 from simulation.plots import PLOTS
 from simulation.setup import Setup
+from simulation.store import memory_of_each_process
 from simulation.transport import SimulatedTransport
 
 # A history that takes longer, in virtual hours or in steps, is one that never ends.
@@ -135,6 +137,7 @@ def _simulated(history: History) -> Iterator[None]:
             chance=lambda: chance.draw("jitter"),
         ),
         mock.patch("hostup_async._client.Transport", make_transport),
+        mock.patch.object(MemoryStore, "shared", memory_of_each_process()),
     ):
         yield
 

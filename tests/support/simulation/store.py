@@ -6,6 +6,7 @@ knowing. That is the durable prefix of what it meant to record.
 """
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from typing import Any, Final, Protocol, TypeVar
 
@@ -15,7 +16,7 @@ from hostup_async._store.base import run_held_by, run_not_held
 from hostup_async._store.memory import MemoryStore
 from hostup_async._store.records import AuditEvent, AuditRecord, EntryState, LearntRecord, RunState
 from simulation.chance import Chance
-from simulation.loop import Process
+from simulation.loop import PROCESS, Process
 
 LEASE: Final = 30.0
 HEARTBEAT: Final = 10.0
@@ -262,6 +263,20 @@ class SimulatedStore(Store):
             elif run_id in self._lost and not self._lost[run_id].done():
                 self._lost[run_id].set_result(None)
         self._timer = asyncio.get_running_loop().call_later(HEARTBEAT, self._beat)
+
+
+def memory_of_each_process() -> Callable[[str, str], MemoryStore]:
+    """`MemoryStore.shared` for processes that are simulated: none knows what another one learnt."""
+    stores: dict[object, MemoryStore] = {}
+
+    def shared(origin: str, fingerprint: str) -> MemoryStore:
+        key = PROCESS.get(), origin, fingerprint
+        if key not in stores:
+            stores[key] = MemoryStore()
+            stores[key]._pid = os.getpid()  # it is open
+        return stores[key]
+
+    return shared
 
 
 def let_go(runs: MemoryStore, run_id: str) -> None:
