@@ -319,8 +319,8 @@ BUGS: Final = (
     Bug(
         "the end of the last VPS does not end the run",
         "_fleet/engine.py",
-        "            self._context.rollout.return_slot(target.step)\n        self._check()\n",
-        "            self._context.rollout.return_slot(target.step)\n",
+        "            self._context.rollout.take_back(target.step)\n        self._check()\n",
+        "            self._context.rollout.take_back(target.step)\n",
         ("never ends",),
     ),
 )

@@ -139,16 +139,25 @@ def make_setup(seed: int, chance: Chance) -> Setup:
 
 def _put_to_the_test(setup: Setup, chance: Chance) -> Setup:
     """Now and then a bound of the policy decides: in most histories other things come before it."""
-    bound = chance.pick("bound", (*[""] * 7, "conflict", "upstream_failed", "deadline"))
+    bound = chance.pick(
+        "bound", (*[""] * 6, "job_timeout", "conflict", "upstream_failed", "deadline")
+    )
     if not bound:
         return setup
     calm = evolve(setup, rates={}, limit=None, given_limit=None)
-    return _short_time(calm, chance) if bound == "deadline" else _trouble(calm, chance, bound)
+    if bound in {"conflict", "upstream_failed"}:
+        return _trouble(calm, chance, bound)
+    return _short_time(calm, bound, chance.between("time", 15.0, 60.0))
 
 
-def _short_time(setup: Setup, chance: Chance) -> Setup:
-    """The time of the run is over while jobs are under way."""
-    policy = evolve(setup.policy, canary=0, deadline=chance.between("time", 15.0, 60.0))
+def _short_time(setup: Setup, bound: str, seconds: float) -> Setup:
+    """The time of the run, or of each job, is over while jobs are under way."""
+    policy = evolve(
+        setup.policy,
+        canary=0,
+        deadline=seconds if bound == "deadline" else None,
+        job_timeout=seconds if bound == "job_timeout" else setup.policy.job_timeout,
+    )
     return evolve(setup, queue=0.0, job=30.0, policy=policy)
 
 
