@@ -14,9 +14,10 @@ from attrs import define, field, frozen
 from simulation.chance import Chance
 from simulation.checks import Broken
 from simulation.loop import EPOCH, PROCESS, Process
-from simulation.store import LEASE, Disk, SimulatedStore
+from simulation.store import LEASE, Disk, SimulatedStore, memory_of_each_process
 
 from hostup_async import Budget, Client, FleetReport, FleetRun, HostUpError, _clock
+from hostup_async._store.memory import MemoryStore
 from hostup_async.sandbox import Books, Sandbox
 from hostup_async.sandbox._machines import SandboxJob
 from whole_stack import network as net
@@ -115,13 +116,16 @@ class _History:
         def token(size: int) -> bytes:
             return bytes(int(self.chance.draw("token") * 256) for _ in range(size))
 
-        with mock.patch.multiple(
-            _clock,
-            wall=wall,
-            monotonic=monotonic,
-            boot=monotonic,
-            token=token,
-            chance=lambda: self.chance.draw("jitter"),
+        with (
+            mock.patch.multiple(
+                _clock,
+                wall=wall,
+                monotonic=monotonic,
+                boot=monotonic,
+                token=token,
+                chance=lambda: self.chance.draw("jitter"),
+            ),
+            mock.patch.object(MemoryStore, "shared", memory_of_each_process()),
         ):
             yield
 
