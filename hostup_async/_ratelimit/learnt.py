@@ -26,6 +26,7 @@ class LearntLimit:
         window: The length of the window in seconds; 1.0 for the other two.
         age: Seconds since the API last showed that it holds, by a 429 or by headers.
         is_named: Whether the API named the number of requests.
+        is_fixed: Whether the requests of a window come back all at once; None where unknown.
     """
 
     style: LimitStyle
@@ -33,6 +34,7 @@ class LearntLimit:
     window: float = 1.0
     age: float = 0.0
     is_named: bool = False
+    is_fixed: bool | None = None
 
 
 @frozen

@@ -26,6 +26,8 @@ from collections import Counter, deque
 from math import ceil, inf
 from typing import Final
 
+from attrs import evolve
+
 from hostup_async._ratelimit.estimate import LimitEstimate
 from hostup_async._ratelimit.headers import EMPTY, RateLimitReading
 from hostup_async._ratelimit.learnt import LearntLimit
@@ -124,10 +126,7 @@ class Ledger:
         self._latency = 0.0
 
     def __repr__(self) -> str:
-        return (
-            f"<Ledger {len(self._spent)} counted, {self.in_flight} in flight, "
-            f"{self.throttled_count} refused, {self.estimate!r}>"
-        )
+        return f"<Ledger {len(self._spent)} counted, {self.in_flight} in flight, {self.estimate!r}>"
 
     @property
     def _granted(self) -> int:
@@ -148,9 +147,8 @@ class Ledger:
         if self._probing:
             room = min(room, 1)
         room -= self.in_flight
-        if estimate.pacer is not None:
-            room = min(room, estimate.pacer.available(now, self._granted))
-        return room
+        pacer = estimate.pacer
+        return min(room, pacer.available(now, self._granted)) if pacer else room
 
     @property
     def rate(self) -> float | None:
@@ -216,16 +214,19 @@ class Ledger:
         opens_at, estimate = self.opens_at(now), self.estimate
         if opens_at == inf:
             return 0.0
-        more = 0.0
-        if estimate.pacer is not None:
-            more = ahead / estimate.pacer.rate
-        elif estimate.is_known:
-            more = ahead // estimate.cap * estimate.span
+        more = ahead // estimate.cap * estimate.span if estimate.is_known else 0.0
+        more = ahead / estimate.pacer.rate if estimate.pacer else more
         return max(opens_at, self.paused_until) - now + more
 
     def restore(self, learnt: LearntLimit, now: float) -> None:
         """Begin with what was learnt before, where nothing was learnt here yet."""
         self.estimate.restore(learnt, now, self._granted)
+        self._is_fixed = learnt.is_fixed
+
+    def learnt(self, now: float) -> LearntLimit | None:
+        """What was learnt, to be kept for a later run."""
+        learnt = self.estimate.learnt(now)
+        return learnt and evolve(learnt, is_fixed=self._is_fixed)
 
     def record_success(
         self, now: float, request: Granted, sends: int = 1, reading: RateLimitReading = EMPTY
@@ -394,5 +395,5 @@ class Ledger:
 
     def _most_at_once(self) -> int:
         """The most in flight with which requests were accepted, and not by luck of the order."""
-        least = min(_LUCK, self._at_once.total())
-        return max((n for n, times in self._at_once.items() if times >= least), default=0)
+        sure = min(_LUCK, self._at_once.total())
+        return max((most for most, times in self._at_once.items() if times >= sure), default=0)

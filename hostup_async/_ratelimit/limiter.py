@@ -183,7 +183,7 @@ class RateLimiter:
         """What was learnt of the limit, to be kept for a later run."""
         with self._lock:
             now = self._clock()
-            of = {kind: queue.ledger.estimate.learnt(now) for kind, queue in self._queues.items()}
+            of = {kind: queue.ledger.learnt(now) for kind, queue in self._queues.items()}
             is_split = len(self._distinct_queues()) > 1
             return LearntLimits(of[RequestClass.ACTION], of[RequestClass.POLL], is_split)
 
