@@ -12,6 +12,7 @@ from typing import Final
 from hostup_async._errors import ClientClosed, RateLimited
 from hostup_async._models import Action, Job
 from hostup_async._polling.durations import DurationModel
+from hostup_async._polling.price import LONGEST_STEP
 from hostup_async._polling.scheduler import ConcurrencyLimit, Poll, PollScheduler, Rest, Send
 from hostup_async._polling.watch import LAST_POLL, NoLastPoll, PollJob, Watch
 from hostup_async._ratelimit.limiter import RateLimiter
@@ -331,6 +332,8 @@ class Poller:
             return
         permit.refund()
         self._scheduler.sent()
+        # A sender counts what has ended until its own task runs: deciding anew would go round here.
+        await self._rest(self._now() + LONGEST_STEP)
 
     @staticmethod
     def _now() -> float:

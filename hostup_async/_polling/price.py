@@ -69,7 +69,7 @@ class Price:
     @property
     def window_full(self) -> float:
         """What a poll costs while only an end lets another action go."""
-        return max(self._lowest, _WINDOW_FULL_FACTOR * self.value)
+        return max(min(self._lowest, LOWEST_PRICE), _WINDOW_FULL_FACTOR * self.value)
 
     def adapt(self, passed: float, *, mean: float, confidence: float, lowest: float) -> None:
         """Follow the trend for the time that has passed.

@@ -241,7 +241,7 @@ class PollScheduler(Generic[K]):
             renewed_in: Seconds until the window ends, and what is left of it is lost.
         """
         if tokens_spare is not None:
-            lost = tokens_left - self._usable(renewed_in, rate, sends_waiting)
+            lost = tokens_left - self._usable(renewed_in, rate, sends_waiting if may_send else 0)
             tokens_idle, tokens_spare = max(tokens_idle, lost), max(tokens_spare, lost)
         jobs = sends_waiting + len(self)
         if rate is None and sends_waiting and self.max_in_flight is not None:

@@ -124,8 +124,8 @@ class LimitEstimate:
         self.pacer = None
         self.at_once = AtOnce()
         self._is_named = False
-        self._reset_at = -inf  # as the newest 429 named it
-        self._learnt_at = -inf
+        # The reset that the newest 429 named, and when an answer last told of the limit.
+        self._reset_at = self._learnt_at = -inf
         self._before: Before | None = None  # a limit of before that is still to be tested
         self._margin = 0.0
         self._growth = Growth()
@@ -167,15 +167,15 @@ class LimitEstimate:
         """What was learnt so far, None where that is nothing or the user said the limit."""
         return None if self.given else self.allowed(now)
 
-    def restore(self, before: LearntLimit, now: float, granted: int) -> None:
+    def restore(self, before: LearntLimit, now: float, granted: int) -> bool:
         """Begin with what was learnt before, until it is tested; not where more is known here."""
         if self.given or self.is_known or self.at_once.is_limited:
-            return
+            return False
         self._learnt_at = now - before.age
         count = before.as_count()
         if count is None:
             self.at_once.restore(floor(before.requests))
-            return
+            return True
         self._adopt(*count)
         self._is_named, self.is_dated = before.is_named, True
         is_trusted = before.age <= FRESH and self.window <= SHORT
@@ -184,6 +184,7 @@ class LimitEstimate:
             self.cap = self._before.cap
         elif before.style is LimitStyle.RATE:
             self._keep_pace(before.requests, before.requests, now, granted)
+        return True
 
     @property
     def is_untested(self) -> bool:
@@ -294,8 +295,7 @@ class LimitEstimate:
 
     def _end_test(self, before: Before, reading: RateLimitReading, observed: Observation) -> None:
         """A limit of before met a 429: it holds, or is learnt anew."""
-        rate = before.rate(reading, observed)
-        if rate:
+        if rate := before.rate(reading, observed):
             self._before = None
             self._keep_pace(rate, _SEARCHED * rate, observed.now, observed.granted).try_first(rate)
             return
@@ -386,7 +386,7 @@ class LimitEstimate:
         high = max(low, _SAFE * self.limit / self.window)
         low = max(low, high / _SEARCHED)
         pacer = self._keep_pace(low, high, observed.now, observed.granted)
-        if self.window > _LONG_PAUSE:  # the pause was no measurement: it may have been closed
+        if self.window > _LONG_PAUSE:  # the pause measured nothing: it may have been closed
             pacer.try_first(high)
         elif accepted >= _ENOUGH:
             self._measured = seconds, accepted

@@ -36,6 +36,7 @@ class LearntLimit:
         window: The length of the window in seconds; 1.0 for the other two.
         age: Seconds since the API last showed that it holds, by a 429 or by headers.
         is_named: Whether the API named the number of requests.
+        is_fixed: Whether the requests of a window come back all at once; None where unknown.
     """
 
     style: LimitStyle = field(converter=LimitStyle)
@@ -43,6 +44,7 @@ class LearntLimit:
     window: float = field(default=1.0, validator=_BOUNDS, converter=float)
     age: float = field(default=0.0, eq=False)
     is_named: bool = False
+    is_fixed: bool | None = field(default=None, eq=False)
 
     @property
     def rate(self) -> float | None:

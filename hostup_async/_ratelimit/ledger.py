@@ -27,6 +27,8 @@ from copy import deepcopy
 from math import inf
 from typing import Final
 
+from attrs import evolve
+
 from hostup_async._ratelimit.estimate import LimitEstimate
 from hostup_async._ratelimit.headers import EMPTY, RateLimitReading
 from hostup_async._ratelimit.learnt import LearntLimit
@@ -125,10 +127,7 @@ class Ledger:
         self._latency = 0.0
 
     def __repr__(self) -> str:
-        return (
-            f"<Ledger {len(self._spent)} counted, {self.in_flight} in flight, "
-            f"{self.throttled_count} refused, {self.estimate!r}>"
-        )
+        return f"<Ledger {len(self._spent)} counted, {self.in_flight} in flight, {self.estimate!r}>"
 
     def without_requests(self) -> "Ledger":
         """Another one that knows as much, for a process that has sent nothing yet."""
@@ -156,9 +155,8 @@ class Ledger:
         if self._probing:
             room = min(room, 1)
         room -= self.in_flight
-        if estimate.pacer is not None:
-            room = min(room, estimate.pacer.available(now, self._granted))
-        return room
+        pacer = estimate.pacer
+        return min(room, pacer.available(now, self._granted)) if pacer else room
 
     @property
     def rate(self) -> float | None:
@@ -207,7 +205,13 @@ class Ledger:
 
     def restore(self, before: LearntLimit, now: float) -> None:
         """Begin with what was learnt before, where nothing was learnt here yet."""
-        self.estimate.restore(before, now, self._granted)
+        if self.estimate.restore(before, now, self._granted):
+            self._is_fixed = before.is_fixed
+
+    def learnt(self, now: float) -> LearntLimit | None:
+        """What was learnt, to be kept for a later run."""
+        learnt = self.estimate.learnt(now)
+        return learnt and evolve(learnt, is_fixed=self._is_fixed)
 
     def record_success(
         self, now: float, request: Granted, sends: int = 1, reading: RateLimitReading = EMPTY
@@ -294,7 +298,10 @@ class Ledger:
         fresh = request.granted_at > self._paused_at
         if fresh:
             self._check_sliding(now)
+            limit, is_before = self.estimate.limit, self.estimate.is_untested
             self.estimate.learn_from_429(reading, self._observation(now, request))
+            if is_before and self.estimate.limit != limit:
+                self._is_fixed = None
         known = self._spent[0] + self.estimate.span if self._spent else now
         wait = self._pauses.after(
             reading, self.estimate, now, opened_at=self._opened_at, opens_at=known, fresh=fresh
@@ -380,5 +387,5 @@ class Ledger:
 
     def _most_at_once(self) -> int:
         """The most in flight with which requests were accepted, and not by luck of the order."""
-        least = min(_LUCK, self._at_once.total())
-        return max((n for n, times in self._at_once.items() if times >= least), default=0)
+        sure = min(_LUCK, self._at_once.total())
+        return max((most for most, times in self._at_once.items() if times >= sure), default=0)

@@ -182,7 +182,7 @@ class RateLimiter:
         """What was learnt of the limit, to be kept for a later run."""
         with self._lock:
             now, ledgers = self._clock(), self._ledgers()
-            return _as_limits(*(ledger.estimate.learnt(now) for ledger in ledgers))
+            return _as_limits(*(ledger.learnt(now) for ledger in ledgers))
 
     def restore(self, before: LearntLimits) -> None:
         """Begin with what an earlier run learnt, where nothing was said or learnt here yet."""

@@ -33,6 +33,7 @@ LIMITS = st.builds(
     requests=st.floats(0.01, 1e6),
     window=st.floats(0.1, 86_400),
     age=st.floats(0, 1e7),
+    is_fixed=st.none() | st.booleans(),
 )
 
 
@@ -62,7 +63,9 @@ def test_what_was_learnt_survives_as_a_text(
     limits = LearntLimits(actions=actions, reads=reads, is_split=is_split)
     again = LearntLimits.from_json(limits.to_json(), age=age)
     assert again == limits
-    assert all(one.age == age for one in (again.actions, again.reads) if one)
+    for one, same in ((actions, again.actions), (reads, again.reads)):
+        assert one is same is None or (one and same and same.is_fixed is one.is_fixed)
+        assert same is None or same.age == age
 
 
 @pytest.mark.parametrize(

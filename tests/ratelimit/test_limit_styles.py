@@ -50,8 +50,8 @@ def test_a_fleet_is_near_to_the_floor_of_its_limit(name: str, seed: int) -> None
 
 def test_a_slow_limit_is_spent_on_actions_and_on_polls_that_find_ends() -> None:
     figures = run(Fleet(limit=MINUTE, vps=90, job=10, canary=1, known=True))
-    assert figures.seconds <= 205
-    assert figures.requests <= 2.6
+    assert figures.seconds <= 225
+    assert figures.requests <= 2.3
 
 
 def test_short_jobs_are_known_at_once_where_a_bound_costs_time() -> None:

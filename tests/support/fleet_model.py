@@ -326,7 +326,10 @@ def teach(process: Process) -> None:
     """Let a process know what an earlier run learnt."""
     limit = process.fleet.limit
     if limit is not None and limit.kind in {"fixed", "clock", "sliding"}:
-        window = LearntLimit(LimitStyle.WINDOW, limit.requests, limit.seconds, is_named=True)
+        is_fixed = limit.kind != "sliding"
+        window = LearntLimit(
+            LimitStyle.WINDOW, limit.requests, limit.seconds, is_named=True, is_fixed=is_fixed
+        )
         process.limiter.restore(LearntLimits(window, window))
     chance, durations = random.Random(7), DurationModel()
     for _ in range(300):
