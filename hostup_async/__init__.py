@@ -21,7 +21,6 @@ if TYPE_CHECKING:
         ClientClosed,
         ConfigurationError,
         Conflict,
-        FleetFailed,
         Forbidden,
         HostUpError,
         InvalidRequest,
@@ -48,11 +47,14 @@ if TYPE_CHECKING:
         Paused,
         RequestDone,
         Retrying,
+        RunBegun,
+        RunEnded,
+        RunStopped,
         Waiting,
     )
     from hostup_async._fleet.plan import Exclusion, Plan, Preflight
     from hostup_async._fleet.policy import FleetPolicy, OnAmbiguous
-    from hostup_async._fleet.report import FleetReport, RunSnapshot
+    from hostup_async._fleet.report import FleetFailed, FleetReport, RunSnapshot
     from hostup_async._fleet.resource import FleetResource
     from hostup_async._fleet.run import FleetRun
     from hostup_async._models import (
@@ -142,10 +144,13 @@ __all__ = [
     "RequestDone",
     "Resources",
     "Retrying",
+    "RunBegun",
+    "RunEnded",
     "RunHeld",
     "RunRecord",
     "RunSnapshot",
     "RunState",
+    "RunStopped",
     "Seconds",
     "ServerError",
     "ServiceStatus",
@@ -173,7 +178,7 @@ _HOMES = {
     for home, names in {
         "_fleet.resource": ("FleetResource",),
         "_fleet.run": ("FleetRun",),
-        "_fleet.report": ("FleetReport", "RunSnapshot"),
+        "_fleet.report": ("FleetFailed", "FleetReport", "RunSnapshot"),
         "_fleet.plan": ("Exclusion", "Plan", "Preflight"),
         "_fleet.policy": ("FleetPolicy", "OnAmbiguous"),
         "_ratelimit.budget": ("Budget",),
@@ -203,7 +208,6 @@ _HOMES = {
             "UnreadableReply",
             "UntrustedPollUrl",
             "WaitTimeout",
-            "FleetFailed",
         ),
         "_events": (
             "Accepted",
@@ -213,6 +217,9 @@ _HOMES = {
             "Paused",
             "RequestDone",
             "Retrying",
+            "RunBegun",
+            "RunEnded",
+            "RunStopped",
             "Waiting",
             "OutcomeKnown",
         ),

@@ -11,11 +11,13 @@ from typing import Any
 
 from attrs import field, frozen
 
+from hostup_async._json import JsonReady
+
 Raw = Mapping[str, Any]
 
 
 @frozen(kw_only=True)
-class ApiObject:
+class ApiObject(JsonReady):
     """Whatever the API sends as an object; `raw` is all of it, as it came."""
 
     raw: Raw = field(factory=dict[str, Any], repr=False, eq=False)
@@ -68,7 +70,7 @@ class JobStatus(StrEnum):
 
 
 @frozen
-class Gate:
+class Gate(JsonReady):
     """Whether an action is allowed just now, and why not.
 
     A gate is advice: the API decides when the action is sent. `allowed` is None
@@ -184,7 +186,7 @@ class VpsStatus(ApiObject):
 
 
 @frozen
-class FieldError:
+class FieldError(JsonReady):
     """One field that the API refused; `pointer` is a JSON pointer into the request."""
 
     pointer: str | None = None

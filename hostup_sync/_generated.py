@@ -47,9 +47,6 @@ from hostup_sync._stream import stream
 class Operation(Handle[hostup_async.Operation]):
     """An accepted action: poll its job, wait for its end, or take its token elsewhere.
 
-    Attributes:
-        job: The job as last seen.
-
     Example:
         >>> def reset(client, vps_id):
         ...     operation = client.vps.reset(vps_id)
@@ -57,13 +54,13 @@ class Operation(Handle[hostup_async.Operation]):
         ...     return operation.wait(timeout=600)
     """
 
+    def __repr__(self) -> str:
+        return self._shown()
+
     @property
     def job(self) -> Job:
         """The job as last seen."""
         return self._async.job
-
-    def __repr__(self) -> str:
-        return self._shown()
 
     @property
     def vps_id(self) -> str | None:
@@ -653,12 +650,10 @@ class FleetRun(Handle[hostup_async.FleetRun]):
     Leaving the `with` early, by an error or a cancellation, stops the sending at once and
     follows nothing more; an action that is being sent is let end, and everything is recorded. A
     `KeyboardInterrupt` stops the run as `stop` does; a second one leaves at once.
-
-    Attributes:
-        id: The run's id, for `client.fleet.resume`.
-        plan: What it does, and to which VPSes.
-        policy: How it behaves.
     """
+
+    def __repr__(self) -> str:
+        return self._shown()
 
     @property
     def id(self) -> str:
@@ -674,9 +669,6 @@ class FleetRun(Handle[hostup_async.FleetRun]):
     def policy(self) -> FleetPolicy:
         """How it behaves."""
         return self._async.policy
-
-    def __repr__(self) -> str:
-        return self._shown()
 
     def __enter__(self) -> Self:
         enter(self._home, self._async)

@@ -11,6 +11,7 @@ from attrs import evolve, field, frozen
 from hostup_async import _clock
 from hostup_async._config import switch
 from hostup_async._errors import ConfigurationError
+from hostup_async._json import JsonReady
 from hostup_async._models import Action, Gate
 from hostup_async._vps import check_id
 
@@ -45,7 +46,7 @@ def _force(value: object) -> bool:
 
 
 @frozen
-class Exclusion:
+class Exclusion(JsonReady):
     """A VPS that was asked for, and is not part of the plan.
 
     Attributes:
@@ -58,7 +59,7 @@ class Exclusion:
 
 
 @frozen(kw_only=True)
-class Plan:
+class Plan(JsonReady):
     """An explicit list of VPSes and what is done to each; making it sends only reads.
 
     Attributes:
@@ -108,22 +109,15 @@ class Plan:
         ids = tuple(one for one in self.ids if one not in exclusions)
         return evolve(self, ids=ids, excluded=self.excluded + more)
 
+    def to_dict(self) -> dict[str, Any]:
+        """The plan as JSON can carry it, with `version` and `hash`; see `to_json`."""
+        excluded = [[one.vps_id, one.reason] for one in self.excluded]
+        more = {"version": _VERSION, "hash": self.hash, "excluded": excluded}
+        return super().to_dict() | more
+
     def to_json(self) -> str:
         """The plan as JSON, to be reviewed, kept, and run later."""
-        return json.dumps(
-            {
-                "version": _VERSION,
-                "id": self.id,
-                "hash": self.hash,
-                "action": self.action,
-                "origin": self.origin,
-                "preflight": self.preflight,
-                "force": self.force,
-                "ids": self.ids,
-                "excluded": [[one.vps_id, one.reason] for one in self.excluded],
-                "names": dict(self.names),
-            }
-        )
+        return json.dumps(self.to_dict())
 
     @classmethod
     def from_json(cls, text: str) -> Self:

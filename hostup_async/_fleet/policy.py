@@ -5,10 +5,11 @@ from datetime import timedelta
 from enum import StrEnum
 from typing import Any, ClassVar, Final, Self
 
-from attrs import asdict, field, fields, frozen
+from attrs import field, fields, frozen
 
 from hostup_async._config import Seconds, seconds, switch, word
 from hostup_async._errors import ConfigurationError
+from hostup_async._json import JsonReady
 
 
 class OnAmbiguous(StrEnum):
@@ -88,7 +89,7 @@ def _on_ambiguous(value: str) -> OnAmbiguous:
 
 
 @frozen(kw_only=True)
-class FleetPolicy:
+class FleetPolicy(JsonReady):
     """How a fleet run behaves. Durations are in seconds, or `timedelta`.
 
     How much can go wrong is bounded: at most `max_in_flight` outcomes are unknown at once (fewer
@@ -168,7 +169,7 @@ class FleetPolicy:
 
     def to_json(self) -> str:
         """The policy as JSON, for a store or a file."""
-        return json.dumps(asdict(self))
+        return json.dumps(self.to_dict())
 
     @classmethod
     def from_json(cls, text: str) -> Self:

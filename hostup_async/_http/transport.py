@@ -48,7 +48,7 @@ USER_AGENT: Final = f"hostup-python/{__version__} (Python {platform.python_versi
 _JSON: Final = {"Content-Type": "application/json"}
 _CLOSE: Final = {"Connection": "close"}
 _SKIPPED: Final = ("Content-Type",)
-_LOGGER: Final = logging.getLogger("hostup")
+_LOGGER: Final = logging.getLogger("hostup.http")
 
 
 class Transport:

@@ -57,6 +57,10 @@ class Durations:
     slow_share: float = field(default=0.1, validator=between(0, 1))
     queued: float = field(default=0.2, validator=between(0, 1))
 
+    def to_dict(self) -> dict[str, Any]:
+        """The settings as JSON can carry them; `Durations(**settings)` reads them back."""
+        return to_json_types(self)
+
     def draw(self, rng: Random) -> float:
         """Seconds that one job takes."""
         if self.kind == "lognormal":

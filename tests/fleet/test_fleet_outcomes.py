@@ -68,7 +68,7 @@ async def test_failed(start_sandbox: StartSandbox, connect: Connect, kind: str) 
     report = await reset_all(await connect(sandbox))
     assert statuses(report.outcomes) == ["failed"] * 3
     assert all(outcome.reason and outcome.finished_at for outcome in report.outcomes)
-    with pytest.raises(FleetFailed, match=r"3 failed\. See `outcomes`") as caught:
+    with pytest.raises(FleetFailed, match=r"3 failed\. See `report.outcomes`") as caught:
         report.raise_for_failures()
     assert (caught.value.run_id, caught.value.counts) == (report.run_id, {"failed": 3})
 

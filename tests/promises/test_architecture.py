@@ -31,6 +31,7 @@ ORDER = [
     "_version",
     "_clock",
     "_text",
+    "_json",
     "_cancellation",
     "_fork",
     "_models",
