@@ -8,7 +8,9 @@ Example:
     ...         print(await operation.wait(timeout=600))
 """
 
+import sys
 from importlib import import_module
+from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
 from hostup_async._version import __version__
@@ -271,8 +273,21 @@ if not TYPE_CHECKING:  # or else every misspelt name would pass for one of `Any`
         if home is None:
             msg = f"module {__name__!r} has no attribute {name!r}"
             raise AttributeError(msg)
-        value = globals()[name] = getattr(import_module(f"{__name__}.{home}"), name)
-        return value
+        import_module(f"{__name__}.{home}")
+        _publish()
+        return globals()[name]
+
+
+def _publish() -> None:
+    """Have all that is loaded say that it is of this package, where users import it from."""
+    names = globals()
+    for name, home in _HOMES.items():
+        value = getattr(sys.modules.get(f"{__name__}.{home}"), name, None)
+        if value is None or name in names:
+            continue
+        names[name] = value
+        if isinstance(value, type | FunctionType):
+            value.__module__ = __name__
 
 
 def __dir__() -> list[str]:

@@ -7,7 +7,7 @@ enumeration's unlisted word stays a plain string, and `raw` keeps the whole obje
 from collections.abc import Mapping
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 from attrs import field, frozen
 
@@ -31,6 +31,9 @@ class Action(StrEnum):
     STOP = "stop"
     SHUTDOWN = "shutdown"
     RESTART = "restart"
+
+
+ActionWord: TypeAlias = Literal["reset", "start", "stop", "shutdown", "restart"]
 
 
 class ServiceStatus(StrEnum):
@@ -92,7 +95,7 @@ class Gates(ApiObject):
     can_restart: Gate | None = None
     can_shutdown: Gate | None = None
 
-    def of(self, action: Action) -> Gate | None:
+    def of(self, action: Action | ActionWord) -> Gate | None:
         """The gate of one action, or None where it is unknown.
 
         Example:

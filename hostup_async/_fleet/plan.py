@@ -4,7 +4,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from enum import StrEnum
-from typing import Any, Self
+from typing import Any, Literal, Self, TypeAlias
 
 from attrs import evolve, field, frozen
 
@@ -12,7 +12,7 @@ from hostup_async import _clock
 from hostup_async._config import switch
 from hostup_async._errors import ConfigurationError
 from hostup_async._json import JsonReady
-from hostup_async._models import Action, Gate
+from hostup_async._models import Action, ActionWord, Gate
 from hostup_async._vps import check_id
 
 _VERSION = 1
@@ -27,6 +27,17 @@ class Preflight(StrEnum):
     """The list of VPSes, once, while the plan is made: one request for each 100."""
     GATES = "gates"
     """The list, and each VPS's status and gate just before its action: a request more for each."""
+
+
+PreflightWord: TypeAlias = Literal["none", "list", "gates"]
+
+
+def _action(value: Action | ActionWord) -> Action:
+    return Action(value)
+
+
+def _preflight(value: Preflight | PreflightWord) -> Preflight:
+    return Preflight(value)
 
 
 def distinct(ids: Iterable[object]) -> tuple[str, ...]:
@@ -81,11 +92,11 @@ class Plan(JsonReady):
         (2, True)
     """
 
-    action: Action = field(converter=Action)
+    action: Action = field(converter=_action)
     origin: str
     ids: tuple[str, ...] = field(converter=distinct)
     excluded: tuple[Exclusion, ...] = ()
-    preflight: Preflight = field(default=Preflight.LIST, converter=Preflight)
+    preflight: Preflight = field(default=Preflight.LIST, converter=_preflight)
     force: bool = field(default=False, converter=_force)
     names: Mapping[str, str] = field(factory=dict[str, str], hash=False, repr=False)
     id: str = field(factory=lambda: "plan_" + _clock.token(4).hex())

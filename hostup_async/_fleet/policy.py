@@ -3,7 +3,7 @@
 import json
 from datetime import timedelta
 from enum import StrEnum
-from typing import Any, ClassVar, Final, Self
+from typing import Any, ClassVar, Final, Literal, Self, TypeAlias
 
 from attrs import field, fields, frozen
 
@@ -20,6 +20,9 @@ class OnAmbiguous(StrEnum):
     RESEND = "resend"
     """Send once more what the evidence shows not to have taken place, after five minutes at least.
     A job that queues for longer than that is then carried out twice."""
+
+
+AmbiguousWord: TypeAlias = Literal["report", "resend"]
 
 
 def _bound(name: str, least: int) -> Any:  # noqa: ANN401 - an attrs field
@@ -84,7 +87,7 @@ def _text(value: object) -> str | None:
     raise ConfigurationError(msg)
 
 
-def _on_ambiguous(value: str) -> OnAmbiguous:
+def _on_ambiguous(value: OnAmbiguous | AmbiguousWord) -> OnAmbiguous:
     return word(value, OnAmbiguous, name="on_ambiguous")
 
 

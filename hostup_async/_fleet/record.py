@@ -22,7 +22,7 @@ _LOGGER: Final = logging.getLogger("hostup.fleet")
 _LEAST_AGE: Final = 600.0
 
 
-class HeldRun(NamedTuple):
+class StartingPoint(NamedTuple):
     """A run that its store lets us work on.
 
     Attributes:
@@ -38,7 +38,7 @@ class HeldRun(NamedTuple):
 
 async def record_new(
     run_id: str, plan: Plan, policy: FleetPolicy, *, store: Store, parts: ClientParts
-) -> HeldRun:
+) -> StartingPoint:
     """Record a run that begins, and hold it."""
     now = _server_now(parts)
     earliest = None if now is None else now.earliest
@@ -56,14 +56,14 @@ async def record_new(
     )
     entries = [Entry(vps_id, position) for position, vps_id in enumerate(plan.ids)]
     cooldown = policy.cooldown
-    return HeldRun(
+    return StartingPoint(
         await store.create(run, entries, cooldown=cooldown, server_now=earliest), steps={}
     )
 
 
 async def take_up(
     run_id: str, plan: Plan, rollout: Rollout, *, store: Store, parts: ClientParts
-) -> HeldRun:
+) -> StartingPoint:
     """Hold a run that was cut off or stopped.
 
     After a stop, the bounds start anew with what is in flight. After a crash they go on.
@@ -78,7 +78,7 @@ async def take_up(
     for entry in entries:  # so that a job which the API names for another VPS is disputed
         parts.requester.jobs.claim(entry.vps_id, entry.job_id, entry.poll_url)
     counted = await counted_entries(store, before, entries)
-    return HeldRun(entries, rollout.restore(counted), possible_loss_within)
+    return StartingPoint(entries, rollout.restore(counted), possible_loss_within)
 
 
 def _server_now(parts: ClientParts) -> ServerTime | None:

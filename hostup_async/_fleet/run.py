@@ -24,7 +24,7 @@ from hostup_async._fleet.journal import Journal
 from hostup_async._fleet.meters import Meters
 from hostup_async._fleet.plan import Plan
 from hostup_async._fleet.policy import FleetPolicy
-from hostup_async._fleet.record import HeldRun, record_new, take_up
+from hostup_async._fleet.record import StartingPoint, record_new, take_up
 from hostup_async._fleet.report import FleetReport, RunSnapshot
 from hostup_async._fleet.rollout import Rollout
 from hostup_async._fleet.settle import lost_in_words
@@ -83,20 +83,20 @@ class FleetRun:
 
     def __repr__(self) -> str:
         what = f"{self._plan.action} of {len(self._plan)} VPSes"
-        return f"<FleetRun {self._id}: {what}, {self._state()}>"
+        # A copy, which is made at once: a facade reads it on another thread.
+        counts = dict(self._parts.journal.counts) if self._parts else {}
+        words = [f", {count} {state}" for state, count in sorted(counts.items()) if count]
+        return f"<FleetRun {self._id}, {self._state}: {what}{''.join(words)}>"
 
+    @property
     def _state(self) -> str:
-        """How far it has come, in a few words."""
         if self._parts is None or self._task is None:
             return "not begun"
-        # A copy, which is made at once: a facade reads it on another thread.
-        counts = dict(self._parts.journal.counts)
-        words = [f"{count} {state}" for state, count in sorted(counts.items()) if count]
         if self._task.done():
-            words.append("ended")
-        elif self._rollout.is_stopped:
-            words.append("stopping")
-        return ", ".join(words)
+            return "ended"
+        if self._rollout.is_stopped:
+            return "stopping"
+        return "paused" if self._parts.engine.is_paused else "sending"
 
     @property
     def id(self) -> str:
@@ -222,7 +222,7 @@ class FleetRun:
         if self._reader_left and self._block_left and not is_over:
             self.stop("the loop over its outcomes was left")
 
-    async def _record(self, store: Store) -> HeldRun:
+    async def _record(self, store: Store) -> StartingPoint:
         with in_run(self.id):
             if self._resumes:
                 return await take_up(
@@ -239,7 +239,7 @@ class FleetRun:
                 self.plan.action, DurationModel.from_json(text)
             )
 
-    def _begin(self, store: Store, held: HeldRun) -> None:
+    def _begin(self, store: Store, held: StartingPoint) -> None:
         parts, plan, policy = self._client_parts, self.plan, self.policy
         self._announcer.begun(plan.action, len(plan), is_resumed=self._resumes)
         journal = Journal(store, self.id, held.entries, parts.requester.on_event)

@@ -108,6 +108,11 @@ class Requester:
         """The URL that a `pollUrl` means; raises `UntrustedPollUrl` where that is elsewhere."""
         return self.transport.trusted_url(poll_url)
 
+    @property
+    def is_open(self) -> bool:
+        """Whether it can send."""
+        return self.transport.is_open
+
     async def open(self) -> None:
         """Begin to send, on the running loop."""
         await self.transport.open()

@@ -162,7 +162,7 @@ class SandboxConfig:
     vps: int = field(default=Factory(_count, takes_self=True), validator=whole(0))
     stopped: int = field(default=0, validator=whole(0))
     not_ready: int = field(default=0, validator=whole(0))
-    api_key: str = "sk_test_sandbox"
+    api_key: str = field(default="sk_test_sandbox", repr=False)
     scopes: frozenset[str] = field(default=frozenset({"read:vm", "power:vm"}), converter=_as_names)
     seed: int = field(default=0, validator=whole())
     page_size: int = field(default=25, validator=whole(1, 100))

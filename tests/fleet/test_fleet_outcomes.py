@@ -273,7 +273,8 @@ async def test_the_snapshot_tells_where_the_run_stands(
         run.stop()
     shot = run.snapshot()
     assert (shot.known, shot.in_flight, shot.stopping) == (9, 0, "stop() was called")
-    assert repr(run) == f"<FleetRun {run.id}: reset of 9 VPSes>"
+    counts = "5 not_sent, 4 timed_out"
+    assert repr(run) == f"<FleetRun {run.id}, ended: reset of 9 VPSes, {counts}>"
 
 
 async def test_a_run_is_used_once_and_inside_its_context(
