@@ -1,7 +1,7 @@
 """The events that a client hands to its `on_event` callback: frozen data, a class for each."""
 
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Final, TypeVar
@@ -25,7 +25,7 @@ def current_run() -> str | None:
 
 
 @contextmanager
-def in_run(run_id: str | None) -> Iterator[None]:
+def in_run(run_id: str | None) -> Generator[None, None, None]:
     """Work on behalf of a run: the events of this time bear its id."""
     token = _RUN.set(run_id)
     try:
@@ -34,6 +34,8 @@ def in_run(run_id: str | None) -> Iterator[None]:
         _RUN.reset(token)
 
 
+# A class below that always knows one of these fields declares it anew, as `field()`: without that,
+# pyright takes it to keep its default.
 @frozen
 class Event(JsonReady):
     """The root of all events. What an event is not about, or is not known, is None.
@@ -116,7 +118,7 @@ class Accepted(Event):
         token: What `client.operation(token)` takes to follow the job, here or elsewhere.
     """
 
-    vps_id: str
+    vps_id: str = field()
     action: Action
     job_id: str | None
     token: str
@@ -133,7 +135,7 @@ class InDoubt(Event):
         reason: What is known, in words.
     """
 
-    vps_id: str
+    vps_id: str = field()
     action: Action
     sent_at: float
     reason: str
@@ -143,7 +145,7 @@ class InDoubt(Event):
 class OutcomeKnown(Event):
     """The outcome of one VPS of a fleet run is known."""
 
-    run_id: str
+    run_id: str = field()
     outcome: Outcome
 
 
@@ -158,7 +160,7 @@ class RunBegun(Event):
         is_resumed: Whether it was begun before, by this process or another.
     """
 
-    run_id: str
+    run_id: str = field()
     action: Action
     total: int
     is_resumed: bool
@@ -174,7 +176,7 @@ class RunStopped(Event):
         reason: Why, in a sentence.
     """
 
-    run_id: str
+    run_id: str = field()
     cause: StopCause
     reason: str
 
@@ -190,7 +192,7 @@ class RunEnded(Event):
         stop_cause: Why it stopped sending; None where everything was sent.
     """
 
-    run_id: str
+    run_id: str = field()
     counts: Mapping[OutcomeStatus, int]
     seconds: float
     stop_cause: StopCause | None

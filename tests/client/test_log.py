@@ -88,9 +88,7 @@ async def test_every_request_has_a_line_and_every_run_three(
     assert runs[-1].endswith("2 completed")
 
 
-async def test_the_names_of_the_loggers_are_those_that_are_documented(
-    caplog: pytest.LogCaptureFixture,
-) -> None:
+def test_the_names_of_the_loggers_are_those_that_are_documented() -> None:
     root = Path(__file__).parents[2]
     written = {
         line.partition('getLogger("')[2].partition('"')[0]

@@ -31,6 +31,7 @@ from hostup_async import (
     RateLimit,
     StopCause,
 )
+from hostup_async._models import ActionWord
 from hostup_async._store.memory import MemoryStore
 from hostup_async.sandbox import Durations, Fault, FaultRule, Limit, Sandbox
 
@@ -38,7 +39,7 @@ ACTIONS = ["reset", "start", "stop", "shutdown", "restart"]
 
 
 @pytest.mark.parametrize("action", ACTIONS)
-async def test_completed(start_sandbox: StartSandbox, connect: Connect, action: str) -> None:
+async def test_completed(start_sandbox: StartSandbox, connect: Connect, action: ActionWord) -> None:
     sandbox = await start_sandbox(vps=5, stopped=5 * (action == "start"), jobs=SOON)
     report = await reset_all(await connect(sandbox), action=action)
     books = await sandbox.books()

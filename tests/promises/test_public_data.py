@@ -1,6 +1,7 @@
 """Every public class: its data goes into JSON, it says where users find it, and mock knows it."""
 
 import asyncio
+import collections.abc
 import enum
 import inspect
 import json
@@ -8,7 +9,7 @@ import pickle
 import pydoc
 import types
 import typing
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from types import ModuleType
 from typing import Any
@@ -64,23 +65,18 @@ def made_up(hint: Any) -> Any:
         return made_up(next(one for one in arguments if one is not types.NoneType))
     if origin is typing.Literal:
         return arguments[0]
-    if origin is tuple:
-        return tuple(made_up(one) for one in arguments if one is not ...)
-    if origin is frozenset:
-        return frozenset([made_up(arguments[0])])
-    if origin in {Mapping, dict}:
+    if origin in {tuple, frozenset}:
+        return origin(made_up(one) for one in arguments if one is not ...)
+    if origin is collections.abc.Mapping:
         return {made_up(arguments[0]): made_up(arguments[1])}
-    if attrs.has(hint):
-        return instance(hint)
+    return instance(hint) if attrs.has(hint) else made_up_value(hint)
+
+
+def made_up_value(hint: Any) -> Any:
     if inspect.isclass(hint) and issubclass(hint, enum.Enum):
         return next(iter(hint))
-    plain = {
-        str: "text",
-        int: 1,
-        float: 0.5,
-        bool: True,
-        datetime: datetime(2026, 4, 27, tzinfo=UTC),
-    }
+    moment = datetime(2026, 4, 27, tzinfo=UTC)
+    plain = {str: "text", int: 1, float: 0.5, bool: True, datetime: moment}
     return plain.get(hint, {"deep": [1, None]})
 
 
@@ -88,7 +84,8 @@ def instance(cls: type[Any]) -> Any:
     if cls.__name__ == "SandboxConfig":
         limit = hostup_async.sandbox.Limit(requests=1, seconds=1)
         rule = hostup_async.sandbox.JobRule("failed")
-        return cls(limit=limit, job_rules=[rule], faults=[instance(hostup_async.sandbox.FaultRule)])
+        fault = instance(hostup_async.sandbox.FaultRule)
+        return cls(ids=["vps_1"], limit=limit, job_rules=[rule], faults=[fault])
     values = {one.name: made_up(one.type) for one in attrs.fields(cls) if one.init}
     return cls(**values | SPECIAL.get(cls.__name__, {}))
 
@@ -162,7 +159,7 @@ def test_a_handle_that_was_never_named_says_so_as_well() -> None:
 @pytest.mark.parametrize("package", [hostup_async, hostup_sync])
 def test_help_and_dir_show_a_client_with_its_parts(package: ModuleType) -> None:
     text = pydoc.plain(pydoc.render_doc(package.Client))
-    assert f"class Client in {package.__name__}" in text
+    assert f"class Client in module {package.__name__}" in text
     for name in ("vps", "fleet", "budget", "open", "operation", "wait_all"):
         assert name in dir(package.Client)
         assert name in text

@@ -5,6 +5,8 @@ from typing import Final
 from attrs import evolve, frozen
 
 from hostup_async import FleetPolicy, RateLimit
+from hostup_async._fleet.plan import PreflightWord
+from hostup_async._fleet.policy import AmbiguousWord
 from simulation.chance import Chance
 from simulation.limits import LimitStyle, draw_limit
 
@@ -67,7 +69,7 @@ class Setup:
     plot: str
     reordered: bool
     rates: dict[str, float]
-    preflight: str
+    preflight: PreflightWord
     policy: FleetPolicy
     limit: LimitStyle | None
     given_limit: RateLimit | None
@@ -162,7 +164,7 @@ def _policy(chance: Chance) -> FleetPolicy:
     )
 
 
-def _resend() -> str:
+def _resend() -> AmbiguousWord:
     from hostup_async import OnAmbiguous  # noqa: PLC0415 - its value is about to be renamed
 
     return OnAmbiguous.RESEND.value
