@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from tools import Connect, RawServer, StartSandbox, child_environment, client_of, http
+from tools import QUICK, Connect, RawServer, StartSandbox, child_environment, client_of, http
 
 from hostup_async import Client, ConfigurationError, Event, HostUpError, RequestDone
 from hostup_async.sandbox import Durations
@@ -118,7 +118,7 @@ async def test_the_key_is_in_no_log_and_no_event(caplog: pytest.LogCaptureFixtur
     texts: list[str] = []
     async with (
         RawServer(*answers) as server,
-        client_of(server.url, api_key=KEY, on_event=events.append) as client,
+        client_of(server.url, api_key=KEY, on_event=events.append, timeouts=QUICK) as client,
     ):
         for call in (client.vps.get("vps_1"), client.vps.reset("vps_1"), client.vps.reset("vps_2")):
             try:
