@@ -36,7 +36,7 @@ def install_resolved(session: nox.Session, resolution: str) -> None:
     compiled = ("uv", "pip", "compile", "-q", "--upgrade", "--all-extras", "--group", "tests")
     python = ("--python", str(Path(session.bin) / "python"))
     session.run(*compiled, *python, "--resolution", resolution, "pyproject.toml", "-o", pins)
-    session.install("-q", "-r", pins)
+    session.run("uv", "pip", "install", "-q", *python, "-r", pins)
     session.install("-q", "--no-deps", "-e", ".")
 
 
