@@ -6,5 +6,6 @@ happen, and `context` holds what all parts of a run share. `engine` sends when t
 outcome, by way of `preflight` (whether to send just now) and `settle` (what its entry becomes
 next). `evidence` finds out what became of a request that got no answer: `boot` says what a read of
 the status shows, `pace` when to read. `journal` records first, `trail` the pauses; `meters` count
-what was used, and `report` is the sum.
+what was used, and `report` is the sum. `record` brings a run into its store, or takes it up from
+there, and `announce` tells the log and the listener.
 """

@@ -15,6 +15,8 @@ from hostup_async import (
     OutcomeStatus,
     StoreError,
 )
+from hostup_async._fleet.plan import PreflightWord
+from hostup_async._models import ActionWord
 from hostup_async._polling.durations import DurationModel as Learnt
 from hostup_async._store.memory import MemoryStore
 from hostup_async.sandbox import Books, SandboxHandle
@@ -72,8 +74,8 @@ async def reset_all(
     store: Any = None,
     *,
     ids: Iterable[str] | None = None,
-    preflight: str = "none",
-    action: str = "reset",
+    preflight: PreflightWord = "none",
+    action: Action | ActionWord = "reset",
 ) -> FleetReport:
     """A run of every VPS, or of some, to its end."""
     plan = await client.fleet.plan(ids=ids, all=ids is None, preflight=preflight, action=action)
