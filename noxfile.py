@@ -25,6 +25,21 @@ def install(session: nox.Session, *groups: str, extras: str = "cli,report,store"
     session.install("-q", "-e", f".[{extras}]", *packages)
 
 
+def install_resolved(session: nox.Session, resolution: str) -> None:
+    """Install the project, all extras and the tools of the tests, in versions that uv chooses.
+
+    pip has no option for the lowest versions. Packages that are needed only by others come in
+    their latest versions: their floors are not ours.
+    """
+    pins = str(Path(session.create_tmp()) / "pins.txt")
+    session.install("-q", "uv")
+    compiled = ("uv", "pip", "compile", "-q", "--upgrade", "--all-extras", "--group", "tests")
+    python = ("--python", str(Path(session.bin) / "python"))
+    session.run(*compiled, *python, "--resolution", resolution, "pyproject.toml", "-o", pins)
+    session.run("uv", "pip", "install", "-q", *python, "-r", pins)
+    session.install("-q", "--no-deps", "-e", ".")
+
+
 # The tests wait more than they compute, so a few more workers than cores are quicker. No test is
 # bound to a worker: what measures time measures its own CPU time.
 PARALLEL = ("-n", str(max(4, os.cpu_count() or 1)), "--dist", "worksteal")
@@ -86,6 +101,22 @@ def coverage(session: nox.Session) -> None:
 def matrix(session: nox.Session) -> None:
     """The test-suite on each supported Python that is installed."""
     install(session, "tests")
+    session.run("pytest", *PARALLEL, *session.posargs, env=CACHED)
+
+
+@nox.session(python=PYTHONS[0], default=False)
+def lowest(session: nox.Session) -> None:
+    """The test-suite with the lowest version of each package that pyproject.toml allows."""
+    install_resolved(session, "lowest-direct")
+    # What an old release still uses of a new one that it needs is not for us to mend.
+    lenient = ("-W", "ignore::DeprecationWarning")
+    session.run("pytest", *PARALLEL, *lenient, *session.posargs, env=CACHED)
+
+
+@nox.session(python=PYTHONS[-1], default=False)
+def latest(session: nox.Session) -> None:
+    """The test-suite with the latest release of each package, whatever was installed before."""
+    install_resolved(session, "highest")
     session.run("pytest", *PARALLEL, *session.posargs, env=CACHED)
 
 

@@ -46,6 +46,9 @@ class VpsResource:
         self._requester = requester
         self._poller = poller
 
+    def __repr__(self) -> str:
+        return f"<VpsResource of {self._requester.base}>"
+
     async def list(
         self, *, name: str | None = None, primary_ip: str | None = None
     ) -> AsyncIterator[Vps]:

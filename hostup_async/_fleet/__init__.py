@@ -7,5 +7,6 @@ outcome, by way of `preflight` (whether to send just now) and `settle` (what its
 next). `evidence` finds out what became of a request that got no answer: `boot` says what a read of
 the status shows, `pace` when to read. `journal` records first, `trail` the pauses; `meters` count
 what was used, `forecast` says how long it still takes, `memory` keeps what was learnt, and `report`
-is the sum.
+is the sum. `record` brings a run into its store, or takes it up from there, and `announce` tells
+the log and the listener.
 """

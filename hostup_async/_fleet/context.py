@@ -2,6 +2,7 @@
 
 from attrs import frozen
 
+from hostup_async._fleet.announce import Announcer
 from hostup_async._fleet.evidence import Evidence
 from hostup_async._fleet.journal import Journal
 from hostup_async._fleet.memory import Memory
@@ -26,6 +27,7 @@ class RunContext:
             it was begun. A planned VPS is then sent only if it has been running for longer.
     """
 
+    run_id: str
     plan: Plan
     policy: FleetPolicy
     requester: Requester
@@ -34,6 +36,7 @@ class RunContext:
     journal: Journal
     rollout: Rollout
     evidence: Evidence
+    announcer: Announcer
     possible_loss_within: float | None = None
 
 

@@ -161,6 +161,7 @@ class Engine(Sender):
 
     def _drain(self) -> None:
         """Take back what is about to be sent, and follow the rest for a time."""
+        self._announce_stop()
         drain = self._context.policy.drain_timeout
         # The cause that stopped the run stays: this one only ends the following.
         reason = f"not ended {drain:g} s after the stop"
@@ -168,6 +169,11 @@ class Engine(Sender):
         for target in self._targets.values():
             target.stop()
         self._check()
+
+    def _announce_stop(self) -> None:
+        rollout = self._context.rollout
+        if rollout.stop_cause and rollout.stop_reason and not self._over.is_set():
+            self._context.announcer.stopped(rollout.stop_cause, rollout.stop_reason)
 
     def _end_soon(self, cause: StopCause, reason: str) -> None:
         """Send nothing more, and leave once each accepted job was polled a last time."""

@@ -7,6 +7,7 @@ from attrs import evolve
 
 from hostup_async import _clock
 from hostup_async._errors import HostUpError, StoreError
+from hostup_async._events import in_run
 from hostup_async._fleet.context import RunContext, operation_of
 from hostup_async._fleet.evidence import SendTime
 from hostup_async._fleet.plan import Preflight
@@ -158,7 +159,7 @@ class Target(SendGuard):
             EntryState.ACCEPTED: self._follow,
         }
         try:
-            with self._slot:
+            with in_run(self._context.run_id), self._slot:
                 while not self._is_over:
                     await step[self._entry.state]()
         finally:

@@ -47,7 +47,7 @@ from hostup_async._token import OperationRef, make_token
 
 T = TypeVar("T")
 
-_LOGGER: Final = logging.getLogger("hostup")
+_LOGGER: Final = logging.getLogger("hostup.http")
 # Responses to a poll that are not the API's word about the job.
 _STRAY: Final = frozenset(
     {RequestOutcome.IN_DOUBT, RequestOutcome.UNEXPECTED, RequestOutcome.FILTERED}
@@ -108,6 +108,11 @@ class Requester:
         """The URL that a `pollUrl` means; raises `UntrustedPollUrl` where that is elsewhere."""
         return self.transport.trusted_url(poll_url)
 
+    @property
+    def is_open(self) -> bool:
+        """Whether it can send."""
+        return self.transport.is_open
+
     async def open(self) -> None:
         """Begin to send, on the running loop."""
         await self.transport.open()
@@ -144,7 +149,8 @@ class Requester:
             max_wait: Bounds the waits for the rate limit, in seconds; None for the budget's bound.
             permit: One that was taken before; it is spent on the first try.
         """
-        request = Request("GET", url, kind=kind, subject=subject)
+        vps_id = subject.id if subject else None
+        request = Request("GET", url, kind=kind, subject=subject, vps_id=vps_id)
         return _value(await self._calls.run(request, read, max_wait=max_wait, permit=permit))
 
     async def poll_job(
@@ -152,6 +158,7 @@ class Requester:
         url: Url,
         job_id: str | None,
         *,
+        vps_id: str | None = None,
         max_wait: float | None = None,
         permit: Permit | None = None,
     ) -> tuple[Job, float]:
@@ -160,6 +167,7 @@ class Requester:
         Args:
             url: The job's poll URL.
             job_id: The id that the response must name, if it names one; None if it is not known.
+            vps_id: The VPS that the job is about, None if it is not known; for the events.
             max_wait: Bounds the waits for the rate limit, in seconds; None for the budget's bound.
             permit: One that was taken before; it is spent on the first try.
 
@@ -171,7 +179,7 @@ class Requester:
                 about this job.
         """
         subject = None if job_id is None else Subject(Job, job_id)
-        request = Request("GET", url, kind=RequestClass.POLL, subject=subject)
+        request = Request("GET", url, kind=RequestClass.POLL, subject=subject, vps_id=vps_id)
         sent = await self._calls.run(request, read_job, max_wait=max_wait, permit=permit)
         is_stray = sent.outcome in _STRAY and not isinstance(sent.result, ServerError)
         if is_stray and isinstance(sent.result, ApiError):
@@ -193,7 +201,7 @@ class Requester:
         Raises:
             OutcomeUnknown: It was sent, or may have been, and its outcome is unknown.
         """
-        request = Request("POST", url, body, power_action, RequestClass.ACTION)
+        request = _action_request(power_action, url, body)
         return await self._act(request, power_action, self._try_action, None)
 
     async def send_action_to_the_end(
@@ -225,7 +233,7 @@ class Requester:
         Raises:
             OutcomeUnknown: It was sent, or may have been, and its outcome is unknown.
         """
-        request = Request("POST", url, body, power_action, RequestClass.ACTION)
+        request = _action_request(power_action, url, body)
         try_once = partial(self._try_action, drops_cancellation=True, guard=guard)
         return await self._act(request, power_action, try_once, permit)
 
@@ -298,7 +306,14 @@ class Requester:
             accepted_at=_clock.wall(),
         )
         if self.on_event is not None:
-            accepted = Accepted(power_action.vps_id, power_action.action, job.id, make_token(ref))
+            accepted = Accepted(
+                power_action.vps_id,
+                power_action.action,
+                job.id,
+                make_token(ref),
+                attempt=sent.attempt,
+                request_id=sent.request_id,
+            )
             tell(self.on_event, accepted)
         return ref
 
@@ -306,7 +321,15 @@ class Requester:
         self, sent: Sent[Job], power_action: PowerAction, error: HostUpError
     ) -> OutcomeUnknown:
         action, vps_id = power_action
-        tell(self.on_event, InDoubt(vps_id, action, sent.sent_at, str(error)))
+        doubt = InDoubt(
+            vps_id,
+            action,
+            sent.sent_at,
+            str(error),
+            attempt=sent.attempt,
+            request_id=sent.request_id,
+        )
+        tell(self.on_event, doubt)
         return make_outcome_unknown(
             error, vps_id=vps_id, action=action, sent_at=sent.sent_at, problem=error.problem
         )
@@ -332,6 +355,11 @@ class Requester:
             f"cancellation, as job {ref.job_id!r}: "
             f"follow it with client.operation({make_token(ref)!r})."
         )
+
+
+def _action_request(power_action: PowerAction, url: Url, body: bytes | None) -> Request:
+    vps_id = power_action.vps_id
+    return Request("POST", url, body, power_action, RequestClass.ACTION, vps_id=vps_id)
 
 
 def _value(sent: Sent[T]) -> T:

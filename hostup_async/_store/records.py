@@ -3,14 +3,16 @@
 Moments are seconds since the epoch, by the clock of the machine that wrote them.
 """
 
+import json
 import time
 from collections.abc import Mapping
 from enum import StrEnum
-from typing import ClassVar, Final
+from typing import Any, ClassVar, Final
 
 from attrs import evolve, field, fields, frozen
 
 from hostup_async import _clock
+from hostup_async._json import JsonReady
 from hostup_async._models import Action
 from hostup_async._outcome import Outcome, OutcomeStatus
 
@@ -67,7 +69,7 @@ UNTOUCHED: Final = (EntryState.REFUSED, EntryState.SKIPPED, EntryState.NOT_SENT)
 
 
 @frozen
-class Entry:
+class Entry(JsonReady):
     """How far a run has come with one VPS; the fields are those of `Outcome`.
 
     Attributes:
@@ -160,7 +162,7 @@ OPEN: Final = (RunState.RUNNING, RunState.STOPPED)
 
 
 @frozen(kw_only=True)
-class RunRecord:
+class RunRecord(JsonReady):
     """One run of a fleet, as a store keeps it.
 
     Attributes:
@@ -201,6 +203,11 @@ class RunRecord:
     counts: Mapping[EntryState, int] = field(factory=dict[EntryState, int])
     possible_loss: str | None = None
 
+    def to_dict(self) -> dict[str, Any]:
+        """The record as JSON can carry it; plan and policy are objects, or None where empty."""
+        parsed = {name: json.loads(getattr(self, name) or "null") for name in ("plan", "policy")}
+        return super().to_dict() | parsed
+
 
 class AuditEvent(StrEnum):
     """What happened to a run, as its audit trail has it."""
@@ -231,7 +238,7 @@ def _known_event(word: str) -> AuditEvent | str:
 
 
 @frozen
-class AuditRecord:
+class AuditRecord(JsonReady):
     """One event in a run's audit trail.
 
     Attributes:
@@ -247,6 +254,10 @@ class AuditRecord:
     who: str
     what: AuditEvent | str = field(converter=_known_event)
     detail: str = "{}"
+
+    def to_dict(self) -> dict[str, Any]:
+        """The record as JSON can carry it; the detail is an object."""
+        return super().to_dict() | {"detail": json.loads(self.detail)}
 
 
 @frozen(kw_only=True)

@@ -53,3 +53,6 @@ __all__ = [
     "SandboxProcess",
     "ThreadedSandbox",
 ]
+
+for _cls in (globals()[_name] for _name in __all__):
+    _cls.__module__ = __name__  # where users import it from

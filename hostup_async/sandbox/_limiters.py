@@ -11,7 +11,7 @@ from typing import Any, Final, Literal, TypeAlias, get_args
 
 from attrs import define, field, frozen
 
-from ._settings import above, maybe, one_of, whole
+from ._settings import above, maybe, one_of, to_json_types, whole
 
 # Added to what flows into a bucket, in tokens: the sums of moments are not exact.
 _ROUNDING: Final = 1e-9
@@ -49,9 +49,13 @@ class Limit:
     counts_refused: bool = False
     resets_full: bool = False
 
+    def to_dict(self) -> dict[str, Any]:
+        """The limit as JSON can carry it; `Limit(**limit)` reads it back."""
+        return to_json_types(self)
+
 
 def as_limit(value: Limit | Mapping[str, Any] | None) -> Limit | None:
-    """A limit, also from its dictionary made by `attrs.asdict`."""
+    """A limit, also from its dictionary made by `Limit.to_dict`."""
     return value if value is None or isinstance(value, Limit) else Limit(**value)
 
 

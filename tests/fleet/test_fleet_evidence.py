@@ -16,6 +16,7 @@ from hostup_async import (
     Timeouts,
 )
 from hostup_async._fleet import pace
+from hostup_async._models import ActionWord
 from hostup_async.sandbox import (
     Durations,
     Fault,
@@ -200,7 +201,7 @@ async def test_a_completion_is_believed_where_its_verification_is_cut_off(
 async def test_each_action_has_its_own_evidence(
     start_sandbox: StartSandbox,
     connect: Connect,
-    action: str,
+    action: ActionWord,
     fault: Fault,
     status: str,
     evidence: str,

@@ -222,14 +222,9 @@ BUGS: Final = (
             "_http/attempt.py",
             (
                 "            is_shared=exchange.is_shared,\n        )\n"
-                "        outcome, result, reading = parsed\n"
-                "        proved = is_proved(request.subject, result)\n"
+                "        proved = is_proved(request.subject, parsed.result)\n"
             ),
-            (
-                "            is_shared=False,\n        )\n"
-                "        outcome, result, reading = parsed\n"
-                "        proved = True\n"
-            ),
+            ("            is_shared=False,\n        )\n        proved = True\n"),
         ),
     ),
     Bug(

@@ -18,6 +18,8 @@ from hostup_async import (
     StoreError,
 )
 from hostup_async._config import ApiKey
+from hostup_async._fleet.plan import PreflightWord
+from hostup_async._models import ActionWord
 from hostup_async._polling.durations import DurationModel as Learnt
 from hostup_async._store.memory import MemoryStore
 from hostup_async.sandbox import Books, SandboxHandle
@@ -98,8 +100,8 @@ async def reset_all(
     store: Any = None,
     *,
     ids: Iterable[str] | None = None,
-    preflight: str = "none",
-    action: str = "reset",
+    preflight: PreflightWord = "none",
+    action: Action | ActionWord = "reset",
 ) -> FleetReport:
     """A run of every VPS, or of some, to its end."""
     plan = await client.fleet.plan(ids=ids, all=ids is None, preflight=preflight, action=action)

@@ -8,6 +8,7 @@ from simulation.chance import Chance
 from simulation.setup import RESEND
 
 from hostup_async import FleetPolicy, RateLimit, Timeouts
+from hostup_async._fleet.plan import PreflightWord
 from hostup_async.sandbox import Durations, Fault, FaultRule, Limit, SandboxConfig
 from hostup_async.sandbox._config import (
     Cursors,
@@ -58,7 +59,7 @@ class Setup:
     in_order: bool
     config: SandboxConfig
     policy: FleetPolicy
-    preflight: str
+    preflight: PreflightWord
     timeouts: Timeouts
     given_limit: RateLimit | None
     latency: float
