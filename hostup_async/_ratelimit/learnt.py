@@ -11,6 +11,8 @@ from typing import Any, Final, Self
 
 from attrs import asdict, field, frozen, validators
 
+from hostup_async._json import JsonReady
+
 _MOST: Final = 1e9  # requests, and seconds: what is beyond was not learnt but damaged
 _BOUNDS: Final[Any] = (validators.gt(0), validators.lt(_MOST))
 
@@ -27,7 +29,7 @@ class LimitStyle(StrEnum):
 
 
 @frozen
-class LearntLimit:
+class LearntLimit(JsonReady):
     """One limit, as far as it was learnt.
 
     Attributes:
@@ -66,7 +68,7 @@ class LearntLimit:
 
 
 @frozen
-class LearntLimits:
+class LearntLimits(JsonReady):
     """The limit of actions and that of reads; the same one where they share a limit.
 
     Attributes:

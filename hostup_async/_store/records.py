@@ -261,7 +261,7 @@ class AuditRecord(JsonReady):
 
 
 @frozen(kw_only=True)
-class LearntRecord:
+class LearntRecord(JsonReady):
     """Something that was learnt of one key at one API, for a later run to begin with.
 
     Attributes:
