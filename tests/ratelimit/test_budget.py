@@ -6,7 +6,7 @@ from math import inf
 from typing import Any
 
 import pytest
-from virtual_time import VIRTUAL, now
+from virtual_time import VIRTUAL, now, suspend
 
 from hostup_async import Budget, Client, ConfigurationError, RateLimit, RateLimited, WaitReason
 from hostup_async._ratelimit.headers import RateLimitReading
@@ -47,6 +47,37 @@ async def test_a_known_limit_is_kept_and_the_order_too() -> None:
     moments = await asyncio.gather(*(take(limiter, order, n) for n in range(8)))
     assert order == list(range(8))
     assert moments == [0, 0, 0, 10, 10, 10, 20, 20]
+
+
+async def test_a_wait_that_was_slept_through_begins_anew() -> None:
+    limiter = make_limiter(max_wait=60)
+    held = await limiter.acquire()
+    waits = asyncio.create_task(limiter.acquire())
+    await asyncio.sleep(10)
+    suspend(10_000)
+    await asyncio.sleep(59)
+    assert not waits.done()
+    held.spend()
+    (await waits).spend()
+
+
+async def test_a_wait_that_was_slept_through_is_not_hopeless_after_a_429() -> None:
+    limiter = make_limiter(max_wait=60)
+    held = await limiter.acquire()
+    waits = asyncio.create_task(limiter.acquire())
+    await asyncio.sleep(10)
+    suspend(10_000)
+    held.spend(throttled=True, reading=named(10, 5))  # read before any timer fires
+    (await waits).spend()
+
+
+async def test_a_wait_of_a_process_that_is_awake_ends_in_time() -> None:
+    limiter = make_limiter(max_wait=60)
+    held = await limiter.acquire()
+    with pytest.raises(RateLimited):
+        await limiter.acquire()
+    assert now() == 60
+    held.spend()
 
 
 async def test_newcomers_do_not_overtake() -> None:
