@@ -14,12 +14,30 @@ nox.options.reuse_existing_virtualenvs = True
 PYPROJECT = nox.project.load_toml("pyproject.toml")
 # The classifiers are the one place that lists the Pythons.
 PYTHONS = nox.project.python_versions(PYPROJECT)
+# The library of `whole_stack` needs one of the newer ones.
+NEWER = "3.12"
+THOUSAND = ("--seeds", "0:1000", "--all-fire")
 
 
 def install(session: nox.Session, *groups: str, extras: str = "cli,report,store") -> None:
     """Install the project with dependency groups, whatever pip's age."""
     packages = nox.project.dependency_groups(PYPROJECT, *groups)
     session.install("-q", "-e", f".[{extras}]", *packages)
+
+
+def install_resolved(session: nox.Session, resolution: str) -> None:
+    """Install the project, all extras and the tools of the tests, in versions that uv chooses.
+
+    pip has no option for the lowest versions. Packages that are needed only by others come in
+    their latest versions: their floors are not ours.
+    """
+    pins = str(Path(session.create_tmp()) / "pins.txt")
+    session.install("-q", "uv")
+    compiled = ("uv", "pip", "compile", "-q", "--upgrade", "--all-extras", "--group", "tests")
+    python = ("--python", str(Path(session.bin) / "python"))
+    session.run(*compiled, *python, "--resolution", resolution, "pyproject.toml", "-o", pins)
+    session.run("uv", "pip", "install", "-q", *python, "-r", pins)
+    session.install("-q", "--no-deps", "-e", ".")
 
 
 # The tests wait more than they compute, so a few more workers than cores are quicker. No test is
@@ -86,6 +104,22 @@ def matrix(session: nox.Session) -> None:
     session.run("pytest", *PARALLEL, *session.posargs, env=CACHED)
 
 
+@nox.session(python=PYTHONS[0], default=False)
+def lowest(session: nox.Session) -> None:
+    """The test-suite with the lowest version of each package that pyproject.toml allows."""
+    install_resolved(session, "lowest-direct")
+    # What an old release still uses of a new one that it needs is not for us to mend.
+    lenient = ("-W", "ignore::DeprecationWarning")
+    session.run("pytest", *PARALLEL, *lenient, *session.posargs, env=CACHED)
+
+
+@nox.session(python=PYTHONS[-1], default=False)
+def latest(session: nox.Session) -> None:
+    """The test-suite with the latest release of each package, whatever was installed before."""
+    install_resolved(session, "highest")
+    session.run("pytest", *PARALLEL, *session.posargs, env=CACHED)
+
+
 @nox.session(default=False)
 def nightly(session: nox.Session) -> None:
     """All examples, hundreds of kills, 100,000 histories, a million VPSes, each planted bug."""
@@ -93,16 +127,29 @@ def nightly(session: nox.Session) -> None:
     session.run("pytest", *PARALLEL, env={**CACHED, "HOSTUP_THOROUGH": "1"})
     session.run("pytest", "tests/promises/test_fleet_kill.py", env={"HOSTUP_KILLS": "600"})
     session.run("pytest", "tests/promises/test_suspended.py", env={"HOSTUP_SUSPENSIONS": "40"})
-    run_simulation(session, "--seeds", "0:100000", "--all-fire")
-    run_simulation(session, "--vps", "1000000")
+    run_simulation(session, "simulation", "--seeds", "0:100000", "--all-fire")
+    run_simulation(session, "simulation", "--vps", "1000000")
     session.run("pytest", "tests/planted", env={"HOSTUP_PLANTED": "1"})
+    session.notify("whole_stack", ["--seeds", "0:20000", "--all-fire"])
 
 
-@nox.session
+@nox.session(default=False)
 def simulate(session: nox.Session) -> None:
     """1,000 simulated histories; `-- --seed 7` replays one, `-- --seeds 0:5000` plays more."""
     install(session, "tests")
-    run_simulation(session, *(session.posargs or ["--seeds", "0:1000", "--all-fire"]))
+    run_simulation(session, "simulation", *(session.posargs or THOUSAND))
+    if not session.posargs:
+        session.notify("whole_stack")
+
+
+@nox.session(python=NEWER, default=False)
+def whole_stack(session: nox.Session) -> None:
+    """Like `simulate`, with aiohttp and the sandbox's server over a simulated network."""
+    install(session, "tests", "simulation")
+    run_simulation(session, "whole_stack", *(session.posargs or THOUSAND))
+    if "--seed" not in session.posargs:
+        thorough = {**CACHED, "HOSTUP_THOROUGH": "1"}
+        session.run("pytest", "tests/simulation/test_whole_stack.py", env=thorough)
 
 
 @nox.session(default=False)
@@ -120,7 +167,7 @@ def bench(session: nox.Session) -> None:
         session.run("python", str(script), *session.posargs)
 
 
-def run_simulation(session: nox.Session, *arguments: str) -> None:
+def run_simulation(session: nox.Session, package: str, *arguments: str) -> None:
     """Play histories; set order must not depend on the process, so its hashes are fixed."""
     env = {"PYTHONPATH": "tests/support", "PYTHONHASHSEED": "0"}
-    session.run("python", "-m", "simulation", *arguments, env=env)
+    session.run("python", "-m", package, *arguments, env=env)

@@ -1,6 +1,6 @@
 """CPU per reset of a whole fleet, ours against a hand-written aiohttp loop, all in one run.
 
-One POST and one look each, instant jobs, no rate limit, the sandbox in a process of its own. The
+One POST and one poll each, instant jobs, no rate limit, the sandbox in a process of its own. The
 hand-written loop has 64 workers and keeps no books at all; a fleet decides on each request, judges
 each outcome, and writes it down: in memory, or in an SQLite file that each intent must have
 reached. They take turns, and the ratios of the medians are what counts.

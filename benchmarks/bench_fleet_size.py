@@ -48,7 +48,7 @@ async def answer(
 
 
 async def fleet(size: int, store: Path | None, meter: Callable[[], float]) -> float:
-    """What the meter gains during a run of so many resets, for each of them."""
+    """What the meter gains during a run of this many resets, for each of them."""
     ids = [f"vps_{number:026}" for number in range(size)]
     async with Client("key-of-no-one", base_url="http://127.0.0.1:9", budget=Budget()) as client:
         client._requester.transport.send = answer  # type: ignore[method-assign]

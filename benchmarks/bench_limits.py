@@ -1,7 +1,7 @@
 """300 resets on the sandbox with a limit of 100 in 5 s: how many 429s, and how long to the floor.
 
 Against a fixed window, a sliding window and a token bucket, over real sockets; each POST is
-followed by one look when its job has ended, so that 600 requests make a floor of 25 s. About
+followed by one poll when its job has ended, so that 600 requests make a floor of 25 s. About
 half a minute each.
 
     python benchmarks/bench_limits.py [--kinds fixed sliding bucket] [--json]

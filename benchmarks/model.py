@@ -134,7 +134,7 @@ def worker(world: World, queue: Iterator[int], gap: Gap) -> Process:
 
 
 def workers(world: World, gap: Gap, at_once: int = 50) -> World:
-    """So many workers, each of which follows one reset at a time."""
+    """`at_once` workers, each of which follows one reset at a time."""
     queue = iter(range(world.resets))
     for _ in range(at_once):
         world.start(worker(world, queue, gap))

@@ -8,7 +8,9 @@ Example:
     ...         print(await operation.wait(timeout=600))
 """
 
+import sys
 from importlib import import_module
+from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
 from hostup_async._version import __version__
@@ -21,7 +23,6 @@ if TYPE_CHECKING:
         ClientClosed,
         ConfigurationError,
         Conflict,
-        FleetFailed,
         Forbidden,
         HostUpError,
         InvalidRequest,
@@ -48,11 +49,14 @@ if TYPE_CHECKING:
         Paused,
         RequestDone,
         Retrying,
+        RunBegun,
+        RunEnded,
+        RunStopped,
         Waiting,
     )
     from hostup_async._fleet.plan import Exclusion, Plan, Preflight
     from hostup_async._fleet.policy import FleetPolicy, OnAmbiguous
-    from hostup_async._fleet.report import FleetReport, RunSnapshot
+    from hostup_async._fleet.report import FleetFailed, FleetReport, RunSnapshot
     from hostup_async._fleet.resource import FleetResource
     from hostup_async._fleet.run import FleetRun
     from hostup_async._models import (
@@ -142,10 +146,13 @@ __all__ = [
     "RequestDone",
     "Resources",
     "Retrying",
+    "RunBegun",
+    "RunEnded",
     "RunHeld",
     "RunRecord",
     "RunSnapshot",
     "RunState",
+    "RunStopped",
     "Seconds",
     "ServerError",
     "ServiceStatus",
@@ -173,7 +180,7 @@ _HOMES = {
     for home, names in {
         "_fleet.resource": ("FleetResource",),
         "_fleet.run": ("FleetRun",),
-        "_fleet.report": ("FleetReport", "RunSnapshot"),
+        "_fleet.report": ("FleetFailed", "FleetReport", "RunSnapshot"),
         "_fleet.plan": ("Exclusion", "Plan", "Preflight"),
         "_fleet.policy": ("FleetPolicy", "OnAmbiguous"),
         "_ratelimit.budget": ("Budget",),
@@ -203,7 +210,6 @@ _HOMES = {
             "UnreadableReply",
             "UntrustedPollUrl",
             "WaitTimeout",
-            "FleetFailed",
         ),
         "_events": (
             "Accepted",
@@ -213,6 +219,9 @@ _HOMES = {
             "Paused",
             "RequestDone",
             "Retrying",
+            "RunBegun",
+            "RunEnded",
+            "RunStopped",
             "Waiting",
             "OutcomeKnown",
         ),
@@ -264,8 +273,21 @@ if not TYPE_CHECKING:  # or else every misspelt name would pass for one of `Any`
         if home is None:
             msg = f"module {__name__!r} has no attribute {name!r}"
             raise AttributeError(msg)
-        value = globals()[name] = getattr(import_module(f"{__name__}.{home}"), name)
-        return value
+        import_module(f"{__name__}.{home}")
+        _publish()
+        return globals()[name]
+
+
+def _publish() -> None:
+    """Have all that is loaded say that it is of this package, where users import it from."""
+    names = globals()
+    for name, home in _HOMES.items():
+        value = getattr(sys.modules.get(f"{__name__}.{home}"), name, None)
+        if value is None or name in names:
+            continue
+        names[name] = value
+        if isinstance(value, type | FunctionType):
+            value.__module__ = __name__
 
 
 def __dir__() -> list[str]:

@@ -22,8 +22,10 @@ from hostup_async._fleet.context import ClientParts
 from hostup_async._fleet.resource import FleetResource
 from hostup_async._http.requester import Requester
 from hostup_async._http.transport import Session, Transport
+from hostup_async._log import follow_environment
 from hostup_async._models import Job
 from hostup_async._operation import Operation, as_they_end
+from hostup_async._part import part
 from hostup_async._polling.poller import Poller
 from hostup_async._ratelimit.budget import Budget, limiter_of
 from hostup_async._token import read_token
@@ -46,7 +48,8 @@ class Client:
             `hostup_sync`, whose loop is its own, only the function can be used. On either, each
             request asks the server to close its connection afterwards, and an action is not sent
             on a connection that carried a response before.
-        on_event: A function that is called with each event: requests, retries, pauses, acceptances.
+        on_event: A function that is called with each `Event`, on the thread of the client's event
+            loop; it must not block, and what it raises is logged and otherwise ignored.
         allow_http: Allow an `http://` base that is not this machine: the key goes unencrypted.
 
     Raises:
@@ -73,31 +76,44 @@ class Client:
         api_key = hide(api_key)  # no traceback that passes through here shows it
         base = find_base(base_url, allow_http=switch(allow_http, name="allow_http"))
         config = Config(find_key(api_key), base, _checked_timeouts(timeouts))
-        self.budget: Final[Budget] = _checked_budget(budget) or Budget.shared(
-            base, config.key.fingerprint
-        )
+        follow_environment()
+        fingerprint = config.key.fingerprint
+        self._budget: Final = _checked_budget(budget) or Budget.shared(base, fingerprint)
         _check_callables(session, on_event)
         self._config: Final = config
-        limiter = limiter_of(self.budget)
+        limiter = limiter_of(self._budget)
         self._requester: Final = Requester(
             Transport(config, session), limiter, on_event, config.timeouts.call
         )
         self._poller: Final = Poller(limiter)
-        self.vps: Final = VpsResource(self._requester, self._poller)
-        parts = ClientParts(
-            self._requester, self._poller, self.vps, self.budget, config.key.fingerprint
-        )
-        self.fleet: Final = FleetResource(parts, base)
+        self._vps: Final = VpsResource(self._requester, self._poller)
+        parts = ClientParts(self._requester, self._poller, self._vps, self._budget, fingerprint)
+        self._fleet: Final = FleetResource(parts, base)
 
     def __repr__(self) -> str:
         config: Config | None = getattr(self, "_config", None)
         if config is None:  # refused by __init__, and shown by a traceback
             return "<Client, not configured>"
-        return f"<Client of {config.base}, key {config.key.fingerprint}>"
+        state = "open" if self._requester.is_open else "not open"
+        return f"<Client of {config.base}, key {config.key.fingerprint}, {state}>"
+
+    @part
+    def vps(self) -> VpsResource:
+        """The VPSes of the key's account, one at a time."""
+        return self._vps
+
+    @part
+    def fleet(self) -> FleetResource:
+        """Many VPSes at once."""
+        return self._fleet
+
+    @part
+    def budget(self) -> Budget:
+        """The rate limit that it keeps to."""
+        return self._budget
 
     async def __aenter__(self) -> Self:
-        await self._requester.open()
-        return self
+        return await self.open()
 
     async def __aexit__(
         self,
@@ -106,6 +122,23 @@ class Client:
         traceback: TracebackType | None,
     ) -> None:
         await self.aclose()
+
+    async def open(self) -> Self:
+        """Open the client, where no block can be its context: then you have to close it.
+
+        Raises:
+            ConfigurationError: It is open already.
+
+        Example:
+            >>> async def main():
+            ...     client = await Client().open()
+            ...     try:
+            ...         print(await client.vps.status("vps_01hxa3b4c5d6e7f8g9h0j1k2m3"))
+            ...     finally:
+            ...         await client.aclose()
+        """
+        await self._requester.open()
+        return self
 
     async def aclose(self) -> None:
         """Close the client: nothing more is sent, and an action that is being sent runs to its end.

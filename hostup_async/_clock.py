@@ -24,12 +24,13 @@ def _has_its_own_time(loop: asyncio.AbstractEventLoop) -> bool:
 
     uvloop's is the machine's, read seldom, so that asking the machine is the better way.
     """
-    return isinstance(loop, asyncio.BaseEventLoop) and type(loop).time is not _USUAL_TIME
+    kind = type(loop)
+    return kind.time is not _USUAL_TIME and kind.__module__.partition(".")[0] != "uvloop"
 
 
 def _monotonic() -> float:
     loop = _running_loop()
-    if loop is None or type(loop).time is _USUAL_TIME or not _has_its_own_time(loop):
+    if loop is None or not _has_its_own_time(loop):
         return time.monotonic()
     return loop.time()
 

@@ -13,6 +13,7 @@ from urllib.parse import SplitResult, urlsplit
 from attrs import field, frozen
 
 from hostup_async._errors import ConfigurationError
+from hostup_async._json import JsonReady
 
 Seconds = float | timedelta
 T = TypeVar("T")
@@ -234,7 +235,7 @@ def _positive(value: Seconds) -> float:
 
 
 @frozen(kw_only=True)
-class Timeouts:
+class Timeouts(JsonReady):
     """How long each phase of a request may take, in seconds (or as `timedelta`).
 
     Attributes:

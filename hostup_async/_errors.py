@@ -23,13 +23,12 @@
     └── WaitTimeout             (TimeoutError)  the job goes on, only the waiting ended
 
 Branch on the class, then on `code`. Each message says what to do next; none contains the key.
+`FleetFailed` is in `_fleet/report.py`, beside the report that it carries.
 """  # noqa: D415 - the summary introduces the drawing
 
-from collections.abc import Mapping
 from typing import Any
 
 from hostup_async._models import Action, FieldError, Job, Problem, Raw
-from hostup_async._outcome import OutcomeStatus
 
 
 class HostUpError(Exception):
@@ -210,26 +209,6 @@ class JobFailed(HostUpError):
         super().__init__(message)
         self.vps_id = vps_id
         self.job = job
-
-
-class FleetFailed(HostUpError):
-    """Not every VPS of a fleet run completed; only `raise_for_failures()` raises this.
-
-    Attributes:
-        run_id: The run.
-        counts: How many VPSes ended how.
-    """
-
-    def __init__(
-        self,
-        message: str,
-        *,
-        run_id: str | None = None,
-        counts: Mapping[OutcomeStatus, int] | None = None,
-    ) -> None:
-        super().__init__(message)
-        self.run_id = run_id
-        self.counts = counts
 
 
 class StoreError(HostUpError):

@@ -7,15 +7,17 @@ enumeration's unlisted word stays a plain string, and `raw` keeps the whole obje
 from collections.abc import Mapping
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 from attrs import field, frozen
+
+from hostup_async._json import JsonReady
 
 Raw = Mapping[str, Any]
 
 
 @frozen(kw_only=True)
-class ApiObject:
+class ApiObject(JsonReady):
     """Whatever the API sends as an object; `raw` is all of it, as it came."""
 
     raw: Raw = field(factory=dict[str, Any], repr=False, eq=False)
@@ -29,6 +31,9 @@ class Action(StrEnum):
     STOP = "stop"
     SHUTDOWN = "shutdown"
     RESTART = "restart"
+
+
+ActionWord: TypeAlias = Literal["reset", "start", "stop", "shutdown", "restart"]
 
 
 class ServiceStatus(StrEnum):
@@ -68,7 +73,7 @@ class JobStatus(StrEnum):
 
 
 @frozen
-class Gate:
+class Gate(JsonReady):
     """Whether an action is allowed just now, and why not.
 
     A gate is advice: the API decides when the action is sent. `allowed` is None
@@ -90,7 +95,7 @@ class Gates(ApiObject):
     can_restart: Gate | None = None
     can_shutdown: Gate | None = None
 
-    def of(self, action: Action) -> Gate | None:
+    def of(self, action: Action | ActionWord) -> Gate | None:
         """The gate of one action, or None where it is unknown.
 
         Example:
@@ -184,7 +189,7 @@ class VpsStatus(ApiObject):
 
 
 @frozen
-class FieldError:
+class FieldError(JsonReady):
     """One field that the API refused; `pointer` is a JSON pointer into the request."""
 
     pointer: str | None = None

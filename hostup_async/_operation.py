@@ -17,6 +17,7 @@ from hostup_async._errors import (
     RateLimited,
     WaitTimeout,
 )
+from hostup_async._events import current_run, in_run
 from hostup_async._http.problems import make_outcome_unknown
 from hostup_async._http.requester import Requester
 from hostup_async._models import Action, Job, JobStatus
@@ -28,9 +29,6 @@ from hostup_async._token import OperationRef, make_token
 
 class Operation:
     """An accepted action: poll its job, wait for its end, or take its token elsewhere.
-
-    Attributes:
-        job: The job as last seen.
 
     Example:
         >>> async def reset(client, vps_id):
@@ -47,10 +45,16 @@ class Operation:
         self._ref: Final = ref
         requester.jobs.claim(ref.vps_id, ref.job_id, ref.poll_url)
         self._poll_error: HostUpError | None = None
-        self.job: Job = job or Job(id=ref.job_id, poll_url=ref.poll_url)
+        self._run_id: Final = current_run()  # it is polled in a task that works for all runs
+        self._job: Job = job or Job(id=ref.job_id, poll_url=ref.poll_url)
 
     def __repr__(self) -> str:
         return f"<Operation: {self._what}, job {self.job_id!r}, {self.job.status}>"
+
+    @property
+    def job(self) -> Job:
+        """The job as last seen."""
+        return self._job
 
     @property
     def vps_id(self) -> str | None:
@@ -147,9 +151,10 @@ class Operation:
                 return self.job, 0.0
             url = self._requester.trusted_url(self._known_url())
             try:
-                job, min_delay = await self._requester.poll_job(
-                    url, self.job_id, max_wait=max_wait, permit=permit
-                )
+                with in_run(self._run_id):
+                    job, min_delay = await self._requester.poll_job(
+                        url, self.job_id, vps_id=self.vps_id, max_wait=max_wait, permit=permit
+                    )
             except NotFound as error:
                 raise self._lost(why="the API has forgotten the job", error=error) from error
             except HostUpError as error:
@@ -158,7 +163,7 @@ class Operation:
             self._poll_error = None
         self._refuse_disputed()
         if not self.job.is_final:  # a poll that began later may have ended sooner
-            self.job = job
+            self._job = job
         return self.job, min_delay
 
     def _cancellation_note(self) -> str:

@@ -1,9 +1,11 @@
 """What became of one VPS of a fleet, and why a run stopped."""
 
 from enum import StrEnum
-from typing import Any, Final
+from typing import Final
 
-from attrs import asdict, frozen
+from attrs import frozen
+
+from hostup_async._json import JsonReady
 
 
 class OutcomeStatus(StrEnum):
@@ -78,7 +80,7 @@ class StopCause(StrEnum):
 
 
 @frozen
-class Outcome:
+class Outcome(JsonReady):
     """What became of one VPS. Moments are seconds since the epoch, by the sender's clock.
 
     Attributes:
@@ -111,10 +113,3 @@ class Outcome:
     accepted_at: float | None = None
     finished_at: float | None = None
     evidence: str | None = None
-
-    def to_dict(self) -> dict[str, Any]:
-        """The outcome as plain data, ready for JSON."""
-        return asdict(self) | {
-            "status": self.status.value,
-            "request_ids": list(self.request_ids),
-        }

@@ -1,7 +1,6 @@
 """The resource `client.vps`: reading VPSes, and the five power actions."""
 
 from collections.abc import AsyncIterator, Mapping
-from contextlib import nullcontext
 from functools import partial
 from typing import Final, TypeVar
 from urllib.parse import quote
@@ -10,7 +9,7 @@ from attrs import evolve
 
 from hostup_async._config import switch
 from hostup_async._errors import ConfigurationError, NotFound, UnreadableReply
-from hostup_async._http.attempt import PowerAction, SendRight
+from hostup_async._http.attempt import PowerAction, SendGuard
 from hostup_async._http.filters import Filters
 from hostup_async._http.identity import Subject
 from hostup_async._http.requester import Requester
@@ -24,11 +23,13 @@ from hostup_async._ratelimit.queue import Permit
 
 V = TypeVar("V", Vps, VpsStatus, VpsDetails)
 
+# VPSes a page: the most that the API allows, so the fewest requests.
 _PAGE_SIZE: Final = 100
 # Pages in a row without a new VPS. Repeated rows are a loop; empty pages may be those that a
 # filter left empty, of up to 100,000 VPSes.
 _REPEATED_PAGES: Final = 10
 _EMPTY_PAGES: Final = 1000
+# Characters that no id has: they would end the path segment, or cannot be sent as UTF-8.
 _NO_SEGMENT: Final = frozenset("/\\") | {chr(code) for code in range(0xD800, 0xE000)}
 
 
@@ -44,6 +45,9 @@ class VpsResource:
     def __init__(self, requester: Requester, poller: Poller) -> None:
         self._requester = requester
         self._poller = poller
+
+    def __repr__(self) -> str:
+        return f"<VpsResource of {self._requester.base}>"
 
     async def list(
         self, *, name: str | None = None, primary_ip: str | None = None
@@ -184,19 +188,19 @@ async def act_to_the_end(
     poller: Poller,
     power_action: PowerAction,
     *,
+    permit: Permit,
+    guard: SendGuard,
     force: bool = False,
-    permit: Permit | None = None,
-    right: SendRight | None = None,
 ) -> Operation:
     """Send an action for a caller that needs the response even if it is cancelled meanwhile.
 
-    See `Requester.send_action_to_the_end`. A `permit` that was taken before is spent; `on_sent` is
-    called each time that the request has just gone out.
+    See `Requester.send_action_to_the_end`. The `permit` was taken before, and is spent; the `guard`
+    is asked before each try and just before its headers go out.
     """
-    with permit or nullcontext():
+    with permit:
         url, body = _action_route(requester, power_action, force=force)
         ref, job = await requester.send_action_to_the_end(
-            power_action, url, body, permit=permit, right=right
+            power_action, url, body, permit=permit, guard=guard
         )
     return Operation(requester, poller, ref, job)
 

@@ -65,10 +65,13 @@ if TYPE_CHECKING:
         RequestDone,
         Resources,
         Retrying,
+        RunBegun,
+        RunEnded,
         RunHeld,
         RunRecord,
         RunSnapshot,
         RunState,
+        RunStopped,
         Seconds,
         ServerError,
         ServiceStatus,
@@ -148,10 +151,13 @@ __all__ = [
     "RequestDone",
     "Resources",
     "Retrying",
+    "RunBegun",
+    "RunEnded",
     "RunHeld",
     "RunRecord",
     "RunSnapshot",
     "RunState",
+    "RunStopped",
     "Seconds",
     "ServerError",
     "ServiceStatus",
@@ -192,9 +198,14 @@ if not TYPE_CHECKING:  # or else every misspelt name would pass for one of `Any`
         if name not in __all__:
             msg = f"module {__name__!r} has no attribute {name!r}"
             raise AttributeError(msg)
-        home = f"{__name__}._generated" if name in _OURS else "hostup_async"
-        value = globals()[name] = getattr(import_module(home), name)
-        return value
+        if name not in _OURS:
+            value = globals()[name] = getattr(import_module("hostup_async"), name)
+            return value
+        generated = import_module(f"{__name__}._generated")
+        for one in _OURS:
+            globals()[one] = getattr(generated, one)
+            globals()[one].__module__ = __name__  # where users import it from
+        return globals()[name]
 
 
 def __dir__() -> list[str]:

@@ -37,7 +37,10 @@ from hostup_async import (
     VpsStatus,
 )
 from hostup_async._config import hide
+from hostup_async._fleet.plan import PreflightWord
 from hostup_async._http.transport import Session
+from hostup_async._models import ActionWord
+from hostup_async._part import part
 from hostup_sync._call import call, forward, identity
 from hostup_sync._context import Managed, close, enter, leave
 from hostup_sync._handle import ClientScope, Handle
@@ -47,9 +50,6 @@ from hostup_sync._stream import stream
 class Operation(Handle[hostup_async.Operation]):
     """An accepted action: poll its job, wait for its end, or take its token elsewhere.
 
-    Attributes:
-        job: The job as last seen.
-
     Example:
         >>> def reset(client, vps_id):
         ...     operation = client.vps.reset(vps_id)
@@ -57,13 +57,13 @@ class Operation(Handle[hostup_async.Operation]):
         ...     return operation.wait(timeout=600)
     """
 
+    def __repr__(self) -> str:
+        return self._shown()
+
     @property
     def job(self) -> Job:
         """The job as last seen."""
         return self._async.job
-
-    def __repr__(self) -> str:
-        return self._shown()
 
     @property
     def vps_id(self) -> str | None:
@@ -148,6 +148,9 @@ class VpsResource(Handle[hostup_async.VpsResource]):
     `NetworkError` where no response comes; and `RateLimited` where the wait for the limit is
     longer than the budget allows.
     """
+
+    def __repr__(self) -> str:
+        return self._shown()
 
     def list(
         self,
@@ -471,9 +474,9 @@ class Store(Handle[hostup_async.Store]):
         of its lease whether it gives a sign of life.
 
         Returns:
-            The run with the state that it had before; `entries` gives its entries. If its `doubt`
-            is not None, `planned` does not mean that nothing was sent. Its `fingerprint` is that
-            of the key that it was begun with.
+            The run with the state that it had before; `entries` gives its entries. If its
+            `possible_loss` is not None, `planned` does not mean that nothing was sent. Its
+            `fingerprint` is that of the key that it was begun with.
 
         Raises:
             RunHeld: Its holder is alive.
@@ -653,12 +656,10 @@ class FleetRun(Handle[hostup_async.FleetRun]):
     Leaving the `with` early, by an error or a cancellation, stops the sending at once and
     follows nothing more; an action that is being sent is let end, and everything is recorded. A
     `KeyboardInterrupt` stops the run as `stop` does; a second one leaves at once.
-
-    Attributes:
-        id: The run's id, for `client.fleet.resume`.
-        plan: What it does, and to which VPSes.
-        policy: How it behaves.
     """
+
+    def __repr__(self) -> str:
+        return self._shown()
 
     @property
     def id(self) -> str:
@@ -674,9 +675,6 @@ class FleetRun(Handle[hostup_async.FleetRun]):
     def policy(self) -> FleetPolicy:
         """How it behaves."""
         return self._async.policy
-
-    def __repr__(self) -> str:
-        return self._shown()
 
     def __enter__(self) -> Self:
         enter(self._home, self._async)
@@ -778,14 +776,17 @@ class FleetResource(Handle[hostup_async.FleetResource]):
     `client.fleet` is one.
     """
 
+    def __repr__(self) -> str:
+        return self._shown()
+
     def plan(
         self,
         *,
         ids: Iterable[str] | None = None,
         all: bool = False,
         name: str | None = None,
-        action: Action | str = Action.RESET,
-        preflight: Preflight | str = Preflight.LIST,
+        action: Action | ActionWord = Action.RESET,
+        preflight: Preflight | PreflightWord = Preflight.LIST,
         force: bool = False,
     ) -> Plan:
         """Decide what a run does, and to which VPSes; only reads are sent.
@@ -869,8 +870,9 @@ class FleetResource(Handle[hostup_async.FleetResource]):
 
         Args:
             ids: The VPSes.
-            policy: As for `run`.
-            store: As for `run`.
+            policy: How the run behaves; a `FleetPolicy()` if not given.
+            store: Where it is recorded. With a path or a URL, another process can resume it; or a
+                `Store`; or None for memory.
 
         Example:
             >>> def reset_both(client, one, other):
@@ -941,7 +943,8 @@ class Client(Handle[hostup_async.Client]):
             `hostup_sync`, whose loop is its own, only the function can be used. On either, each
             request asks the server to close its connection afterwards, and an action is not sent
             on a connection that carried a response before.
-        on_event: A function that is called with each event: requests, retries, pauses, acceptances.
+        on_event: A function that is called with each `Event`, on the thread of the client's event
+            loop; it must not block, and what it raises is logged and otherwise ignored.
         allow_http: Allow an `http://` base that is not this machine: the key goes unencrypted.
 
     Raises:
@@ -977,23 +980,23 @@ class Client(Handle[hostup_async.Client]):
         )
         super().__init__(made)
 
-    @property
-    def budget(self) -> Budget:
-        """The rate limit to keep."""
-        return self._async.budget
-
-    @property
-    def vps(self) -> VpsResource:
-        """The VPSes of the key's account."""
-        return VpsResource._of(self._async.vps, self)
-
-    @property
-    def fleet(self) -> FleetResource:
-        """Many VPSes at once: first a plan, then a run of it, resumed if need be."""
-        return FleetResource._of(self._async.fleet, self)
-
     def __repr__(self) -> str:
         return self._shown()
+
+    @part
+    def vps(self) -> VpsResource:
+        """The VPSes of the key's account, one at a time."""
+        return VpsResource._of(self._async.vps, self)
+
+    @part
+    def fleet(self) -> FleetResource:
+        """Many VPSes at once."""
+        return FleetResource._of(self._async.fleet, self)
+
+    @part
+    def budget(self) -> Budget:
+        """The rate limit that it keeps to."""
+        return self._async.budget
 
     def __enter__(self) -> Self:
         enter(self._home, self._async)
@@ -1006,6 +1009,23 @@ class Client(Handle[hostup_async.Client]):
         traceback: TracebackType | None,
     ) -> None:
         leave(self._home, self._async, exc)
+
+    def open(self) -> Self:
+        """Open the client, where no block can be its context: then you have to close it.
+
+        Raises:
+            ConfigurationError: It is open already.
+
+        Example:
+            >>> def main():
+            ...     client = Client().open()
+            ...     try:
+            ...         print(client.vps.status("vps_01hxa3b4c5d6e7f8g9h0j1k2m3"))
+            ...     finally:
+            ...         client.close()
+        """
+        enter(self._home, self._async)
+        return self
 
     def close(self) -> None:
         """Close the client: nothing more is sent, and an action that is being sent runs to its end.

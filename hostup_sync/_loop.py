@@ -15,7 +15,10 @@ GRACE: Final = 0.7
 """Seconds that tasks may take to clean up once the loop has to end."""
 LAST_TO_END: Final = "hostup-context"
 """The name of tasks that others may still need for their clean-up."""
+# Seconds instead of `GRACE` where a task is stuck already: a user who pressed Ctrl-C twice waits.
 _HASTE: Final = 0.1
+# Seconds that a fork waits for the loop to rest, and the loop for the fork: a task that blocks the
+# loop must not hold up the fork for good, nor a fork that fails the loop.
 _PAUSE: Final = 1.0
 # Blocked while a thread starts: a Ctrl-C in that moment would leave a thread without a reference.
 _PUT_OFF: Final = (signal.SIGINT, signal.SIGTERM)

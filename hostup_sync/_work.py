@@ -18,8 +18,9 @@ from hostup_sync._notes import carry_over, explain, trim_traceback
 
 Wake = Callable[[], None]
 
-# For what may be stuck, after a second Ctrl-C.
+# Seconds for what may be stuck, after a second Ctrl-C: short enough for one who waits.
 HASTE: Final = 0.25
+# Seconds between two checks that the loop's thread still lives: one that has died wakes no waiter.
 _LOOK_UP: Final = 1.0
 
 

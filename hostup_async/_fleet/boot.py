@@ -2,9 +2,9 @@
 
 What one read of the status shows. The API tells the uptime in whole seconds, rounded in a way that
 it does not document, so the true one is within `SECOND` of it, at some moment between the request
-and the response. The boot was therefore between `asked - uptime - SECOND` and `answered - uptime +
-SECOND`. Further reads of the same boot give further intervals, whose intersection narrows, since
-the seconds of an uptime begin at other moments than those of our reads.
+and the response. The boot was therefore between `requested - uptime - SECOND` and `answered -
+uptime + SECOND`. Further reads of the same boot give further intervals, whose intersection narrows,
+since the seconds of an uptime begin at other moments than those of our reads.
 
 What is concluded. An action that lies in an interval of its own happened before the boot if the
 whole of the boot's interval lies after the whole of the action's, and after it if the reverse
@@ -24,13 +24,11 @@ from typing import Final
 
 from attrs import frozen
 
+from hostup_async._http.server_clock import DRIFT
 from hostup_async._models import Action, PowerState, VpsStatus
 
 # Seconds. The API tells the uptime in whole ones.
 SECOND: float = 1.0
-# How far the clocks of the server and of this machine drift apart, at most, in seconds a second:
-# twice the 500 ppm by which a clock is slewed.
-_DRIFT: Final = 1e-3
 _POWER: Final = {
     Action.START: PowerState.RUNNING,
     Action.STOP: PowerState.STOPPED,
@@ -63,7 +61,7 @@ class Span:
 class Reading:
     """A status, and the moments between which it was true."""
 
-    asked: float
+    requested: float
     answered: float
     status: VpsStatus
 
@@ -91,7 +89,7 @@ class BootTrack:
         """When it booted; None where no read has shown it."""
         if self._boot is None or self._first is None or self._last is None:
             return None
-        drift = _DRIFT * (self._last.answered - self._first.asked)
+        drift = DRIFT * (self._last.answered - self._first.requested)
         return Span(self._boot.low - drift, self._boot.high + drift)
 
     def add(self, reading: Reading) -> None:
@@ -99,17 +97,17 @@ class BootTrack:
         uptime = reading.uptime
         if uptime is None:
             return
-        seen = Span(reading.asked - uptime - SECOND, reading.answered - uptime + SECOND)
+        shown = Span(reading.requested - uptime - SECOND, reading.answered - uptime + SECOND)
         known, last = self.boot, self._last
-        if known is None or seen.low > known.high or seen.high < known.low:
-            fell = known is not None and seen.low > known.high
+        if known is None or shown.low > known.high or shown.high < known.low:
+            fell = known is not None and shown.low > known.high
             if last is not None and fell and uptime < (last.uptime or 0.0):
-                self._fell_after = last.asked
+                self._fell_after = last.requested
             elif not fell:  # an uptime that is longer again: the short one was not true
                 self._fell_after = -inf
-            self._boot, self._first = seen, reading
+            self._boot, self._first = shown, reading
         else:
-            self._boot = Span(max(known.low, seen.low), min(known.high, seen.high))
+            self._boot = Span(max(known.low, shown.low), min(known.high, shown.high))
         self._last = reading
 
     @property
@@ -181,9 +179,9 @@ class Inquiry:
             self.contrary_since = None
             return Finding.INCONCLUSIVE
         if self.contrary_since is None:
-            self.contrary_since = reading.asked
-        is_lasting = reading.asked - self.contrary_since >= self._interval
-        is_over = is_lasting and reading.asked >= over_at
+            self.contrary_since = reading.requested
+        is_lasting = reading.requested - self.contrary_since >= self._interval
+        is_over = is_lasting and reading.requested >= over_at
         ran_on = self._action in _POWER or self.track.is_before(sent)
         return Finding.NOT_DONE if is_over and ran_on else Finding.INCONCLUSIVE
 

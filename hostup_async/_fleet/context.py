@@ -2,6 +2,7 @@
 
 from attrs import frozen
 
+from hostup_async._fleet.announce import Announcer
 from hostup_async._fleet.evidence import Evidence
 from hostup_async._fleet.journal import Journal
 from hostup_async._fleet.plan import Plan
@@ -21,10 +22,11 @@ class RunContext:
     """What all targets of a run share.
 
     Attributes:
-        doubted_for: Where the store may have lost what the run did: how many seconds ago it was
-            begun. A planned VPS is then sent only if it has been running for longer.
+        possible_loss_within: Where the store may have lost what the run did: how many seconds ago
+            it was begun. A planned VPS is then sent only if it has been running for longer.
     """
 
+    run_id: str
     plan: Plan
     policy: FleetPolicy
     requester: Requester
@@ -33,7 +35,8 @@ class RunContext:
     journal: Journal
     rollout: Rollout
     evidence: Evidence
-    doubted_for: float | None = None
+    announcer: Announcer
+    possible_loss_within: float | None = None
 
 
 def operation_of(context: RunContext, entry: Entry) -> Operation:

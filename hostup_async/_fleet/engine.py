@@ -8,8 +8,8 @@ from typing import Final
 
 from hostup_async._errors import RateLimited
 from hostup_async._fleet.context import RunContext
+from hostup_async._fleet.slot import SendSlot
 from hostup_async._fleet.target import Target
-from hostup_async._fleet.turn import Turn
 from hostup_async._models import Action
 from hostup_async._outcome import StopCause
 from hostup_async._polling.poller import Sender
@@ -77,8 +77,8 @@ class Engine(Sender):
 
     def send(self, permit: Permit) -> None:
         """Send the next planned action with a permit of the poller's."""
-        turn = Turn(self._limiter, permit, on_end=self._context.poller.sent)
-        self._start(self._queue.popleft(), turn, self._context.rollout.sent())
+        slot = SendSlot(self._limiter, permit, on_end=self._context.poller.sent)
+        self._start(self._queue.popleft(), slot, self._context.rollout.sent())
 
     def fail(self, error: Exception) -> None:
         """Stop: the limit allows nothing within the longest wait allowed, or there is a bug."""
@@ -91,7 +91,7 @@ class Engine(Sender):
         """Send and follow everything; after a stop, follow what was sent."""
         journal, deadline = self._context.journal, self._context.policy.deadline
         for position in list(journal.positions(EntryState.INTENT, EntryState.ACCEPTED)):
-            self._start(position, Turn(self._limiter), self._steps[position])
+            self._start(position, SendSlot(self._limiter), self._steps[position])
         if deadline is not None:
             reason = "the run's deadline has passed"
             self._after(deadline, partial(self._end_soon, StopCause.DEADLINE, reason))
@@ -127,8 +127,8 @@ class Engine(Sender):
         self._is_paused = on
         self._context.poller.wake()
 
-    def _start(self, position: int, turn: Turn, step: int) -> None:
-        target = Target(self._context, self._context.journal[position], turn, step)
+    def _start(self, position: int, slot: SendSlot, step: int) -> None:
+        target = Target(self._context, self._context.journal[position], slot, step)
         task = asyncio.create_task(target.run())
         self._targets[task] = target
         task.add_done_callback(self._ended)
@@ -138,7 +138,7 @@ class Engine(Sender):
         if not task.cancelled() and (error := task.exception()) is not None:
             self._stop_for_bug(error)
         if target.entry.state in {EntryState.SKIPPED, EntryState.PLANNED}:
-            self._context.rollout.return_slot(target.step)
+            self._context.rollout.take_back(target.step)
         self._check()
         self._context.poller.wake()
 
@@ -153,6 +153,7 @@ class Engine(Sender):
 
     def _drain(self) -> None:
         """Take back what is about to be sent, and follow the rest for a time."""
+        self._announce_stop()
         drain = self._context.policy.drain_timeout
         # The cause that stopped the run stays: this one only ends the following.
         reason = f"not ended {drain:g} s after the stop"
@@ -160,6 +161,11 @@ class Engine(Sender):
         for target in self._targets.values():
             target.stop()
         self._check()
+
+    def _announce_stop(self) -> None:
+        rollout = self._context.rollout
+        if rollout.stop_cause and rollout.stop_reason and not self._over.is_set():
+            self._context.announcer.stopped(rollout.stop_cause, rollout.stop_reason)
 
     def _end_soon(self, cause: StopCause, reason: str) -> None:
         """Send nothing more, and leave once each accepted job was polled a last time."""

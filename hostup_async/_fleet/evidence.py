@@ -17,7 +17,7 @@ from hostup_async._errors import ClientClosed, HostUpError, Unauthorized
 from hostup_async._fleet import boot, pace
 from hostup_async._fleet.boot import Finding, Inquiry, Reading, Span
 from hostup_async._http.requester import Requester
-from hostup_async._http.server_clock import Moment
+from hostup_async._http.server_clock import DRIFT, Moment
 from hostup_async._models import Action
 from hostup_async._polling.durations import DurationModel
 from hostup_async._polling.poller import Poller
@@ -27,8 +27,6 @@ from hostup_async._vps import read_status
 
 # A job accepted up to this many seconds after an action may have queued behind it.
 _SAME_QUEUE: Final = 60.0
-# How far two clocks drift apart at most, in seconds a second.
-_DRIFT: Final = 1e-3
 # Once an action must be over, its status is read for this many intervals more, at most.
 _INTERVALS: Final = 6
 # Seconds of the uptime between two reads, so that it is seen to grow.
@@ -46,7 +44,7 @@ class SendTime:
     Attributes:
         first: Between which two moments it was sent first, in `_clock.boot`.
         latest: A moment after it was sent last, in `_clock.boot`.
-        moment: The same by the clocks that the server's is compared with.
+        moment: `latest` by the clocks that the server's is compared with.
     """
 
     first: Span
@@ -146,14 +144,14 @@ class Evidence:
 
     async def read(self, vps_id: str) -> Reading | None:
         """The status; None where it could not be read, which costs this read and no more."""
-        asked = _clock.boot()
+        requested = _clock.boot()
         try:
             status = await read_status(self._requester, vps_id, RequestClass.POLL)
         except (ClientClosed, Unauthorized):
             raise
         except HostUpError:
             return None
-        return Reading(asked, _clock.boot(), status)
+        return Reading(requested, _clock.boot(), status)
 
     def sent_elsewhere(self, entry: Entry) -> Span | None:
         """When another process sent an action, in `_clock.boot`; None where that is not known."""
@@ -162,7 +160,7 @@ class Evidence:
         if low is None or high is None or now is None:
             return None
         least, most = now[0] - high, now[1] - low
-        return Span(here - most - _DRIFT * abs(most), here - least + _DRIFT * abs(least))
+        return Span(here - most - DRIFT * abs(most), here - least + DRIFT * abs(least))
 
     def must_be_over(self, sent: float, *, resends: bool) -> float:
         """From when on an action must be over, in `_clock.boot`; infinite while a queue lasts."""
@@ -237,8 +235,8 @@ class _Search:
             if finding is not Finding.INCONCLUSIVE:
                 return finding
             self._is_close = self._inquiry.is_close(reading, sent)
-            if self._first_late is None and reading.asked >= over_at:
-                self._first_late = reading.asked
+            if self._first_late is None and reading.requested >= over_at:
+                self._first_late = reading.requested
         return Finding.INCONCLUSIVE if self._is_hopeless(reading, over_at) else None
 
     def took(self) -> float | None:
@@ -290,5 +288,5 @@ class _Search:
             return now >= self._since + evidence.patience
         late = self._first_late
         if reading is not None and late is not None and not shows_contrary:
-            return reading.asked - late >= evidence.interval
+            return reading.requested - late >= evidence.interval
         return now >= over_at + _INTERVALS * evidence.interval

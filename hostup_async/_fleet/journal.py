@@ -128,4 +128,11 @@ class Journal:
         self._settled.append(entry.position)
         self._changed.set()
         if self._on_event is not None:
-            tell(self._on_event, OutcomeKnown(self._run_id, entry.outcome()))
+            known = OutcomeKnown(
+                self._run_id,
+                entry.outcome(),
+                vps_id=entry.vps_id,
+                attempt=entry.attempts,
+                request_id=entry.request_ids[-1] if entry.request_ids else None,
+            )
+            tell(self._on_event, known)

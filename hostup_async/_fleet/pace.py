@@ -21,26 +21,32 @@ from typing import Final
 
 from hostup_async._polling.durations import DurationModel
 
-_JUST_AFTER: Final = 0.02
-_FIRST: Final = 1.0 + _JUST_AFTER
-_GAP: Final = 2.5
+# The head comment has the reasons. Gaps of reads are in units of what the uptime is rounded to
+# (`second`), so that they fit an API which tells it more finely.
+_JUST_AFTER: Final = 0.02  # past a whole number of them: where a read decides, with room for jitter
+_FIRST: Final = 1.0 + _JUST_AFTER  # the first read: before that, no uptime can have fallen
+_GAP: Final = 2.5  # between the next reads
 _DENSE: Final = 5  # reads, before the gaps grow
-_SHARE: Final = 0.08  # of the age: the gap of an old action
-_LONGEST_GAP: Final = 30.0
-# A read that nearly decides is repeated after this, or at the next moment that decides.
-_REPEAT: Final = 1.1
-_LEAST_REPEAT: Final = 0.9
-# The age that few jobs end before is believed from this confidence on: about seven ends.
+_SHARE: Final = 0.08  # of the age: the gap of an old action, so 9 reads from one age to its double
+_LONGEST_GAP: Final = 30.0  # seconds; the delay from a reboot to its discovery, at most
+# When a read that nearly decides is repeated: two reads within one second show the same uptime.
+_REPEAT: Final = 1.1  # where any later read decides: a second, and room for jitter
+_LEAST_REPEAT: Final = 0.9  # else at the next moment that decides, and not sooner than this
+# The age that few jobs end before, as a share of them, is believed from this confidence on: about
+# seven ends.
 _KNOWS_EARLIEST: Final = 0.15
 _EARLY: Final = 0.02
-# Reads for evidence may take half of what the rate limit allows.
+# The share of the rate limit that reads for evidence may take: half is left for sends and polls.
 _READS_SHARE: Final = 0.5
 
-# How long an action may take at most: see the head comment.
+# Seconds from the send after which an action must be over, at the least: of jobs that are known,
+# and of a queue that is not. Tests shorten both.
 LEAST: float = 60.0
 UNKNOWN_QUEUE: float = 300.0
+# This many times the age by which this share of all jobs has ended.
 _PATIENCE: Final = 2.0
 _LATE: Final = 0.95
+# From this confidence on, the jobs that were seen show how long the queue is.
 _KNOWS_QUEUE: Final = 0.5
 
 

@@ -4,14 +4,15 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from enum import StrEnum
-from typing import Any, Self
+from typing import Any, Literal, Self, TypeAlias
 
 from attrs import evolve, field, frozen
 
 from hostup_async import _clock
 from hostup_async._config import switch
 from hostup_async._errors import ConfigurationError
-from hostup_async._models import Action, Gate
+from hostup_async._json import JsonReady
+from hostup_async._models import Action, ActionWord, Gate
 from hostup_async._vps import check_id
 
 _VERSION = 1
@@ -26,6 +27,17 @@ class Preflight(StrEnum):
     """The list of VPSes, once, while the plan is made: one request for each 100."""
     GATES = "gates"
     """The list, and each VPS's status and gate just before its action: a request more for each."""
+
+
+PreflightWord: TypeAlias = Literal["none", "list", "gates"]
+
+
+def _action(value: Action | ActionWord) -> Action:
+    return Action(value)
+
+
+def _preflight(value: Preflight | PreflightWord) -> Preflight:
+    return Preflight(value)
 
 
 def distinct(ids: Iterable[object]) -> tuple[str, ...]:
@@ -45,7 +57,7 @@ def _force(value: object) -> bool:
 
 
 @frozen
-class Exclusion:
+class Exclusion(JsonReady):
     """A VPS that was asked for, and is not part of the plan.
 
     Attributes:
@@ -58,7 +70,7 @@ class Exclusion:
 
 
 @frozen(kw_only=True)
-class Plan:
+class Plan(JsonReady):
     """An explicit list of VPSes and what is done to each; making it sends only reads.
 
     Attributes:
@@ -80,11 +92,11 @@ class Plan:
         (2, True)
     """
 
-    action: Action = field(converter=Action)
+    action: Action = field(converter=_action)
     origin: str
     ids: tuple[str, ...] = field(converter=distinct)
     excluded: tuple[Exclusion, ...] = ()
-    preflight: Preflight = field(default=Preflight.LIST, converter=Preflight)
+    preflight: Preflight = field(default=Preflight.LIST, converter=_preflight)
     force: bool = field(default=False, converter=_force)
     names: Mapping[str, str] = field(factory=dict[str, str], hash=False, repr=False)
     id: str = field(factory=lambda: "plan_" + _clock.token(4).hex())
@@ -108,22 +120,15 @@ class Plan:
         ids = tuple(one for one in self.ids if one not in exclusions)
         return evolve(self, ids=ids, excluded=self.excluded + more)
 
+    def to_dict(self) -> dict[str, Any]:
+        """The plan as JSON can carry it, with `version` and `hash`; see `to_json`."""
+        excluded = [[one.vps_id, one.reason] for one in self.excluded]
+        more = {"version": _VERSION, "hash": self.hash, "excluded": excluded}
+        return super().to_dict() | more
+
     def to_json(self) -> str:
         """The plan as JSON, to be reviewed, kept, and run later."""
-        return json.dumps(
-            {
-                "version": _VERSION,
-                "id": self.id,
-                "hash": self.hash,
-                "action": self.action,
-                "origin": self.origin,
-                "preflight": self.preflight,
-                "force": self.force,
-                "ids": self.ids,
-                "excluded": [[one.vps_id, one.reason] for one in self.excluded],
-                "names": dict(self.names),
-            }
-        )
+        return json.dumps(self.to_dict())
 
     @classmethod
     def from_json(cls, text: str) -> Self:

@@ -3,12 +3,13 @@
 import json
 from datetime import timedelta
 from enum import StrEnum
-from typing import Any, ClassVar, Final, Self
+from typing import Any, ClassVar, Final, Literal, Self, TypeAlias
 
-from attrs import asdict, field, fields, frozen
+from attrs import field, fields, frozen
 
 from hostup_async._config import Seconds, seconds, switch, word
 from hostup_async._errors import ConfigurationError
+from hostup_async._json import JsonReady
 
 
 class OnAmbiguous(StrEnum):
@@ -19,6 +20,9 @@ class OnAmbiguous(StrEnum):
     RESEND = "resend"
     """Send once more what the evidence shows not to have taken place, after five minutes at least.
     A job that queues for longer than that is then carried out twice."""
+
+
+AmbiguousWord: TypeAlias = Literal["report", "resend"]
 
 
 def _bound(name: str, least: int) -> Any:  # noqa: ANN401 - an attrs field
@@ -83,12 +87,12 @@ def _text(value: object) -> str | None:
     raise ConfigurationError(msg)
 
 
-def _on_ambiguous(value: str) -> OnAmbiguous:
+def _on_ambiguous(value: OnAmbiguous | AmbiguousWord) -> OnAmbiguous:
     return word(value, OnAmbiguous, name="on_ambiguous")
 
 
 @frozen(kw_only=True)
-class FleetPolicy:
+class FleetPolicy(JsonReady):
     """How a fleet run behaves. Durations are in seconds, or `timedelta`.
 
     How much can go wrong is bounded: at most `max_in_flight` outcomes are unknown at once (fewer
@@ -101,8 +105,8 @@ class FleetPolicy:
         canary: Send to this many VPSes first and wait for them; go on only if all complete. Then
             send 2, 4, 8, ... more, each step when half of the step before is known. 0 turns both
             off.
-        max_failures: Send nothing more once this many VPSes failed, were refused or timed out: a
-            count, or a share of the plan as a `float` below 1. None for no bound.
+        max_failures: Send nothing more once this many VPSes failed, were refused, timed out or
+            were not done: a count, or a share of the plan as a `float` below 1. None for no bound.
         max_ambiguous: Send nothing more once the outcome of this many VPSes is unknown for good
             (`ambiguous`): a count, or a share of the plan as a `float` below 1. None for ten in a
             row; while ten are in doubt in a row, nothing more is sent until one is settled.
@@ -168,7 +172,7 @@ class FleetPolicy:
 
     def to_json(self) -> str:
         """The policy as JSON, for a store or a file."""
-        return json.dumps(asdict(self))
+        return json.dumps(self.to_dict())
 
     @classmethod
     def from_json(cls, text: str) -> Self:

@@ -6,7 +6,8 @@ from typing import Any
 
 from attrs import field, frozen
 
-from hostup_async._errors import FleetFailed
+from hostup_async._errors import HostUpError
+from hostup_async._json import JsonReady, json_ready
 from hostup_async._models import Action
 from hostup_async._outcome import Outcome, OutcomeStatus, StopCause
 from hostup_async._ratelimit.snapshot import BudgetSnapshot
@@ -16,7 +17,7 @@ _REQUESTS_EACH = 2  # requests that an action costs at least: one to send, one t
 
 
 @frozen(kw_only=True)
-class RunSnapshot:
+class RunSnapshot(JsonReady):
     """A run at one moment.
 
     Attributes:
@@ -51,9 +52,13 @@ class RunSnapshot:
         """VPSes whose outcome is known."""
         return sum(count for state, count in self.counts.items() if state.is_terminal)
 
+    def to_dict(self) -> dict[str, Any]:
+        """The snapshot as JSON can carry it, with `known`."""
+        return super().to_dict() | {"known": self.known}
+
 
 @frozen(kw_only=True)
-class FleetReport:
+class FleetReport(JsonReady):
     """What became of a fleet.
 
     Attributes:
@@ -102,32 +107,42 @@ class FleetReport:
         return self.seconds / self.floor if self.floor else None
 
     def to_dict(self) -> dict[str, Any]:
-        """The report as plain data, ready for JSON."""
-        return {
-            "run_id": self.run_id,
-            "action": self.action.value,
-            "counts": {status.value: count for status, count in self.counts.items()},
-            "outcomes": [outcome.to_dict() for outcome in self.outcomes],
-            "seconds": self.seconds,
-            "stopped": self.stopped,
-            "stop_cause": None if self.stop_cause is None else self.stop_cause.value,
-            "requests": dict(self.requests),
-            "limited": self.limited,
-            "rate": self.rate,
-            "floor": self.floor,
-            "ratio": self.ratio,
-            "held_back": self.held_back,
-        }
+        """The report as JSON can carry it, with `counts`, `floor` and `ratio`."""
+        more = {"counts": json_ready(self.counts), "floor": self.floor, "ratio": self.ratio}
+        return super().to_dict() | more
 
     def raise_for_failures(self) -> None:
         """Raise unless every VPS is `completed`, or `skipped` on purpose.
 
         Raises:
-            FleetFailed: It carries the run's id and the counts.
+            FleetFailed: It carries this report.
         """
         if self.succeeded:
             return
         counts = ", ".join(f"{count} {status}" for status, count in sorted(self.counts.items()))
         why = f" Stopped: {self.stopped}." if self.stopped else ""
-        msg = f"Run {self.run_id} of {len(self.outcomes)} VPSes: {counts}.{why} See `outcomes`."
-        raise FleetFailed(msg, run_id=self.run_id, counts=dict(self.counts))
+        what = f"Run {self.run_id} of {len(self.outcomes)} VPSes"
+        msg = f"{what}: {counts}.{why} See `report.outcomes`."
+        raise FleetFailed(msg, report=self)
+
+
+class FleetFailed(HostUpError):
+    """Not every VPS of a fleet run completed; only `raise_for_failures()` raises this.
+
+    Attributes:
+        report: What became of each VPS; None in an error that you made yourself, without one.
+    """
+
+    def __init__(self, message: str, *, report: FleetReport | None = None) -> None:
+        super().__init__(message)
+        self.report = report
+
+    @property
+    def run_id(self) -> str | None:
+        """The run."""
+        return self.report.run_id if self.report else None
+
+    @property
+    def counts(self) -> Mapping[OutcomeStatus, int] | None:
+        """How many VPSes ended how."""
+        return self.report.counts if self.report else None

@@ -7,11 +7,11 @@ from typing import Final
 from hostup_async._config import instance, switch, word
 from hostup_async._errors import ConfigurationError, NotFound
 from hostup_async._fleet.context import ClientParts
-from hostup_async._fleet.plan import Plan, Preflight, denial, distinct
+from hostup_async._fleet.plan import Plan, Preflight, PreflightWord, denial, distinct
 from hostup_async._fleet.policy import FleetPolicy
 from hostup_async._fleet.report import FleetReport
 from hostup_async._fleet.run import FleetRun
-from hostup_async._models import Action, ServiceStatus, Vps
+from hostup_async._models import Action, ActionWord, ServiceStatus, Vps
 from hostup_async._store.base import Store
 from hostup_async._store.open import open_store, store_for
 
@@ -29,14 +29,17 @@ class FleetResource:
         self._parts: Final = parts
         self._origin: Final = origin
 
+    def __repr__(self) -> str:
+        return f"<FleetResource of {self._origin}>"
+
     async def plan(
         self,
         *,
         ids: Iterable[str] | None = None,
         all: bool = False,  # noqa: A002 - the word that says it
         name: str | None = None,
-        action: Action | str = Action.RESET,
-        preflight: Preflight | str = Preflight.LIST,
+        action: Action | ActionWord = Action.RESET,
+        preflight: Preflight | PreflightWord = Preflight.LIST,
         force: bool = False,
     ) -> Plan:
         """Decide what a run does, and to which VPSes; only reads are sent.
@@ -130,8 +133,9 @@ class FleetResource:
 
         Args:
             ids: The VPSes.
-            policy: As for `run`.
-            store: As for `run`.
+            policy: How the run behaves; a `FleetPolicy()` if not given.
+            store: Where it is recorded. With a path or a URL, another process can resume it; or a
+                `Store`; or None for memory.
 
         Example:
             >>> async def reset_both(client, one, other):

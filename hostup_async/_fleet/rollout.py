@@ -28,7 +28,7 @@ class Rollout:
 
     Attributes:
         stop_cause: Why nothing more is sent; None while more may be.
-        stop_reason: The same, in a sentence.
+        stop_reason: `stop_cause` in a sentence, for people.
         on_stop: Called once, when the sending stops.
     """
 
@@ -101,7 +101,7 @@ class Rollout:
         self._advance()
         return step
 
-    def return_slot(self, step: int) -> None:
+    def take_back(self, step: int) -> None:
         """Count one as not sent after all: another may be sent in its place."""
         self._sent -= step == self._step
 
@@ -130,7 +130,8 @@ class Rollout:
         self._ambiguous += is_ambiguous
         self._ambiguous_in_a_row = self._ambiguous_in_a_row + 1 if is_ambiguous else 0
         if self._max_failures is not None and self._failures >= self._max_failures:
-            reason = f"{self._failures} failures are known, which is max_failures"
+            failed = "1 VPS failed" if self._failures == 1 else f"{self._failures} VPSes failed"
+            reason = f"{failed}, the limit set by max_failures"
             self.stop(StopCause.MAX_FAILURES, reason)
         self._check_ambiguous()
 
@@ -138,7 +139,10 @@ class Rollout:
         reason = None
         if self._max_ambiguous is not None:
             if self._ambiguous >= self._max_ambiguous:
-                reason = f"{self._ambiguous} outcomes are ambiguous, which is max_ambiguous"
+                one_or_more = "outcome is" if self._ambiguous == 1 else "outcomes are"
+                reason = (
+                    f"{self._ambiguous} {one_or_more} ambiguous, the limit set by max_ambiguous"
+                )
         elif self._ambiguous_in_a_row >= FleetPolicy.AMBIGUOUS_IN_A_ROW:
             reason = f"{FleetPolicy.AMBIGUOUS_IN_A_ROW} outcomes in a row are ambiguous"
         if reason is not None:

@@ -6,16 +6,17 @@ import logging
 import os
 from collections import Counter
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, suppress
+from contextlib import AsyncExitStack
 from functools import partial
 from types import TracebackType
 from typing import Final, NamedTuple, Self
 
 import anyio
 
-from hostup_async import _clock
 from hostup_async._cancellation import finish
 from hostup_async._errors import ConfigurationError, HostUpError, StoreError
+from hostup_async._events import in_run
+from hostup_async._fleet.announce import Announcer
 from hostup_async._fleet.context import ClientParts, RunContext
 from hostup_async._fleet.engine import Engine
 from hostup_async._fleet.evidence import Evidence
@@ -23,22 +24,18 @@ from hostup_async._fleet.journal import Journal
 from hostup_async._fleet.meters import Meters
 from hostup_async._fleet.plan import Plan
 from hostup_async._fleet.policy import FleetPolicy
+from hostup_async._fleet.record import StartingPoint, record_new, take_up
 from hostup_async._fleet.report import FleetReport, RunSnapshot
 from hostup_async._fleet.rollout import Rollout
 from hostup_async._fleet.settle import lost_in_words
-from hostup_async._fleet.trail import AuditTrail, counted_entries, ended_positions
-from hostup_async._http.server_clock import Moment, ServerTime
+from hostup_async._fleet.trail import AuditTrail, ended_positions
 from hostup_async._outcome import Outcome, StopCause
 from hostup_async._polling.durations import DurationModel
 from hostup_async._store.base import Store
 from hostup_async._store.open import open_store, store_for
-from hostup_async._store.owner import whoami
-from hostup_async._store.records import Entry, EntryState, RunRecord, RunState, new_run_id
+from hostup_async._store.records import EntryState, RunState, new_run_id
 
-_LOGGER: Final = logging.getLogger("hostup")
-# Seconds: where a run's age is known by a machine's clock alone, which may have been set, a VPS
-# that booted within this time counts as booted since.
-_LEAST_AGE: Final = 600.0
+_LOGGER: Final = logging.getLogger("hostup.fleet")
 AnyStore = str | os.PathLike[str] | Store | None
 
 
@@ -61,11 +58,6 @@ class FleetRun:
     Leaving the `async with` early, by an error or a cancellation, stops the sending at once and
     follows nothing more; an action that is being sent is let end, and everything is recorded. A
     `KeyboardInterrupt` stops the run as `stop` does; a second one leaves at once.
-
-    Attributes:
-        id: The run's id, for `client.fleet.resume`.
-        plan: What it does, and to which VPSes.
-        policy: How it behaves.
     """
 
     def __init__(
@@ -76,21 +68,50 @@ class FleetRun:
         store: AnyStore,
         run_id: str | None,
     ) -> None:
-        self.id: Final[str] = run_id or new_run_id()
-        self.plan: Final = plan
-        self.policy: Final = policy
+        self._id: Final[str] = run_id or new_run_id()
+        self._plan: Final = plan
+        self._policy: Final = policy
         self._client_parts: Final = client_parts
         self._where: Final = store
         self._resumes: Final = run_id is not None
         self._rollout: Final = Rollout(policy, len(plan))
         self._stack = AsyncExitStack()
         self._parts: _Parts | None = None
-        self._doubted_for: float | None = None
+        self._announcer: Final = Announcer(self._id, client_parts.requester.on_event)
         self._task: asyncio.Task[None] | None = None
         self._reader_left = self._block_left = False
 
     def __repr__(self) -> str:
-        return f"<FleetRun {self.id}: {self.plan.action} of {len(self.plan)} VPSes>"
+        what = f"{self._plan.action} of {len(self._plan)} VPSes"
+        # A copy, which is made at once: a facade reads it on another thread.
+        counts = dict(self._parts.journal.counts) if self._parts else {}
+        words = [f", {count} {state}" for state, count in sorted(counts.items()) if count]
+        return f"<FleetRun {self._id}, {self._state}: {what}{''.join(words)}>"
+
+    @property
+    def _state(self) -> str:
+        if self._parts is None or self._task is None:
+            return "not begun"
+        if self._task.done():
+            return "ended"
+        if self._rollout.is_stopped:
+            return "stopping"
+        return "paused" if self._parts.engine.is_paused else "sending"
+
+    @property
+    def id(self) -> str:
+        """The run's id, for `client.fleet.resume`."""
+        return self._id
+
+    @property
+    def plan(self) -> Plan:
+        """What it does, and to which VPSes."""
+        return self._plan
+
+    @property
+    def policy(self) -> FleetPolicy:
+        """How it behaves."""
+        return self._policy
 
     async def __aenter__(self) -> Self:
         if self._task is not None:
@@ -100,9 +121,9 @@ class FleetRun:
             where = store_for(self._where, self.plan.origin, self._client_parts.fingerprint)
             store = await stack.enter_async_context(open_store(where))
             await self._relearn(store)
-            entries, steps = await self._record(store)
+            held = await self._record(store)
             self._stack = stack.pop_all()
-        self._begin(store, entries, steps)
+        self._begin(store, held)
         return self
 
     async def __aexit__(
@@ -201,55 +222,15 @@ class FleetRun:
         if self._reader_left and self._block_left and not is_over:
             self.stop("the loop over its outcomes was left")
 
-    async def _record(self, store: Store) -> tuple[list[Entry], dict[int, int]]:
-        """Hold the run; its entries, and the rollout's steps of those in flight."""
-        if self._resumes:
-            return await self._take_up(store)
-        now = self._server_now()
-        earliest = None if now is None else now.earliest
-        run = RunRecord(
-            id=self.id,
-            action=self.plan.action,
-            origin=self.plan.origin,
-            fingerprint=self._client_parts.fingerprint,
-            plan_hash=self.plan.hash,
-            plan=self.plan.to_json(),
-            policy=self.policy.to_json(),
-            who=whoami(),
-            reason=self.policy.reason,
-            created_server_low=earliest,
-        )
-        entries = [Entry(vps_id, position) for position, vps_id in enumerate(self.plan.ids)]
-        cooldown = self.policy.cooldown
-        return await store.create(run, entries, cooldown=cooldown, server_now=earliest), {}
-
-    def _server_now(self) -> ServerTime | None:
-        return self._client_parts.requester.transport.server_clock.at(Moment.now())
-
-    async def _take_up(self, store: Store) -> tuple[list[Entry], dict[int, int]]:
-        """The entries and steps of a run that was cut off or stopped.
-
-        After a stop, the bounds start anew with what is in flight. After a crash they go on.
-        """
-        before = await store.acquire(self.id, who=whoami())
-        if before.doubt is not None:
-            why = "Run %s: %s. A VPS that booted since the run was begun is skipped."
-            _LOGGER.warning(why, self.id, before.doubt)
-            self._doubted_for = await self._longest_age(before)
-        entries = [entry async for entry in store.entries(self.id)]
-        for entry in entries:  # so that a job which the API names for another VPS is disputed
-            self._client_parts.requester.jobs.claim(entry.vps_id, entry.job_id, entry.poll_url)
-        counted = await counted_entries(store, before, entries)
-        return entries, self._rollout.restore(counted)
-
-    async def _longest_age(self, run: RunRecord) -> float:
-        """How many seconds ago a run was begun, at most; by the server's clock if that is known."""
-        with suppress(HostUpError):  # each response tells the server's time
-            await self._client_parts.vps.status(self.plan.ids[0])
-        now = self._server_now()
-        if now is None or run.created_server_low is None:
-            return max(_LEAST_AGE, _clock.wall() - run.created_at)
-        return max(0.0, now.latest - run.created_server_low)
+    async def _record(self, store: Store) -> StartingPoint:
+        with in_run(self.id):
+            if self._resumes:
+                return await take_up(
+                    self.id, self._plan, self._rollout, store=store, parts=self._client_parts
+                )
+            return await record_new(
+                self.id, self._plan, self._policy, store=store, parts=self._client_parts
+            )
 
     async def _relearn(self, store: Store) -> None:
         text = await store.load_durations(self.plan.origin, self.plan.action)
@@ -258,9 +239,10 @@ class FleetRun:
                 self.plan.action, DurationModel.from_json(text)
             )
 
-    def _begin(self, store: Store, entries: list[Entry], steps: dict[int, int]) -> None:
+    def _begin(self, store: Store, held: StartingPoint) -> None:
         parts, plan, policy = self._client_parts, self.plan, self.policy
-        journal = Journal(store, self.id, entries, parts.requester.on_event)
+        self._announcer.begun(plan.action, len(plan), is_resumed=self._resumes)
+        journal = Journal(store, self.id, held.entries, parts.requester.on_event)
         evidence = Evidence(
             plan.action,
             parts.requester,
@@ -269,6 +251,7 @@ class FleetRun:
             patience=policy.job_timeout,
         )
         context = RunContext(
+            self.id,
             plan,
             policy,
             parts.requester,
@@ -277,10 +260,11 @@ class FleetRun:
             journal,
             self._rollout,
             evidence,
-            self._doubted_for,
+            self._announcer,
+            held.possible_loss_within,
         )
         trail = AuditTrail(store, self.id)
-        self._parts = _Parts(store, journal, Engine(context, steps), Meters(parts), trail)
+        self._parts = _Parts(store, journal, Engine(context, held.steps), Meters(parts), trail)
         self._task = asyncio.create_task(self._work(self._parts), name=f"hostup run {self.id}")
 
     def _begun(self) -> _Parts:
@@ -303,6 +287,11 @@ class FleetRun:
             parts.journal.close(self._rollout.stop_reason or "the run was left")
             with anyio.CancelScope(shield=True):
                 await self._close_in_store(parts, counts, ended)
+            self._announce_end(parts)
+
+    def _announce_end(self, parts: _Parts) -> None:
+        counts = Counter(one.status for one in parts.journal.all_outcomes())
+        self._announcer.ended(counts, parts.meters.seconds, self._rollout.stop_cause)
 
     async def _stop_when_lost(self, parts: _Parts) -> None:
         """Send nothing more once another process has taken the run, or its store is gone."""

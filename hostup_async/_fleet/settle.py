@@ -122,7 +122,7 @@ async def investigate(context: RunContext, entry: Entry, sent: SendTime | None) 
         entry: What may have been sent.
         sent: When this process sent it; None where another process did.
     """
-    doubt = entry.reason or "the process that sent it ended before the answer was recorded"
+    doubt = entry.reason or "The process that sent it ended before the answer was recorded."
     resends = _may_resend(context, entry, sent)
     try:
         finding = await context.evidence.find(entry, sent, resends=resends)

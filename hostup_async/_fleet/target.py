@@ -7,6 +7,7 @@ from attrs import evolve
 
 from hostup_async import _clock
 from hostup_async._errors import HostUpError, StoreError
+from hostup_async._events import in_run
 from hostup_async._fleet.context import RunContext, operation_of
 from hostup_async._fleet.evidence import SendTime
 from hostup_async._fleet.plan import Preflight
@@ -19,8 +20,8 @@ from hostup_async._fleet.settle import (
     not_followed,
     stop_for,
 )
-from hostup_async._fleet.turn import Turn
-from hostup_async._http.attempt import PowerAction, SendRight
+from hostup_async._fleet.slot import SendSlot
+from hostup_async._http.attempt import PowerAction, SendGuard
 from hostup_async._http.exchange import TooLate
 from hostup_async._http.server_clock import Moment
 from hostup_async._models import Job
@@ -35,21 +36,21 @@ BOOTED_JUST_NOW: Final = 600.0
 _UNVERIFIED: Final = "its job says completed; the run ended before that was verified"
 
 
-class Target(SendRight):
+class Target(SendGuard):
     """One VPS's way through a run: a loop over the state of its entry.
 
     A planned entry is sent, an intent is settled by evidence, an accepted one is followed. So an
     entry that another process left is taken up where it stands by the same loop, and what may have
     been sent is never sent again but by the evidence's proof that it did not take place.
 
-    It is also its action's right to send. Each try saves the intent, which only the holder of the
-    run can, and must be on the wire within the store's `send_window` from then. A process that
+    It is also the guard of its action's sends. Each try saves the intent, which only the holder of
+    the run can, and must be on the wire within the store's `send_window` from then. A process that
     slept longer, while another may have taken the run, sends nothing before it has saved anew.
 
     Args:
         context: What all targets share.
         entry: Where it stands.
-        turn: Where the permits to send come from.
+        slot: Where the permits to send come from.
         step: Its step in the rollout.
     """
 
@@ -63,16 +64,16 @@ class Target(SendRight):
         "_send_by",
         "_sent",
         "_sent_since",
+        "_slot",
         "_task",
-        "_turn",
         "_watched",
         "step",
     )
 
-    def __init__(self, context: RunContext, entry: Entry, turn: Turn, step: int) -> None:
+    def __init__(self, context: RunContext, entry: Entry, slot: SendSlot, step: int) -> None:
         self.step: Final = step
         self._context: Final = context
-        self._turn: Final = turn
+        self._slot: Final = slot
         self._entry = entry
         self._task: asyncio.Task[Any] | None = None
         self._operation: Operation | None = None
@@ -158,7 +159,7 @@ class Target(SendRight):
             EntryState.ACCEPTED: self._follow,
         }
         try:
-            with self._turn:
+            with in_run(self._context.run_id), self._slot:
                 while not self._is_over:
                     await step[self._entry.state]()
         finally:
@@ -193,19 +194,19 @@ class Target(SendRight):
         power_action = PowerAction(context.plan.action, self._entry.vps_id)
         self._is_unsent = True
         try:
-            with self._turn:
+            with self._slot:
                 if denial := await self._read_denial():
                     return ended(self._entry, EntryState.SKIPPED, denial)
-                with await self._turn.take() as permit:
+                with await self._slot.take() as permit:
                     operation = await act_to_the_end(
                         context.requester,
                         context.poller,
                         power_action,
                         force=context.plan.force,
                         permit=permit,
-                        right=self,
+                        guard=self,
                     )
-                # Before the turn ends: the poller counts it as in flight without a gap.
+                # Before the slot ends: the poller counts it as in flight without a gap.
                 self._operation, self._watched = operation, self._watch(operation)
         finally:
             self._is_unsent = False
@@ -215,12 +216,12 @@ class Target(SendRight):
     async def _read_denial(self) -> str | None:
         """Why the VPS is not to be sent the action: its last boot, or its gate, as far as asked."""
         plan, within = self._context.plan, self._context.policy.skip_booted_within
-        doubted_for = self._context.doubted_for
+        lost_within = self._context.possible_loss_within
         vps, vps_id = self._context.vps, self._entry.vps_id
-        if doubted_for is not None:
-            self._turn.refund()
+        if lost_within is not None:
+            self._slot.refund()
             if boot := await check(
-                vps, vps_id, plan.action, gates=False, within=doubted_for, must_be_known=True
+                vps, vps_id, plan.action, gates=False, within=lost_within, must_be_known=True
             ):
                 return f"the store may have lost that it was sent, and {boot}"
         reads_gates = plan.preflight is Preflight.GATES
@@ -228,7 +229,7 @@ class Target(SendRight):
             within = BOOTED_JUST_NOW if reads_gates else 0.0
         if self._entry.attempts or not (reads_gates or within):
             return None
-        self._turn.refund()
+        self._slot.refund()
         return await check(vps, vps_id, plan.action, gates=reads_gates, within=within)
 
     def _with_send_time(self, entry: Entry) -> Entry:

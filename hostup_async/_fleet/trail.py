@@ -17,7 +17,7 @@ from hostup_async._store.records import AuditEvent, AuditRecord, Entry, RunRecor
 if TYPE_CHECKING:
     from asyncio import Task
 
-_LOGGER: Final = logging.getLogger("hostup")
+_LOGGER: Final = logging.getLogger("hostup.fleet")
 
 
 class AuditTrail:

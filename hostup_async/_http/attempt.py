@@ -26,21 +26,24 @@ class PowerAction(NamedTuple):
     vps_id: str
 
 
-class SendRight(ABC):
-    """The right to send an action, which may have ended while it waited: it is asked twice."""
+class SendGuard(ABC):
+    """Says whether an action may still be sent: asked before each try and just before the headers.
+
+    While the action waited, the process may have slept, and another may have taken it over.
+    """
 
     __slots__ = ()
 
     @abstractmethod
     async def renew(self) -> None:
-        """Before each try, when the rate limit has let it through: obtain the right, or raise."""
+        """Before each try, once the rate limit has let it through; raises what forbids the send."""
 
     @abstractmethod
     def check(self) -> None:
         """When the connection is there, just before the headers go out.
 
         Raises:
-            TooLate: The right has ended; nothing was sent, and the try is repeated.
+            TooLate: It may not be sent any more; nothing was, and the try is repeated.
         """
 
     @abstractmethod
@@ -51,7 +54,8 @@ class SendRight(ABC):
 class Request(NamedTuple):
     """What to send. A request with a `power_action` must not be carried out twice.
 
-    `subject` is what the response must name, None where it cannot name anything.
+    `subject` is what the response must name, None where it cannot name anything; `vps_id` is the
+    VPS that it is about, None where that is none, or not known.
     """
 
     method: str
@@ -60,6 +64,7 @@ class Request(NamedTuple):
     power_action: PowerAction | None = None
     kind: RequestClass = RequestClass.PREFLIGHT
     subject: Subject | None = None
+    vps_id: str | None = None
 
     @property
     def what(self) -> str:
@@ -78,6 +83,8 @@ class Sent(Generic[T]):
         sent_at: When the request went out, in seconds since the epoch; 0.0 if it never did.
         status: The response's HTTP status, None without a response.
         reading: What the response says about the rate limit.
+        attempt: Which try of its call it was, from 1.
+        request_id: The API's id of it, None where the response names none.
     """
 
     request: Request
@@ -86,6 +93,8 @@ class Sent(Generic[T]):
     sent_at: float = 0.0
     status: int | None = None
     reading: RateLimitReading = EMPTY
+    attempt: int = 1
+    request_id: str | None = None
 
     @property
     def decision(self) -> Decision:
@@ -113,18 +122,26 @@ async def send(
             parse_response(request.what, response, read),
             is_shared=exchange.is_shared,
         )
-        outcome, result, reading = parsed
-        proved = is_proved(request.subject, result)
+        proved = is_proved(request.subject, parsed.result)
         if proved or not exchange.is_shared:  # another request's response bears an old Date
             date = read_date(response.headers)
             transport.server_clock.observe(date, exchange.begun, Moment.now())
         if not proved:
             exchange.drop_connection()
-        return Sent(request, outcome, result, exchange.sent_at, response.status, reading)
+        return Sent(
+            request,
+            parsed.outcome,
+            parsed.result,
+            exchange.sent_at,
+            response.status,
+            parsed.reading,
+            exchange.attempt,
+            parsed.request_id,
+        )
     except TooLate as error:
-        return Sent(request, RequestOutcome.TOO_LATE, error)
+        return Sent(request, RequestOutcome.TOO_LATE, error, attempt=exchange.attempt)
     except NotSent as error:
-        return Sent(request, RequestOutcome.NEVER_SENT, error)
+        return Sent(request, RequestOutcome.NEVER_SENT, error, attempt=exchange.attempt)
     except NetworkError as error:
         return in_doubt(request, exchange, error)
     except Exception as error:
@@ -136,4 +153,5 @@ async def send(
 
 def in_doubt(request: Request, exchange: Exchange, error: HostUpError) -> Sent[Any]:
     """A request that went out, and has no response that could be understood."""
-    return Sent(request, RequestOutcome.IN_DOUBT, error, exchange.sent_at)
+    sent_at, attempt = exchange.sent_at, exchange.attempt
+    return Sent(request, RequestOutcome.IN_DOUBT, error, sent_at, attempt=attempt)

@@ -1,8 +1,10 @@
 """One call from its first try to its last: a permit, a try, a decision, and perhaps another try."""
 
+import logging
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from functools import partial
+from logging import DEBUG
 from typing import Final, TypeVar
 
 import anyio
@@ -26,6 +28,7 @@ from hostup_async._ratelimit.snapshot import BudgetSnapshot
 T = TypeVar("T")
 TryOnce = Callable[[Request, Read[T], Permit, Exchange], Awaitable[Sent[T]]]
 
+_LOGGER: Final = logging.getLogger("hostup.http")
 # Seconds. Two waits that end this close together are one wait to the listener.
 _SAME_WAIT: Final = 0.05
 
@@ -55,8 +58,7 @@ class CallLoop:
         self.requests: Final = Counter[str]()
         self._patience = patience
         self._quota = RetryQuota()
-        self._told_reason = WaitReason.NONE
-        self._told_until = 0.0
+        self._last_wait = WaitReason.NONE, 0.0  # why, and until when, as the listener was told
         # What is asked for on a connection of its own: a status is evidence of a reset, and an
         # older one of the same VPS must not stand for it; other models join where the API's
         # responses turn out to name no id.
@@ -85,9 +87,11 @@ class CallLoop:
         asked_at = _clock.monotonic()
         refusal: HostUpError | None = None
         own_connection = self._needs_own_connection(request)
+        attempt = 0
         while True:
+            attempt += 1
             with permit or await self._take_permit(request, asked_at, patience, refusal) as granted:
-                exchange = Exchange(own_connection=own_connection)
+                exchange = Exchange(own_connection=own_connection, attempt=attempt)
                 exchange.last_checks.append(partial(_keep_out_of_pause, granted))
                 sent = await (try_once or self.send_once)(request, read, granted, exchange)
             permit, own_connection = None, True
@@ -113,9 +117,9 @@ class CallLoop:
             throttled = sent is not None and sent.decision is Decision.PAUSE
             reading = EMPTY if sent is None else sent.reading
             pause = permit.spend(reading, sends=exchange.sends, throttled=throttled)
-            if self.on_event is not None or pause is not None:
-                status = None if sent is None else sent.status
-                self._tell_done(request, status, _clock.monotonic() - started, pause)
+            if self.on_event is not None or pause is not None or _LOGGER.isEnabledFor(DEBUG):
+                done = _request_done(request, exchange, sent, _clock.monotonic() - started)
+                self._tell_done(done, pause)
 
     def _needs_own_connection(self, request: Request) -> bool:
         return request.subject is None or request.subject.model in self._on_own_connection
@@ -149,25 +153,58 @@ class CallLoop:
         if delay is None:
             return False
         request = sent.request
-        tell(self.on_event, Retrying(request.method, request.url.path, delay, str(error)))
+        retrying = Retrying(
+            request.method,
+            request.url.path,
+            delay,
+            str(error),
+            vps_id=request.vps_id,
+            attempt=sent.attempt,
+            request_id=sent.request_id,
+        )
+        tell(self.on_event, retrying)
+        _LOGGER.debug("%s is tried again in %.1f s: %s", request.what, delay, error)
         await anyio.sleep(delay)
         return True
 
-    def _tell_done(
-        self, request: Request, status: int | None, duration: float, pause: float | None
-    ) -> None:
-        tell(self.on_event, RequestDone(request.method, request.url.path, status, duration))
+    def _tell_done(self, done: RequestDone, pause: float | None) -> None:
+        _LOGGER.debug(
+            "%s %s: %s in %.3f s, attempt %s, request id %s",
+            done.method,
+            done.path,
+            done.status or "no response",
+            done.seconds,
+            done.attempt,
+            done.request_id or "none",
+        )
+        tell(self.on_event, done)
         if pause is not None:
-            paused = Paused(pause, self.limiter.snapshot().queued)
+            paused = Paused(pause, self.limiter.snapshot().queued, request_id=done.request_id)
+            _LOGGER.info("The API answered with 429: nothing is sent for %.1f s", pause)
             for listener in (self.on_event, *self.on_pause):
                 tell(listener, paused)
 
     def _tell_wait(self, snapshot: BudgetSnapshot) -> None:
         """Tell each wait once, and not for each request that waits for the same moment."""
         until = _clock.monotonic() + snapshot.wait
-        if snapshot.reason is not self._told_reason or until > self._told_until + _SAME_WAIT:
-            self._told_reason, self._told_until = snapshot.reason, until
+        last_reason, last_until = self._last_wait
+        if snapshot.reason is not last_reason or until > last_until + _SAME_WAIT:
+            self._last_wait = snapshot.reason, until
             tell(self.on_event, Waiting(snapshot.reason, snapshot.wait, snapshot.why))
+
+
+def _request_done(
+    request: Request, exchange: Exchange, sent: Sent[T] | None, seconds: float
+) -> RequestDone:
+    return RequestDone(
+        request.method,
+        request.url.path,
+        None if sent is None else sent.status,
+        seconds,
+        vps_id=request.vps_id,
+        attempt=exchange.attempt,
+        request_id=None if sent is None else sent.request_id,
+    )
 
 
 def _keep_out_of_pause(permit: Permit) -> None:

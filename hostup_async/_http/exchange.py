@@ -39,6 +39,7 @@ class Exchange:
             before the headers go out; what one raises keeps them back.
         on_sent: Called each time that they have just gone out.
         begun: A moment before that.
+        attempt: Which try of its call it is, from 1.
         own_connection: Whether it must go out on a connection that carried no response before.
         is_shared: Whether its connection did carry one before.
         sends: How often its headers went out: 0 proves that it was never sent. aiohttp
@@ -49,6 +50,7 @@ class Exchange:
 
     __slots__ = (
         "_connection",
+        "attempt",
         "begun",
         "is_shared",
         "last_checks",
@@ -59,10 +61,11 @@ class Exchange:
         "sent_at",
     )
 
-    def __init__(self, *, own_connection: bool = False) -> None:
+    def __init__(self, *, own_connection: bool = False, attempt: int = 1) -> None:
         self.last_checks: list[Callable[[], None]] = []
         self.on_sent: Callable[[], None] | None = None
         self.begun: Moment = Moment.now()
+        self.attempt: Final = attempt
         self.own_connection: bool = own_connection
         self.is_shared: bool = False
         self.sends: int = 0

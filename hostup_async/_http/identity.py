@@ -52,13 +52,13 @@ def judge(
     name = named_id(parsed.result)
     if subject is not None and name is not None:
         msg = f"The API's response is about {name[:80]!r}, and not about {subject.id[:80]!r}."
-        return ParsedResponse(RequestOutcome.IN_DOUBT, UnreadableReply(msg), parsed.reading)
+        return parsed._replace(outcome=RequestOutcome.IN_DOUBT, result=UnreadableReply(msg))
     if not is_shared or parsed.outcome in _NEEDS_NO_PROOF:
         return parsed
     result = parsed.result
     if not isinstance(result, HostUpError):
         result = UnreadableReply("The API's response does not name what it is about.")
-    return ParsedResponse(RequestOutcome.UNPROVED, result, parsed.reading)
+    return parsed._replace(outcome=RequestOutcome.UNPROVED, result=result)
 
 
 def _same(one: str, other: str) -> bool:

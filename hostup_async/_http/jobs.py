@@ -97,6 +97,7 @@ def _build_job(fields: dict[str, Any], raw: dict[str, Any]) -> Job:
     status, state = _read_status(fields, raw)
     result = fields.get("result")
     progress = number_or_none(fields.get("progress"))
+    reasons = filter(None, _reasons(fields, result, raw))
     details = fields.get("progressDetails")
     if progress is None and is_object(details):
         progress = number_or_none(details.get("percentage"))
@@ -106,7 +107,7 @@ def _build_job(fields: dict[str, Any], raw: dict[str, Any]) -> Job:
         state=state,
         progress=progress,
         message=short_text(fields.get("progressMessage")),
-        error=_why(fields, result, raw) if status == JobStatus.FAILED else None,
+        error=next(reasons, None) if status == JobStatus.FAILED else None,
         result=result,
         poll_url=text_or_none(fields.get("pollUrl")) or None,
         created_at=moment_or_none(fields.get("createdAt")),
@@ -141,10 +142,6 @@ def _goes_on(statuses: list[str], fields: dict[str, Any]) -> bool:
 
 def says_no(part: object) -> bool:
     return is_object(part) and part.get("success") is False
-
-
-def _why(fields: dict[str, Any], result: object, raw: dict[str, Any]) -> str | None:
-    return next(filter(None, _reasons(fields, result, raw)), None)
 
 
 def _reasons(fields: dict[str, Any], result: object, raw: dict[str, Any]) -> Iterator[str | None]:

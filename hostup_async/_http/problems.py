@@ -1,6 +1,7 @@
 """Reads the API's refusals, in either of their two shapes, and makes errors of them."""
 
 from datetime import UTC, datetime
+from http import HTTPStatus
 from typing import Final
 
 from hostup_async._errors import (
@@ -55,7 +56,6 @@ _FILTERED: Final = (
 _REDIRECTED: Final = "The base URL is probably wrong: it must be the API's own origin."
 _OTHERWISE: Final = "See the API's documentation for this response."
 _SERVER_ERROR: Final = 500
-_TOO_MANY_REQUESTS: Final = 429
 _RATE_LIMIT_CODES: Final = frozenset({"rate_limited", "rate_limit_exceeded"})
 _CLIENT_ERRORS: Final = range(400, 500)
 # The status that a code stands for, where the HTTP status is 200 and the body says no.
@@ -68,7 +68,7 @@ _STATUS_OF_CODE: Final = {
     "vps_not_found": 404,
     "cooldown_active": 409,
     "vps_not_ready": 409,
-    **dict.fromkeys(_RATE_LIMIT_CODES, _TOO_MANY_REQUESTS),
+    **dict.fromkeys(_RATE_LIMIT_CODES, 429),
     "internal_error": 500,
     "upstream_failed": 502,
     "upstream_unavailable": 503,
@@ -114,7 +114,7 @@ def effective_status(problem: Problem) -> int:
     meant = _STATUS_OF_CODE.get(problem.code or "", problem.status)
     if problem.status in SUCCESSES:
         return meant
-    if problem.status in _CLIENT_ERRORS and meant >= _TOO_MANY_REQUESTS:
+    if problem.status in _CLIENT_ERRORS and meant >= HTTPStatus.TOO_MANY_REQUESTS:
         return meant
     return problem.status
 

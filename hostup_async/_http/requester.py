@@ -30,7 +30,7 @@ from hostup_async._events import (
     tell,
 )
 from hostup_async._http.accepted import AcceptedJobs
-from hostup_async._http.attempt import PowerAction, Request, SendRight, Sent, in_doubt
+from hostup_async._http.attempt import PowerAction, Request, SendGuard, Sent, in_doubt
 from hostup_async._http.call import CallLoop, TryOnce
 from hostup_async._http.exchange import Exchange
 from hostup_async._http.identity import Subject
@@ -47,7 +47,7 @@ from hostup_async._token import OperationRef, make_token
 
 T = TypeVar("T")
 
-_LOGGER: Final = logging.getLogger("hostup")
+_LOGGER: Final = logging.getLogger("hostup.http")
 # Responses to a poll that are not the API's word about the job.
 _STRAY: Final = frozenset(
     {RequestOutcome.IN_DOUBT, RequestOutcome.UNEXPECTED, RequestOutcome.FILTERED}
@@ -56,7 +56,10 @@ _ENDS: Final = frozenset({Decision.ACCEPT, Decision.OUTCOME_UNKNOWN, Decision.RA
 
 
 class Requester:
-    """Makes calls, by the table of the retry module.
+    """The requests of one client: what it reads, the jobs that it polls, the actions that it sends.
+
+    How often a request is tried is the `CallLoop`'s to say. An action is sent in a task of its own,
+    so that no cancellation hides its outcome, and each job is accepted for one VPS alone.
 
     Attributes:
         limiter: What grants the permits to send.
@@ -105,6 +108,11 @@ class Requester:
         """The URL that a `pollUrl` means; raises `UntrustedPollUrl` where that is elsewhere."""
         return self.transport.trusted_url(poll_url)
 
+    @property
+    def is_open(self) -> bool:
+        """Whether it can send."""
+        return self.transport.is_open
+
     async def open(self) -> None:
         """Begin to send, on the running loop."""
         await self.transport.open()
@@ -141,7 +149,8 @@ class Requester:
             max_wait: Bounds the waits for the rate limit, in seconds; None for the budget's bound.
             permit: One that was taken before; it is spent on the first try.
         """
-        request = Request("GET", url, kind=kind, subject=subject)
+        vps_id = subject.id if subject else None
+        request = Request("GET", url, kind=kind, subject=subject, vps_id=vps_id)
         return _value(await self._calls.run(request, read, max_wait=max_wait, permit=permit))
 
     async def poll_job(
@@ -149,16 +158,18 @@ class Requester:
         url: Url,
         job_id: str | None,
         *,
+        vps_id: str | None = None,
         max_wait: float | None = None,
         permit: Permit | None = None,
     ) -> tuple[Job, float]:
-        """Poll a job; `max_wait` and `permit` are as for `get`.
+        """Poll a job.
 
         Args:
             url: The job's poll URL.
             job_id: The id that the response must name, if it names one; None if it is not known.
-            max_wait: As for `get`.
-            permit: As for `get`.
+            vps_id: The VPS that the job is about, None if it is not known; for the events.
+            max_wait: Bounds the waits for the rate limit, in seconds; None for the budget's bound.
+            permit: One that was taken before; it is spent on the first try.
 
         Returns:
             The job, and how many seconds the API asks to wait before the next poll.
@@ -168,7 +179,7 @@ class Requester:
                 about this job.
         """
         subject = None if job_id is None else Subject(Job, job_id)
-        request = Request("GET", url, kind=RequestClass.POLL, subject=subject)
+        request = Request("GET", url, kind=RequestClass.POLL, subject=subject, vps_id=vps_id)
         sent = await self._calls.run(request, read_job, max_wait=max_wait, permit=permit)
         is_stray = sent.outcome in _STRAY and not isinstance(sent.result, ServerError)
         if is_stray and isinstance(sent.result, ApiError):
@@ -190,7 +201,7 @@ class Requester:
         Raises:
             OutcomeUnknown: It was sent, or may have been, and its outcome is unknown.
         """
-        request = Request("POST", url, body, power_action, RequestClass.ACTION)
+        request = _action_request(power_action, url, body)
         return await self._act(request, power_action, self._try_action, None)
 
     async def send_action_to_the_end(
@@ -199,17 +210,31 @@ class Requester:
         url: Url,
         body: bytes | None = None,
         *,
-        permit: Permit | None = None,
-        right: SendRight | None = None,
+        permit: Permit,
+        guard: SendGuard,
     ) -> tuple[OperationRef, Job]:
         """Send a power action, and return its job even if the caller is cancelled meanwhile.
 
-        A cancellation while it is being sent is dropped, so the caller must learn in another way
-        that it is to stop. One that comes before is raised, and nothing is sent; neither is
-        anything where `right` raises. All else is as for `send_action`; `permit` is as for `get`.
+        It is sent at most once, as far as can be known. A cancellation while it is being sent is
+        dropped, so the caller must learn in another way that it is to stop. One that comes before
+        is raised, and nothing is sent.
+
+        Args:
+            power_action: What to do, and to which VPS.
+            url: Where to send it.
+            body: What to send, as JSON.
+            permit: One that was taken before; it is spent on the first try.
+            guard: Asked before each try and just before its headers go out; what it raises keeps
+                them back.
+
+        Returns:
+            How to follow the job, and the job.
+
+        Raises:
+            OutcomeUnknown: It was sent, or may have been, and its outcome is unknown.
         """
-        request = Request("POST", url, body, power_action, RequestClass.ACTION)
-        try_once = partial(self._try_action, drops_cancellation=True, right=right)
+        request = _action_request(power_action, url, body)
+        try_once = partial(self._try_action, drops_cancellation=True, guard=guard)
         return await self._act(request, power_action, try_once, permit)
 
     async def _act(
@@ -233,17 +258,17 @@ class Requester:
         exchange: Exchange,
         *,
         drops_cancellation: bool = False,
-        right: SendRight | None = None,
+        guard: SendGuard | None = None,
     ) -> Sent[Job]:
         """Send in a task of its own, which runs to its end although this one is cancelled.
 
         Cutting the connection would not take the action back, only hide its outcome. What was
         not sent yet is cancelled at once.
         """
-        if right is not None:
-            await right.renew()
-            exchange.last_checks.append(right.check)
-            exchange.on_sent = right.note_sent
+        if guard is not None:
+            await guard.renew()
+            exchange.last_checks.append(guard.check)
+            exchange.on_sent = guard.note_sent
         task = asyncio.create_task(self._send_action(request, read, permit, exchange))
         self._actions_under_way.add(task)
         task.add_done_callback(self._actions_under_way.discard)
@@ -281,7 +306,14 @@ class Requester:
             accepted_at=_clock.wall(),
         )
         if self.on_event is not None:
-            accepted = Accepted(power_action.vps_id, power_action.action, job.id, make_token(ref))
+            accepted = Accepted(
+                power_action.vps_id,
+                power_action.action,
+                job.id,
+                make_token(ref),
+                attempt=sent.attempt,
+                request_id=sent.request_id,
+            )
             tell(self.on_event, accepted)
         return ref
 
@@ -289,7 +321,15 @@ class Requester:
         self, sent: Sent[Job], power_action: PowerAction, error: HostUpError
     ) -> OutcomeUnknown:
         action, vps_id = power_action
-        tell(self.on_event, InDoubt(vps_id, action, sent.sent_at, str(error)))
+        doubt = InDoubt(
+            vps_id,
+            action,
+            sent.sent_at,
+            str(error),
+            attempt=sent.attempt,
+            request_id=sent.request_id,
+        )
+        tell(self.on_event, doubt)
         return make_outcome_unknown(
             error, vps_id=vps_id, action=action, sent_at=sent.sent_at, problem=error.problem
         )
@@ -315,6 +355,11 @@ class Requester:
             f"cancellation, as job {ref.job_id!r}: "
             f"follow it with client.operation({make_token(ref)!r})."
         )
+
+
+def _action_request(power_action: PowerAction, url: Url, body: bytes | None) -> Request:
+    vps_id = power_action.vps_id
+    return Request("POST", url, body, power_action, RequestClass.ACTION, vps_id=vps_id)
 
 
 def _value(sent: Sent[T]) -> T:

@@ -8,7 +8,7 @@ from hostup_async._errors import HostUpError, UnreadableReply
 from hostup_async._http.exchange import Response
 from hostup_async._http.problems import is_failure_envelope, make_api_error, read_problem
 from hostup_async._http.retry import RequestOutcome, classify
-from hostup_async._http.wire import SUCCESSES, looks_like_html, read_json
+from hostup_async._http.wire import SUCCESSES, is_object, looks_like_html, read_json, short_text
 from hostup_async._ratelimit.headers import RateLimitReading, read_rate_limit
 
 T = TypeVar("T")
@@ -23,11 +23,13 @@ class ParsedResponse(NamedTuple, Generic[T]):
         outcome: Whether the request was answered, refused, limited, or is in doubt.
         result: The value where the outcome is ANSWERED, the error otherwise.
         reading: What the response says about the rate limit.
+        request_id: The API's id of the request, None where the response names none.
     """
 
     outcome: RequestOutcome
     result: T | HostUpError
     reading: RateLimitReading
+    request_id: str | None = None
 
 
 def parse_response(what: str, response: Response, read: Read[T]) -> ParsedResponse[T]:
@@ -46,7 +48,8 @@ def parse_response(what: str, response: Response, read: Read[T]) -> ParsedRespon
     try:
         body = _whole_json(response)
         if not is_failure_envelope(body):
-            return ParsedResponse(RequestOutcome.ANSWERED, read(body), reading)
+            request_id = short_text(body.get("requestId")) if is_object(body) else None
+            return ParsedResponse(RequestOutcome.ANSWERED, read(body), reading, request_id)
     except UnreadableReply as error:
         return ParsedResponse(RequestOutcome.IN_DOUBT, error, reading)
     return _refused(what, response, body)
@@ -56,7 +59,7 @@ def _refused(what: str, response: Response, body: object) -> ParsedResponse[Any]
     reading = _read_limit(response, body)
     problem = read_problem(response.status, body, reading.retry_after)
     error = make_api_error(what, problem, is_html=looks_like_html(response.body))
-    return ParsedResponse(classify(problem), error, reading)
+    return ParsedResponse(classify(problem), error, reading, problem.request_id)
 
 
 def _read_limit(response: Response, body: object = None) -> RateLimitReading:

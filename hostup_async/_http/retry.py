@@ -6,6 +6,7 @@ never repeated. What is proved never to have been sent, or to have been refused,
 
 from collections.abc import Iterator
 from enum import Enum, auto
+from http import HTTPStatus
 from typing import Final
 
 from hostup_async import _clock
@@ -77,8 +78,6 @@ _TABLE: Final = {
     RequestOutcome.REFUSED: (Decision.RAISE, Decision.RAISE),
 }
 
-_TOO_MANY_REQUESTS: Final = 429
-_CONFLICT: Final = 409
 _REFUSALS: Final = frozenset({400, 401, 403, 404})
 # Timeouts and retries by their definition: the request may have been carried out before.
 _IN_DOUBT: Final = frozenset({408, 421, 425, 499})
@@ -94,10 +93,10 @@ def decide(outcome: RequestOutcome, *, acts: bool) -> Decision:
 def classify(problem: Problem) -> RequestOutcome:
     """The outcome that a refusal stands for, by its status and by its code."""
     status = effective_status(problem)
-    if status == _TOO_MANY_REQUESTS:
+    if status == HTTPStatus.TOO_MANY_REQUESTS:
         limited = problem.status not in SUCCESSES
         return RequestOutcome.LIMITED if limited else RequestOutcome.TAKEN_BACK
-    if status in SUCCESSES or (status == _CONFLICT and problem.code):
+    if status in SUCCESSES or (status == HTTPStatus.CONFLICT and problem.code):
         return RequestOutcome.REFUSED
     if status in _REFUSALS:
         return RequestOutcome.REFUSED if problem.raw else RequestOutcome.FILTERED

@@ -20,15 +20,15 @@ What is added, so that the interval never claims too much:
   much. One process may see one server and the next process another: no number of agreeing
   answers would justify less.
 - Steps. Where intervals contradict each other by more than that, the server's clock was set, or
-  this whole machine stood still. The intervals begin anew, and `steps` counts: a `ServerTime` from
-  before is no longer comparable. What is given right after an answer always contains all that
-  this answer allows, so it is true even where a small step has not been noticed yet; moments
-  that matter are therefore converted when they happen.
+  this whole machine stood still. The intervals begin anew, and no moment before that is converted
+  any more. What is given right after an answer always contains all that this answer allows, so it
+  is true even where a small step has not been noticed yet; moments that matter are therefore
+  converted when they happen.
 - Suspension. Our monotonic clock may stop while the machine sleeps, and the wall clock does not.
   Every moment is read from both (`Moment`). Where they disagree, the machine slept or the wall
   clock was set, and what was known of the offset cannot be carried across. That alone does not
-  mean that the server's clock stepped: if its time went on by no more than the disagreement
-  explains, moments before and after remain comparable, each by its own interval.
+  mean that the server's clock stepped: its time may have gone on by no more than the disagreement
+  explains, and then no step is counted.
 
 Because of what is added, a `ServerTime` is 4.5 s wide at the best. Two moments of one process whose
 clocks agree (`Moment.agrees`) are better compared by the monotonic clock, which is exact; the
@@ -40,10 +40,9 @@ whole seconds make worthless; and the wall clock as a second opinion, which is w
 matters.
 """
 
-import json
 from collections.abc import Mapping
 from functools import cache
-from math import inf, isfinite
+from math import inf
 from typing import Final
 
 from attrs import frozen
@@ -55,8 +54,9 @@ from hostup_async._ratelimit.timestamps import parse_moment
 # How far the clocks of the servers behind one address may differ. Servers that keep time by NTP
 # differ by milliseconds, one that has lost its source for weeks by a second or two.
 SPREAD: Final = 2.0
-# Twice the 500 ppm by which a clock is slewed at most (the kernel's and NTP's bound).
-_DRIFT: Final = 1e-3
+# How far two clocks drift apart at most, in seconds a second: each is slewed by up to 500 ppm (the
+# kernel's and NTP's bound).
+DRIFT: Final = 1e-3
 # Our two clocks agree to within this: they are read one after the other, and the wall clock is
 # corrected in small steps. A suspension as short as this is not noticed, and is allowed for.
 _AGREEMENT: Final = 0.25
@@ -89,53 +89,15 @@ class Moment:
 
 @frozen
 class ServerTime:
-    """A moment by the server's clock, which may be kept and compared elsewhere.
+    """A moment by the server's clock, which another process can compare with its own.
 
     Attributes:
         earliest: The server's clock had reached this, in seconds since the epoch.
         latest: It had not passed this.
-        clock: Names the `ServerClock` that it comes from.
-        steps: How many steps of the server's clock that one had noticed.
     """
 
     earliest: float
     latest: float
-    clock: str
-    steps: int
-
-    def is_after(self, other: "ServerTime") -> bool:
-        """Whether it certainly lies after another; False where that is not known."""
-        return self._is_comparable(other) and self.earliest > other.latest
-
-    def earlier(self, least: float, most: float) -> "ServerTime":
-        """A moment before it: by at least, and at most, this many seconds of a clock that drifts.
-
-        Example:
-            >>> now = ServerTime(1000.0, 1001.0, "a", 0)
-            >>> booted = now.earlier(60, 61)  # by an uptime of 60 s, told in whole seconds
-            >>> 938 < booted.earliest < booted.latest < 942
-            True
-        """
-        earliest = self.earliest - most * (1 + _DRIFT)
-        return ServerTime(earliest, self.latest - least * (1 - _DRIFT), self.clock, self.steps)
-
-    def to_json(self) -> str:
-        """As a text for `from_json`."""
-        return json.dumps([self.earliest, self.latest, self.clock, self.steps])
-
-    @classmethod
-    def from_json(cls, text: str | None) -> "ServerTime | None":
-        """What `to_json` wrote; None for any other text."""
-        try:
-            earliest, latest, clock, steps = json.loads(text or "")
-            moment = cls(float(earliest), float(latest), str(clock), int(steps))
-        except (ValueError, TypeError, OverflowError, RecursionError):
-            return None
-        return moment if isfinite(moment.latest - moment.earliest) else None
-
-    def _is_comparable(self, other: "ServerTime") -> bool:
-        """Whether no step is known to lie between; another process's steps are not known here."""
-        return self.clock != other.clock or self.steps == other.steps
 
 
 @frozen
@@ -149,8 +111,8 @@ class _Offset:
 
     def bounds(self, at: float) -> tuple[float, float]:
         """The bounds at another monotonic time."""
-        lower = self.lower - _DRIFT * abs(at - self.lower_at)
-        return lower, self.upper + _DRIFT * abs(at - self.upper_at)
+        lower = self.lower - DRIFT * abs(at - self.lower_at)
+        return lower, self.upper + DRIFT * abs(at - self.upper_at)
 
     def narrowed(self, other: "_Offset", at: float) -> "_Offset":
         """The intersection of both, compared at a time by which both were observed."""
@@ -164,7 +126,7 @@ class ServerClock:
     """What is known of the clock of the servers behind one address.
 
     Args:
-        name: Unlike that of any other clock, here or in another process.
+        name: Whose clock it is, for its `repr`.
         spread: How far the clocks of those servers may differ, in seconds.
 
     Attributes:
@@ -209,7 +171,7 @@ class ServerClock:
             self._learn(date, sent, received)
 
     def _learn(self, date: float, sent: Moment, received: Moment) -> None:
-        seen = _Offset(
+        observed = _Offset(
             date - received.monotonic,
             received.monotonic,
             date + _SECOND - sent.monotonic,
@@ -217,15 +179,15 @@ class ServerClock:
         )
         known = self._offset
         if known is None:
-            self._begin(seen, received, since=-inf)
-        elif not self._fits(known, seen, received):
+            self._begin(observed, received, since=-inf)
+        elif not self._fits(known, observed, received):
             self.steps += 1
-            self._begin(seen, received, since=sent.monotonic)
+            self._begin(observed, received, since=sent.monotonic)
         elif not received.agrees(self._reference):
-            self._begin(seen, received, since=self._received.monotonic)
+            self._begin(observed, received, since=self._received.monotonic)
         else:
-            self._offset = known.narrowed(seen, received.monotonic)
-        self._last, self._received = seen, received
+            self._offset = known.narrowed(observed, received.monotonic)
+        self._last, self._received = observed, received
 
     def at(self, moment: Moment) -> ServerTime | None:
         """What the server's clock showed at a moment; None where that is not known.
@@ -238,18 +200,18 @@ class ServerClock:
             if known is None or at < self._since or not moment.agrees(self._reference):
                 return None
             lower, upper = self._bounds(known, at)
-        return ServerTime(at + lower, at + upper, self.name, self.steps)
+        return ServerTime(at + lower, at + upper)
 
-    def _begin(self, seen: _Offset, received: Moment, *, since: float) -> None:
+    def _begin(self, observed: _Offset, received: Moment, *, since: float) -> None:
         """Know only what one answer shows."""
-        self._offset, self._reference, self._since = seen, received, since
+        self._offset, self._reference, self._since = observed, received, since
 
-    def _fits(self, known: _Offset, seen: _Offset, received: Moment) -> bool:
+    def _fits(self, known: _Offset, observed: _Offset, received: Moment) -> bool:
         """Whether an answer agrees with those before; a suspension may have added to the offset."""
         passed = received.monotonic - self._reference.monotonic
         suspended = received.wall - self._reference.wall - passed
         at = received.monotonic
-        (lower, upper), (its_lower, its_upper) = known.bounds(at), seen.bounds(at)
+        (lower, upper), (its_lower, its_upper) = known.bounds(at), observed.bounds(at)
         most = upper + self._margin + (suspended if suspended > _AGREEMENT else 0.0)
         return its_lower <= most and its_upper >= lower - self._margin
 
@@ -263,7 +225,7 @@ class ServerClock:
 @cache
 def shared_clock(origin: str) -> ServerClock:
     """The one clock of an origin's servers in this process."""
-    return ServerClock(f"{origin} {_clock.token(8).hex()}")
+    return ServerClock(origin)
 
 
 def read_date(headers: Mapping[str, str]) -> float | None:

@@ -48,7 +48,7 @@ USER_AGENT: Final = f"hostup-python/{__version__} (Python {platform.python_versi
 _JSON: Final = {"Content-Type": "application/json"}
 _CLOSE: Final = {"Connection": "close"}
 _SKIPPED: Final = ("Content-Type",)
-_LOGGER: Final = logging.getLogger("hostup")
+_LOGGER: Final = logging.getLogger("hostup.http")
 
 
 class Transport:
@@ -91,6 +91,11 @@ class Transport:
             sock_read=limits.read,
         )
 
+    @property
+    def is_open(self) -> bool:
+        """Whether it has sessions to send on, and is not about to close them."""
+        return self._sharing is not None and not self._closing
+
     async def open(self) -> None:
         """Make the sessions, here and not earlier: they belong to the running loop.
 
@@ -116,37 +121,52 @@ class Transport:
 
     async def close(self) -> None:
         """Close the sessions, except a lent one."""
-        sessions = {self._sharing, self._fresh}
+        sessions = self._sharing, self._fresh  # in this order: that of a set is left to chance
         self._sharing = self._fresh = self._loop = None
         for session in sessions:
             if session is not None and session is not self._given:
                 await session.close()
 
     def api_url(self, path: str, query: Mapping[str, str] | None = None) -> URL:
-        """The URL of a route under `/api/v2`; the path is quoted already, the query is not."""
+        """The URL of a route under `/api/v2`; the path is quoted already, the query is not.
+
+        Raises:
+            ConfigurationError: The key stands in it: servers, proxies and our log write URLs down.
+        """
         url = URL(f"{self.base}/api/v2{path}", encoded=True)
-        return url.with_query(query) if query else url
+        url = url.with_query(query) if query else url
+        self._refuse_key_in(url)
+        return url
 
     def trusted_url(self, poll_url: str) -> URL:
         """The URL that a `pollUrl` means: host-relative or absolute, on the API's origin only.
 
         Raises:
             UntrustedPollUrl: It leads elsewhere; following it would hand over the key.
+            ConfigurationError: The key stands in it.
         """
         try:
             # As it came: quoting it anew would make another URL of `%2F` or `%7E`.
             is_quoted = poll_url.isascii() and poll_url.isprintable() and " " not in poll_url
             url = self._origin.join(URL(poll_url, encoded=is_quoted))
-            if _origin_of(url) == _origin_of(self._origin) and not (url.user or url.password):
-                return url
-        except ValueError:
-            pass  # not a URL at all
+            is_ours = _origin_of(url) == _origin_of(self._origin)
+        except ValueError:  # not a URL at all
+            url, is_ours = self._origin, False
+        if is_ours and not (url.user or url.password):
+            self._refuse_key_in(url)
+            return url
         msg = (
             f"The poll URL {clean(poll_url, 200)!r} is not on {self.base}, so it was not followed "
             "and the key was not sent there. The action itself was accepted: check the "
             "VPS's status, and report this to HostUp."
         )
         raise UntrustedPollUrl(msg)
+
+    def _refuse_key_in(self, url: URL) -> None:
+        for text in (str(url), url.path, *url.query.values()):
+            if self._key.redact(text) != text:
+                msg = "The API key stands where an id, a name or a URL belongs. Nothing was sent."
+                raise ConfigurationError(msg)
 
     async def send(
         self, method: str, url: URL, exchange: Exchange, *, body: bytes | None = None
@@ -162,7 +182,7 @@ class Transport:
         error: Exception | None = SharedConnection()
         tries = 0
         while isinstance(error, SharedConnection) and tries <= CONNECTIONS:
-            error = await self._try(self._opened(exchange), method, url, exchange, body)
+            error = await self._try(self._session_for(exchange), method, url, exchange, body)
             tries += 1
         response = exchange.response
         if isinstance(error, TooLate):
@@ -198,7 +218,7 @@ class Transport:
             return error
         return None
 
-    def _opened(self, exchange: Exchange) -> Session:
+    def _session_for(self, exchange: Exchange) -> Session:
         session = self._fresh if exchange.own_connection else self._sharing
         if session is None or session.closed:
             msg = (

@@ -31,6 +31,7 @@ from hostup_async._models import (
     VpsDetails,
     VpsStatus,
 )
+from hostup_async._ratelimit.timestamps import parse_iso_datetime
 from hostup_async._text import clean
 
 try:
@@ -137,8 +138,7 @@ def moment_or_none(value: object, _: object = None) -> datetime | None:
     """A moment from ISO 8601 (UTC where no zone is given) or from an epoch in s or ms."""
     try:
         if isinstance(value, str):
-            moment = datetime.fromisoformat(value)
-            return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+            return parse_iso_datetime(value)
         epoch = number_or_none(value)
         if epoch is None:
             return None

@@ -171,9 +171,10 @@ class PollQueue(Generic[K]):
         return self._top()
 
     def first_with_time_to_spare(self, price: float) -> tuple[float, PolledJob[K] | None]:
-        """As `first`, but more exact: more due times are computed anew before.
+        """When the next poll is due, and of which job, more exactly than `first` says.
 
-        Where `is_rekeying` says that it was not enough, ask again soon.
+        More due times are computed anew before. Where `is_rekeying` says that it was not enough,
+        ask again soon.
         """
         self._rekey(price, _LONG_STEP, at_once=True)
         return self._top()

@@ -46,7 +46,7 @@ class Watch:
             or later, decides.
 
     Attributes:
-        deadline: The same.
+        deadline: When the wait for its end is over, by the loop's clock.
         task: The poll that is under way or was the last.
         end: The job as it ended, or what kept us from knowing.
     """

@@ -8,6 +8,7 @@ from attrs import field, frozen, validators
 
 from hostup_async._config import Seconds, seconds
 from hostup_async._errors import ConfigurationError
+from hostup_async._json import JsonReady
 
 
 def _window(value: Seconds) -> float:
@@ -21,7 +22,7 @@ def _at_least_one(_: object, __: object, value: Any) -> None:  # noqa: ANN401 - 
 
 
 @frozen
-class RateLimit:
+class RateLimit(JsonReady):
     """A limit that you know: at most `requests` in any window of `window` seconds.
 
     Example:

@@ -2,16 +2,18 @@
 
 from collections.abc import Sequence
 from math import inf
+from typing import Any
 
 from attrs import frozen
 
+from hostup_async._json import JsonReady
 from hostup_async._ratelimit.ledger import Ledger
 from hostup_async._ratelimit.limits import WaitReason
 from hostup_async._ratelimit.queue import WaitQueue
 
 
 @frozen(kw_only=True)
-class BudgetSnapshot:
+class BudgetSnapshot(JsonReady):
     """The state of a budget at one moment.
 
     Attributes:
@@ -58,6 +60,10 @@ class BudgetSnapshot:
                 return f"learning the limit: {self.in_flight} in flight, {queue}"
             case _:
                 return "nothing waits"
+
+    def to_dict(self) -> dict[str, Any]:
+        """The snapshot as JSON can carry it, with `paused` and `why`."""
+        return super().to_dict() | {"paused": self.paused, "why": self.why}
 
     @property
     def _what(self) -> str:

@@ -62,7 +62,13 @@ def parse_delta(text: str) -> float | None:
 
 
 def parse_iso(text: str) -> float | None:
-    """Read an ISO 8601 date and time as epoch seconds; without a zone it is UTC.
+    """Read an ISO 8601 date and time as epoch seconds, see `parse_iso_datetime`."""
+    moment = parse_iso_datetime(text)
+    return None if moment is None else moment.timestamp()
+
+
+def parse_iso_datetime(text: str) -> datetime | None:
+    """Read an ISO 8601 date and time; without a zone it is UTC.
 
     HostUp documents this form for `X-RateLimit-Reset`. Ruby's and Go's ways of printing a time
     (`2026-11-23 10:00:00 +0000 UTC`) differ by little, so they are read as well.
@@ -71,9 +77,10 @@ def parse_iso(text: str) -> float | None:
         return None
     text = text.strip().upper().removesuffix(" UTC").replace(" +", "+").replace(" -", "-")
     try:
-        return _epoch(datetime.fromisoformat(text))
-    except (ValueError, OverflowError):
+        moment = datetime.fromisoformat(text)
+    except ValueError:
         return None
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def parse_http_date(text: str) -> float | None:

@@ -131,9 +131,9 @@ class Store(ABC):
         of its lease whether it gives a sign of life.
 
         Returns:
-            The run with the state that it had before; `entries` gives its entries. If its `doubt`
-            is not None, `planned` does not mean that nothing was sent. Its `fingerprint` is that
-            of the key that it was begun with.
+            The run with the state that it had before; `entries` gives its entries. If its
+            `possible_loss` is not None, `planned` does not mean that nothing was sent. Its
+            `fingerprint` is that of the key that it was begun with.
 
         Raises:
             RunHeld: Its holder is alive.

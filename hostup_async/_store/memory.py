@@ -137,7 +137,7 @@ class MemoryStore(Store):
                 raise run_exists(run.id)
             self._find_conflicts(run.origin, conflicts)
             stored = conflicts.resolve(entries)
-            record = evolve(run, state=RunState.RUNNING, finished_at=None, doubt=None)
+            record = evolve(run, state=RunState.RUNNING, finished_at=None, possible_loss=None)
             new = self._runs[run.id] = _Run(record, {entry.position: entry for entry in stored})
             self._note(new, AuditEvent.CREATED, run.who)
             return stored

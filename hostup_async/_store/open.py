@@ -2,11 +2,15 @@
 
 import os
 import re
+import sys
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from importlib import import_module
 from typing import Final
 from weakref import WeakKeyDictionary
+
+import anyio
+import anyio.to_thread
 
 from hostup_async._errors import ConfigurationError
 from hostup_async._store.base import Store
@@ -15,6 +19,7 @@ from hostup_async._store.memory import MemoryStore
 # How many use a store that was opened here; the last of them closes it.
 _USERS: Final = WeakKeyDictionary[Store, int]()
 os.register_at_fork(after_in_child=_USERS.clear)  # a child opens a store anew
+_SQL: Final = "hostup_async._store.sql"
 _SQLITE: Final = "sqlite:///"
 _SCHEME: Final = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]+:(?://|$)")
 
@@ -37,9 +42,10 @@ async def open_store(store: str | os.PathLike[str] | Store | None) -> AsyncGener
         ...         for run in await store.runs():
         ...             print(run.id, run.state, run.counts)
     """
+    await _load_sql_for(store)
     found = find_store(store)
     users = _USERS.get(found, 0)
-    if found.is_open and not users:  # whoever opened it closes it
+    if found.is_open and not users:  # it is closed where it was opened
         yield found
         return
     _USERS[found] = users + 1
@@ -52,6 +58,14 @@ async def open_store(store: str | os.PathLike[str] | Store | None) -> AsyncGener
             _USERS[found] = others
         else:
             await found.aclose()
+
+
+async def _load_sql_for(store: str | os.PathLike[str] | Store | None) -> None:
+    """Import SQLAlchemy in a thread: it takes 0.4 s, in which the loop would stand still."""
+    if store is None or isinstance(store, Store) or _SQL in sys.modules:
+        return
+    with suppress(ImportError):  # said by `find_store`, with what to install
+        await anyio.to_thread.run_sync(import_module, _SQL)
 
 
 def store_for(

@@ -3,14 +3,16 @@
 Moments are seconds since the epoch, by the clock of the machine that wrote them.
 """
 
+import json
 import time
 from collections.abc import Mapping
 from enum import StrEnum
-from typing import Final
+from typing import Any, Final
 
 from attrs import evolve, field, fields, frozen
 
 from hostup_async import _clock
+from hostup_async._json import JsonReady
 from hostup_async._models import Action
 from hostup_async._outcome import Outcome, OutcomeStatus
 
@@ -66,7 +68,7 @@ UNTOUCHED: Final = (EntryState.REFUSED, EntryState.SKIPPED, EntryState.NOT_SENT)
 
 
 @frozen
-class Entry:
+class Entry(JsonReady):
     """How far a run has come with one VPS; the fields are those of `Outcome`.
 
     Attributes:
@@ -74,8 +76,8 @@ class Entry:
         position: Its place in the plan, from 0.
         state: How far the run has come with it.
         sent_at: When it was last sent; set it with the intent, since the cooldown reads it.
-        sent_server_low: The same moment by the server's clock: not before this; None if unknown.
-        sent_server_high: And not after this.
+        sent_server_low: When it was sent, by the server's clock: not before this; None if unknown.
+        sent_server_high: When it was sent, by the server's clock: not after this; None if unknown.
     """
 
     vps_id: str
@@ -159,7 +161,7 @@ OPEN: Final = (RunState.RUNNING, RunState.STOPPED)
 
 
 @frozen(kw_only=True)
-class RunRecord:
+class RunRecord(JsonReady):
     """One run of a fleet, as a store keeps it.
 
     Attributes:
@@ -178,10 +180,10 @@ class RunRecord:
             if unknown.
         state: Its state; kept by the store.
         counts: How many entries are in which state; kept by the store.
-        doubt: Why the store may have lost what this run did, such as "its file is a copy, or was
-            moved"; None where it has all. Kept by the store. While it stands, `planned` does not
-            mean that nothing was sent: send such a VPS its action only when its uptime shows that
-            it has not booted since the run was begun.
+        possible_loss: Why the store may have lost what this run did, such as "its file is a copy,
+            or was moved"; None where it has all. Kept by the store. While it stands, `planned`
+            does not mean that nothing was sent: send such a VPS its action only when its uptime
+            shows that it has not booted since the run was begun.
     """
 
     id: str
@@ -198,7 +200,12 @@ class RunRecord:
     finished_at: float | None = None
     state: RunState = RunState.RUNNING
     counts: Mapping[EntryState, int] = field(factory=dict[EntryState, int])
-    doubt: str | None = None
+    possible_loss: str | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """The record as JSON can carry it; plan and policy are objects, or None where empty."""
+        parsed = {name: json.loads(getattr(self, name) or "null") for name in ("plan", "policy")}
+        return super().to_dict() | parsed
 
 
 class AuditEvent(StrEnum):
@@ -230,7 +237,7 @@ def _known_event(word: str) -> AuditEvent | str:
 
 
 @frozen
-class AuditRecord:
+class AuditRecord(JsonReady):
     """One event in a run's audit trail.
 
     Attributes:
@@ -246,6 +253,10 @@ class AuditRecord:
     who: str
     what: AuditEvent | str = field(converter=_known_event)
     detail: str = "{}"
+
+    def to_dict(self) -> dict[str, Any]:
+        """The record as JSON can carry it; the detail is an object."""
+        return super().to_dict() | {"detail": json.loads(self.detail)}
 
 
 def new_run_id(now: float | None = None) -> str:

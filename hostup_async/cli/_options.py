@@ -137,7 +137,8 @@ class PolicyOptions:
         str | None,
         typer.Option(
             metavar="COUNT|SHARE",
-            help="Stop sending after this many failures: 5, or 5% of the plan.",
+            help="Stop sending after this many VPSes that failed, were refused, timed out or were "
+            "not done: 5, or 5% of the plan.",
         ),
     ] = None
     max_ambiguous: Annotated[

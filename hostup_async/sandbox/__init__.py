@@ -22,6 +22,8 @@ Example:
 # goes wrong), `_job_rules` (how chosen jobs end; `_rules` counts for both), `_clock` (the one time
 # of it all), and `_books` (the record). `_server`, `_process` and `_threaded` are the ways to run
 # it, `_control` and `_remote` the handles on it.
+# Below them: `_config` and `_settings` (what can be set), `_routes` and `_replies` (what comes in
+# and goes out), `_ids` and `_clock` (chance and time). `pytest_plugin` has fixtures.
 
 from ._books import BookedJob, BookedRequest, Books
 from ._config import Durations, SandboxConfig
@@ -51,3 +53,6 @@ __all__ = [
     "SandboxProcess",
     "ThreadedSandbox",
 ]
+
+for _cls in (globals()[_name] for _name in __all__):
+    _cls.__module__ = __name__  # where users import it from

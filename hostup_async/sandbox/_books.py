@@ -29,6 +29,10 @@ class BookedJob:
     finished: float | None
     performed: bool
 
+    def to_dict(self) -> dict[str, Any]:
+        """The job as JSON can carry it."""
+        return asdict(self)
+
 
 @frozen
 class BookedRequest:
@@ -137,8 +141,12 @@ class Books:
 
     def to_dict(self) -> dict[str, Any]:
         """The books as JSON can carry them."""
-        jobs = {job_id: asdict(job) for job_id, job in self.jobs.items()}
-        return {**asdict(self, recurse=False), "jobs": jobs}
+        return {
+            **asdict(self, recurse=False),
+            "jobs": {job_id: job.to_dict() for job_id, job in self.jobs.items()},
+            "statuses": {str(status): count for status, count in self.statuses.items()},
+            "request_times": [list(one) for one in self.request_times],
+        }
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> "Books":

@@ -38,7 +38,8 @@ def loop_time() -> Callable[[], float]:
     # The loop's usual `time` is `time.monotonic`, which freezegun replaces; uvloop's is the same
     # clock, read seldom. Neither is a time of its own.
     is_usual = type(loop).time is asyncio.BaseEventLoop.time
-    return loop.time if isinstance(loop, asyncio.BaseEventLoop) and not is_usual else machine_time
+    is_uvloop = type(loop).__module__.partition(".")[0] == "uvloop"
+    return machine_time if is_usual or is_uvloop else loop.time
 
 
 @define(eq=False)

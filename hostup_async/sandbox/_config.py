@@ -57,6 +57,10 @@ class Durations:
     slow_share: float = field(default=0.1, validator=between(0, 1))
     queued: float = field(default=0.2, validator=between(0, 1))
 
+    def to_dict(self) -> dict[str, Any]:
+        """The settings as JSON can carry them; `Durations(**settings)` reads them back."""
+        return to_json_types(self)
+
     def draw(self, rng: Random) -> float:
         """Seconds that one job takes."""
         if self.kind == "lognormal":
@@ -158,7 +162,7 @@ class SandboxConfig:
     vps: int = field(default=Factory(_count, takes_self=True), validator=whole(0))
     stopped: int = field(default=0, validator=whole(0))
     not_ready: int = field(default=0, validator=whole(0))
-    api_key: str = "sk_test_sandbox"
+    api_key: str = field(default="sk_test_sandbox", repr=False)
     scopes: frozenset[str] = field(default=frozenset({"read:vm", "power:vm"}), converter=_as_names)
     seed: int = field(default=0, validator=whole())
     page_size: int = field(default=25, validator=whole(1, 100))

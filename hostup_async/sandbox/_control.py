@@ -16,15 +16,20 @@ CONTROL: Final = "/_sandbox/"
 
 
 class SandboxHandle(ABC):
-    """A running sandbox and its commands.
-
-    Attributes:
-        config: How it was configured.
-    """
+    """A running sandbox and its commands."""
 
     def __init__(self, config: SandboxConfig) -> None:
-        self.config = config
+        self._config = config
         self._url: str | None = None
+
+    def __repr__(self) -> str:
+        where = "not running" if self._url is None else f"at {self._url}"
+        return f"<{type(self).__name__}, {where}: {self.config.vps} VPSes>"
+
+    @property
+    def config(self) -> SandboxConfig:
+        """How it was configured."""
+        return self._config
 
     @property
     def url(self) -> str:

@@ -9,7 +9,7 @@ from typing import Any, Literal, Protocol, TypeAlias, get_args
 
 from attrs import define, field, frozen
 
-from ._settings import above, one_of, whole
+from ._settings import above, one_of, to_json_types, whole
 
 LimitKind: TypeAlias = Literal["fixed", "clock", "sliding", "bucket"]
 
@@ -34,9 +34,13 @@ class Limit:
     seconds: float = field(validator=above(0))
     kind: LimitKind = field(default="fixed", validator=one_of(get_args(LimitKind)))
 
+    def to_dict(self) -> dict[str, Any]:
+        """The limit as JSON can carry it; `Limit(**limit)` reads it back."""
+        return to_json_types(self)
+
 
 def as_limit(value: Limit | Mapping[str, Any] | None) -> Limit | None:
-    """A limit, also from its dictionary made by `attrs.asdict`."""
+    """A limit, also from its dictionary made by `Limit.to_dict`."""
     return value if value is None or isinstance(value, Limit) else Limit(**value)
 
 

@@ -108,4 +108,6 @@ def to_json_types(instance: AttrsInstance) -> dict[str, Any]:
 
 
 def _listed(_instance: type, _attribute: "Attribute[object]", value: object) -> object:
-    return sorted(cast("frozenset[str]", value)) if isinstance(value, frozenset) else value
+    if isinstance(value, frozenset):
+        return sorted(cast("frozenset[str]", value))
+    return list(cast("tuple[object, ...]", value)) if isinstance(value, tuple) else value

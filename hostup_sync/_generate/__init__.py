@@ -2,6 +2,10 @@
 
 The source is parsed and sliced, never imported and never printed from its syntax tree, so that the
 result is the same whichever Python writes it. Where no rule fits, it raises `Unsupported`.
+
+`_source` reads a package and `_facade` writes one, with the exports of `_front`; `_scope` says
+which names it needs. Each function goes through a template of `_members`, its signature through
+`_signature`, its arguments and its result through `_shapes`, its docstring through `_docs`.
 """
 
 from pathlib import Path

@@ -9,6 +9,7 @@ RULES: Final = {
     "await": (r"\bawait ", ""),
     "async def": (r"\basync def\b", "def"),
     "async for": (r"\basync for\b", "for"),
+    "aclose": (r"\baclose\b", "close"),
     "async with": (r"\basync with\b", "with"),
     "the package": (r"\bhostup_async\b", "hostup_sync"),
 }

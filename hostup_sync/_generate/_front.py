@@ -35,9 +35,14 @@ if not TYPE_CHECKING:  # or else every misspelt name would pass for one of `Any`
         if name not in __all__:
             msg = f"module {{__name__!r}} has no attribute {{name!r}}"
             raise AttributeError(msg)
-        home = f"{{__name__}}._generated" if name in _OURS else "{package}"
-        value = globals()[name] = getattr(import_module(home), name)
-        return value
+        if name not in _OURS:
+            value = globals()[name] = getattr(import_module("{package}"), name)
+            return value
+        generated = import_module(f"{{__name__}}._generated")
+        for one in _OURS:
+            globals()[one] = getattr(generated, one)
+            globals()[one].__module__ = __name__  # where users import it from
+        return globals()[name]
 
 
 def __dir__() -> list[str]:

@@ -18,6 +18,7 @@ _SYNC: Final = {
 }
 _DECORATORS: Final = {
     "property",
+    "part",
     "classmethod",
     "asynccontextmanager",
     "abstractmethod",
@@ -42,8 +43,8 @@ class Members:
     def method(self, module: Module, node: Function, owner: str) -> str:
         """A method, property or classmethod of the class `owner` of the source."""
         marks = decorators(module, node)
-        if "property" in marks:
-            return self._property(module, node)
+        if marks & {"property", "part"}:
+            return self._property(module, node, "part" if "part" in marks else "property")
         if "classmethod" in marks:
             return self._classmethod(module, node, owner)
         if node.name == "aclose":
@@ -51,6 +52,11 @@ class Members:
             self.helpers.add("close")
             body = "close(self._home, self._async, self._async.aclose)"
             return self._whole(module, node, "", ["self"], "None", body)
+        if node.name == "open" and returned(node) == "Self":
+            self._returns(module, node)
+            self.helpers.add("enter")
+            body = "enter(self._home, self._async)\n        return self"
+            return self._whole(module, node, "", ["self"], "Self", body)
         return self._function(module, node, "self._home", f"self._async.{node.name}", ", self")
 
     def function(self, module: Module, node: Function) -> str:
@@ -150,12 +156,14 @@ class Members:
         self._scope.add(module, node, str(origin.name), origin)
         return template.format(module.segment(inner)), inner
 
-    def _property(self, module: Module, node: Function) -> str:
+    def _property(self, module: Module, node: Function, mark: str) -> str:
+        if mark == "part":
+            self._scope.add(module, node, mark, module.names[mark])
         annotation = self._returns(module, node)
         shape = Shapes(self._scope).result(module, annotation, f"self._async.{node.name}")
         body = f"return {shape or f'self._async.{node.name}'}"
         text = module.segment(annotation)
-        return self._whole(module, node, "    @property\n", ["self"], text, body)
+        return self._whole(module, node, f"    @{mark}\n", ["self"], text, body)
 
     def _classmethod(self, module: Module, node: Function, owner: str) -> str:
         if isinstance(node, ast.AsyncFunctionDef):

@@ -14,11 +14,10 @@ from hostup_sync._handle import Handle
 
 
 class SandboxHandle(Handle[hostup_async.sandbox.SandboxHandle]):
-    """A running sandbox and its commands.
+    """A running sandbox and its commands."""
 
-    Attributes:
-        config: How it was configured.
-    """
+    def __repr__(self) -> str:
+        return self._shown()
 
     @property
     def config(self) -> SandboxConfig:

@@ -56,7 +56,7 @@ def test_no_terminal_means_plain_lines() -> None:
 
 
 def test_an_interruption_stops_the_sending_sums_up_and_is_resumed() -> None:
-    with running(*SLOW, "--linger", "5") as demo:
+    with running(*SLOW, "--linger", "45") as demo:
         line_with(demo, "waiting: ")
         sandboxes = children(demo.pid)
         assert sandboxes
@@ -76,7 +76,7 @@ def test_an_interruption_stops_the_sending_sums_up_and_is_resumed() -> None:
 
 
 def test_after_kill_9_the_printed_command_finishes_the_demo() -> None:
-    with running(*LONG, "--linger", "5") as demo:
+    with running(*LONG, "--linger", "45") as demo:
         resume = line_with(demo, "Resume it with: ").rpartition("hostup ")[2]
         line_with(demo, "12 accepted")
         demo.kill()

@@ -70,7 +70,7 @@ def test_a_store_that_is_locked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
         connection.close()
         assert list(served.books().resets.values()) == [1]
     assert ended.returncode == 1
-    assert "is locked by another process" in one_line(ended.stderr)
+    assert "has been locked by another process" in one_line(ended.stderr)
 
 
 def test_a_full_disk_stops_the_sending(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import attrs
 import pytest
+from cli_tools import here
 
 from hostup_async import (
     Action,
@@ -22,7 +23,7 @@ from hostup_async import (
     RunSnapshot,
     StopCause,
 )
-from hostup_async.cli._exits import ExitCode
+from hostup_async.cli._exits import EXIT_CODES, ExitCode
 from hostup_async.cli._output import json_lines
 from hostup_async.cli._output.pace import Pace
 from hostup_async.cli._work.run import FinishedRun
@@ -75,6 +76,27 @@ def test_what_became_of_all(statuses: tuple[OutcomeStatus, ...], wanted: ExitCod
 def test_each_status_has_an_exit_code() -> None:
     for status in OutcomeStatus:
         assert (code(ended(status)) is ExitCode.COMPLETED) == (status is S.COMPLETED)
+
+
+def of_code(code: ExitCode) -> str:
+    """What `EXIT_CODES` says of one of them."""
+    [found] = re.findall(rf"\b{code.value} ([^;]*)[;.]", EXIT_CODES)
+    return str(found)
+
+
+@pytest.mark.parametrize("status", OutcomeStatus)
+def test_the_helps_name_each_status_at_its_exit_code(status: OutcomeStatus) -> None:
+    named_as = {OutcomeStatus.AMBIGUOUS: "unknown"}
+    text = of_code(code(ended(status)))
+    assert named_as.get(status, status.value.removeprefix("not_").replace("_", " ")) in text
+
+
+@pytest.mark.parametrize("command", [(), ("reset",)])
+def test_the_readme_and_the_helps_describe_the_exit_codes_alike(command: tuple[str, ...]) -> None:
+    assert all(map(of_code, ExitCode))
+    readme = (Path(__file__).parents[2] / "README.md").read_text()
+    for text in (readme, here(*command, "--help").stdout):
+        assert EXIT_CODES in " ".join(text.split())
 
 
 def test_what_was_left_out_is_not_done() -> None:

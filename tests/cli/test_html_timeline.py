@@ -130,6 +130,12 @@ def test_paused_until_unpaused() -> None:
     assert pauses(timeline(sent(1), audit=audit)) == [(10, 30, "paused: lunch")]
 
 
+@pytest.mark.parametrize("stop", [(), (line(70, "stopped"),)])
+def test_a_pause_that_is_not_over_lasts_to_the_end(stop: tuple[AuditRecord, ...]) -> None:
+    told = timeline(sent(1, known=90), audit=(line(60, "paused"), *stop))
+    assert pauses(told) == [(60, 90, "paused")]
+
+
 @given(st.lists(st.tuples(SECONDS, st.none() | SECONDS), max_size=30))
 def test_the_levels_add_up(moments: list[tuple[float, float | None]]) -> None:
     told = timeline(*(sent(at, known=end) for at, end in moments))

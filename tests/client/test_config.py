@@ -121,7 +121,7 @@ def test_no_repr_shows_the_key(make: Callable[[], object]) -> None:
 
 def test_a_clients_repr_shows_the_fingerprint() -> None:
     fingerprint = ApiKey(KEY).fingerprint
-    assert repr(Client(KEY)) == f"<Client of {DEFAULT_BASE}, key {fingerprint}>"
+    assert repr(Client(KEY)) == f"<Client of {DEFAULT_BASE}, key {fingerprint}, not open>"
 
 
 def test_a_client_that_was_refused_can_be_shown() -> None:

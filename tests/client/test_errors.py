@@ -12,9 +12,11 @@ from hostup_async import (
     ApiError,
     FieldError,
     FleetFailed,
+    FleetReport,
     HostUpError,
     Job,
     JobFailed,
+    Outcome,
     OutcomeStatus,
     OutcomeUnknown,
     Problem,
@@ -52,13 +54,20 @@ SPECIAL: dict[type[HostUpError], dict[str, Any]] = {
         "sent_at": 1777293296.25,
     },
     JobFailed: {"vps_id": "vps_1", "job": Job(id="j", status="failed", error="disk full")},
-    FleetFailed: {"run_id": "r", "counts": {OutcomeStatus.FAILED: 2}},
+    FleetFailed: {
+        "report": FleetReport(
+            run_id="r",
+            action=Action.RESET,
+            outcomes=(Outcome("vps_1", OutcomeStatus.FAILED),),
+            seconds=1.0,
+        )
+    },
     WaitTimeout: {"vps_id": "vps_1", "job": Job(id="j"), "token": "hostup1_x"},
 }
 CLASSES = [
     cls
-    for cls in vars(_errors).values()
-    if isinstance(cls, type) and issubclass(cls, HostUpError) and cls.__module__ == _errors.__name__
+    for cls in (getattr(hostup_async, name) for name in hostup_async.__all__)
+    if isinstance(cls, type) and issubclass(cls, HostUpError)
 ]
 
 

@@ -67,7 +67,9 @@ async def test_each_action_goes_to_its_own_route(
     operation: Operation = await getattr(client.vps, action.value)(sandbox.vps_ids[0])
     assert (operation.action, operation.vps_id) == (action, sandbox.vps_ids[0])
     assert accepted(await sandbox.books(), action.value) == {sandbox.vps_ids[0]: 1}
-    assert heard[-1] == Accepted(sandbox.vps_ids[0], action, operation.job_id, operation.token())
+    assert heard[-1] == Accepted(
+        sandbox.vps_ids[0], action, operation.job_id, operation.token(), attempt=1
+    )
 
 
 async def test_a_forced_restart_says_so_in_its_body(
@@ -362,5 +364,5 @@ async def test_an_operation_shows_what_it_is(start_sandbox: StartSandbox, connec
 async def test_a_job_cannot_write_to_the_terminal() -> None:
     async with client_of("https://api.example") as client:
         operation = client.operation("/api/jobs/j")
-        operation.job = read_job({"jobId": "\x1b[31mj", "status": "\x1b]0;x\x07"})
+        operation._job = read_job({"jobId": "\x1b[31mj", "status": "\x1b]0;x\x07"})
         assert repr(operation).isprintable()

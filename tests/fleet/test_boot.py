@@ -73,10 +73,13 @@ def reads_of_one_vps(
 
 
 def test_a_finding_is_always_true() -> None:
-    reads_of_one_vps()
-    assert seen["none", Finding.DONE] == 0
-    for reached in (("none", Finding.NOT_DONE), ("some", Finding.DONE), ("some", Finding.NOT_DONE)):
-        assert seen[reached] > 0, seen
+    wanted = {("none", Finding.NOT_DONE), ("some", Finding.DONE), ("some", Finding.NOT_DONE)}
+    for _ in range(5):  # 400 examples by chance have all three but for once in a while
+        reads_of_one_vps()
+        assert seen["none", Finding.DONE] == 0
+        if wanted <= seen.keys():
+            break
+    assert wanted <= seen.keys(), seen
 
 
 @given(

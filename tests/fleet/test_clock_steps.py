@@ -18,7 +18,7 @@ JOBS = Durations(median=0.6)
 
 @pytest.fixture
 def step(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """A function that sets the wall clock of this process, by so many seconds."""
+    """A function that sets the wall clock of this process, by this many seconds."""
     real, ahead = time.time, [0.0]
     monkeypatch.setattr(time, "time", lambda: real() + ahead[0])
     return lambda seconds: ahead.__setitem__(0, ahead[0] + seconds)

@@ -77,7 +77,7 @@ async def test_two_runs_of_one_client_keep_their_own_windows(
     ]
     bounds = [2, None]
     runs = [
-        client.fleet.run(plan, quick(max_in_flight=bound, deadline=0.5))
+        client.fleet.run(plan, quick(max_in_flight=bound, deadline=3))
         for plan, bound in zip(plans, bounds, strict=True)
     ]
     async with runs[0], runs[1]:
@@ -97,7 +97,7 @@ async def test_nothing_is_sent_after_the_kth_failure_is_known(
     report = await reset_all(client, policy)
     books = await sandbox.books()
     failed, not_sent = of(report, OutcomeStatus.FAILED), of(report, OutcomeStatus.NOT_SENT)
-    assert report.stopped == "5 failures are known, which is max_failures"
+    assert report.stopped == "5 VPSes failed, the limit set by max_failures"
     assert report.stop_cause is StopCause.MAX_FAILURES
     assert 5 <= len(failed) <= 5 + window - 1
     assert len(failed) + len(not_sent) == 100
@@ -123,7 +123,7 @@ async def test_a_failure_stops_the_sending_before_it_is_saved(
     run = client.fleet.run(plan, quick(max_failures=2, max_in_flight=1), store=Watching(0.05))
     async with run:
         await run.wait()
-    assert stopping == [None, "2 failures are known, which is max_failures"]
+    assert stopping == [None, "2 VPSes failed, the limit set by max_failures"]
 
 
 @pytest.mark.parametrize("share", [0.1, 10])

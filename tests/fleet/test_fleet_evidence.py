@@ -16,6 +16,7 @@ from hostup_async import (
     Timeouts,
 )
 from hostup_async._fleet import pace
+from hostup_async._models import ActionWord
 from hostup_async.sandbox import (
     Durations,
     Fault,
@@ -27,6 +28,9 @@ from hostup_async.sandbox import (
 )
 
 UNLIMITED = RateLimit.UNLIMITED
+# Seconds after the reboot. A machine with nothing else to do takes 3, a busy one more; without
+# early evidence it would be 300.
+SETTLED_WITHIN = 10.0
 RESEND = {"on_ambiguous": "resend"}
 PRECISE = pytest.mark.usefixtures("precise_uptime")
 
@@ -197,7 +201,7 @@ async def test_a_completion_is_believed_where_its_verification_is_cut_off(
 async def test_each_action_has_its_own_evidence(
     start_sandbox: StartSandbox,
     connect: Connect,
-    action: str,
+    action: ActionWord,
     fault: Fault,
     status: str,
     evidence: str,
@@ -249,7 +253,7 @@ async def test_a_single_reset_whose_reply_is_lost_is_settled_soon_after_the_rebo
     [job] = books.jobs.values()
     took = (job.finished or 0) - job.created
     assert (outcome.status, outcome.evidence) == ("completed", "uptime")
-    assert (outcome.finished_at or 0) - (outcome.sent_at or 0) - took < 3.2
+    assert (outcome.finished_at or 0) - (outcome.sent_at or 0) - took < SETTLED_WITHIN
     assert books.requests["status"] <= 5
 
 
@@ -286,7 +290,7 @@ async def test_many_lost_replies_are_settled_soon_after_the_reboots(size: int) -
     delays = sorted(
         (one.finished_at or 0) - (one.sent_at or 0) - took[one.vps_id] for one in report.outcomes
     )
-    assert delays[int(0.95 * size)] < 3.2
+    assert delays[int(0.95 * size)] < SETTLED_WITHIN
     assert books.requests["status"] <= 4 * size
 
 

@@ -31,6 +31,7 @@ from hostup_async import (
     RateLimit,
     StopCause,
 )
+from hostup_async._models import ActionWord
 from hostup_async._store.memory import MemoryStore
 from hostup_async.sandbox import Durations, Fault, FaultRule, Limit, Sandbox
 
@@ -38,7 +39,7 @@ ACTIONS = ["reset", "start", "stop", "shutdown", "restart"]
 
 
 @pytest.mark.parametrize("action", ACTIONS)
-async def test_completed(start_sandbox: StartSandbox, connect: Connect, action: str) -> None:
+async def test_completed(start_sandbox: StartSandbox, connect: Connect, action: ActionWord) -> None:
     sandbox = await start_sandbox(vps=5, stopped=5 * (action == "start"), jobs=SOON)
     report = await reset_all(await connect(sandbox), action=action)
     books = await sandbox.books()
@@ -68,7 +69,7 @@ async def test_failed(start_sandbox: StartSandbox, connect: Connect, kind: str) 
     report = await reset_all(await connect(sandbox))
     assert statuses(report.outcomes) == ["failed"] * 3
     assert all(outcome.reason and outcome.finished_at for outcome in report.outcomes)
-    with pytest.raises(FleetFailed, match=r"3 failed\. See `outcomes`") as caught:
+    with pytest.raises(FleetFailed, match=r"3 failed\. See `report.outcomes`") as caught:
         report.raise_for_failures()
     assert (caught.value.run_id, caught.value.counts) == (report.run_id, {"failed": 3})
 
@@ -273,7 +274,8 @@ async def test_the_snapshot_tells_where_the_run_stands(
         run.stop()
     shot = run.snapshot()
     assert (shot.known, shot.in_flight, shot.stopping) == (9, 0, "stop() was called")
-    assert repr(run) == f"<FleetRun {run.id}: reset of 9 VPSes>"
+    counts = "5 not_sent, 4 timed_out"
+    assert repr(run) == f"<FleetRun {run.id}, ended: reset of 9 VPSes, {counts}>"
 
 
 async def test_a_run_is_used_once_and_inside_its_context(

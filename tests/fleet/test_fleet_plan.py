@@ -71,7 +71,7 @@ async def test_a_word_that_is_not_known_is_refused_with_those_that_are(
 )
 @pytest.mark.parametrize("preflight", list(Preflight))
 async def test_bad_ids_are_refused_at_once(
-    sandbox: Sandbox, client: Client, ids: Any, preflight: str
+    sandbox: Sandbox, client: Client, ids: Any, preflight: Preflight
 ) -> None:
     with pytest.raises(ConfigurationError, match="id"):
         await client.fleet.plan(ids=ids, preflight=preflight)

@@ -83,11 +83,11 @@ def test_a_canary_that_does_not_complete_stops_everything(
 def test_one_that_was_not_sent_leaves_its_place_to_another() -> None:
     one = rollout(canary=1)
     [step] = send(one, 1)
-    one.return_slot(step)
+    one.take_back(step)
     assert one.allowance() == 1
     end(one, send(one, 1))
     assert one.allowance() == 2
-    one.return_slot(step)  # of a step that is over
+    one.take_back(step)  # of a step that is over
     assert one.allowance() == 2
 
 
@@ -116,7 +116,8 @@ def test_a_share_is_of_the_plan_and_never_nothing(total: int, share: float) -> N
     end(one, send(one, allowed - 1), FAILED)
     assert one.allowance() > 0
     end(one, send(one, 1), FAILED)
-    assert (one.stop_reason or "").startswith(f"{allowed} failures are known")
+    failed = "1 VPS failed" if allowed == 1 else f"{allowed} VPSes failed"
+    assert one.stop_reason == f"{failed}, the limit set by max_failures"
 
 
 @given(

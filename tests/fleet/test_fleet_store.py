@@ -215,7 +215,10 @@ async def test_what_was_being_sent_is_settled_by_evidence(
     done, left = report.outcomes
     assert (done.status, done.evidence, done.attempts) == ("completed", "uptime", 1)
     assert (left.status, left.evidence, left.attempts) == ("not_done", "uptime", 1)
-    assert "before the answer was recorded" in (left.reason or "")
+    assert left.reason == (
+        "The process that sent it ended before the answer was recorded. The VPS's status shows "
+        "that it did not take place; it was not sent again."
+    )
     books = await sandbox.books()
     assert sent(books) == 1
     check_truth(report.outcomes, books)
@@ -336,18 +339,20 @@ async def test_another_key_does_not_resume_a_run_unless_told_to(
     assert sent(await sandbox.books()) == 9
 
 
-async def test_in_a_doubted_store_a_vps_that_booted_since_the_begin_is_skipped(
+async def test_in_a_store_with_a_possible_loss_a_vps_that_booted_since_the_begin_is_skipped(
     start_sandbox: StartSandbox, connect: Connect
 ) -> None:
     """The journal of one reset was lost: its entry is planned."""
     sandbox = await start_sandbox(vps=4, jobs=SOON)
     client = await connect(sandbox)
 
-    class Doubted(KnowingStore):
+    class Lossy(KnowingStore):
         async def acquire(self, run_id: str, *, who: str = "") -> RunRecord:
-            return evolve(await super().acquire(run_id, who=who), doubt="its file is a copy")
+            return evolve(
+                await super().acquire(run_id, who=who), possible_loss="its file is a copy"
+            )
 
-    async with Doubted(0.05) as store:
+    async with Lossy(0.05) as store:
         run_id = await stopped_run_of_none(client, store, quick())
         operation = await client.vps.reset(sandbox.vps_ids[1])
         await operation.wait()

@@ -7,6 +7,7 @@ from fleet_tools import SHOWS, SOON, check_truth, quick, reset_all, sent, status
 from tools import Connect, StartSandbox
 
 from hostup_async import Action, Outcome
+from hostup_async._fleet.plan import PreflightWord
 from hostup_async._fleet.preflight import check
 from hostup_async.sandbox import Durations, Fault, FaultRule
 
@@ -55,7 +56,7 @@ async def test_a_task_that_is_pending_is_a_reason_too(
 async def test_when_the_status_is_read_and_counts(
     start_sandbox: StartSandbox,
     connect: Connect,
-    preflight: str,
+    preflight: PreflightWord,
     within: float | None,
     statuses_read: int,
     *,
@@ -105,7 +106,7 @@ async def test_a_run_whose_vpses_are_all_skipped_ends(
     assert report.stopped is None
 
 
-async def test_a_boot_must_be_known_where_a_store_is_in_doubt(
+async def test_a_boot_must_be_known_where_a_store_may_have_lost_some(
     start_sandbox: StartSandbox, connect: Connect
 ) -> None:
     sandbox = await start_sandbox(uptime_known=False)

@@ -1,11 +1,9 @@
 """The server's clock is never thought to be known better than it is, whatever any clock does."""
 
-import json
 import random
 from math import floor
 from typing import Any
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -161,7 +159,7 @@ def test_a_step_of_the_servers_clock_makes_what_was_before_unknown(
     size: float, sign: int, up: float, down: float
 ) -> None:
     world = known()
-    before, sent = world.here(), told(world)
+    before = world.here()
     world.wait(1)
     world.server_set += sign * size
     world.moments.clear()
@@ -169,8 +167,6 @@ def test_a_step_of_the_servers_clock_makes_what_was_before_unknown(
     world.check()
     assert world.clock.steps == 1
     assert world.clock.at(before) is None
-    assert not told(world).is_after(sent)
-    assert not sent.is_after(told(world))
     assert "1 steps" in repr(world.clock)
 
 
@@ -206,11 +202,11 @@ def test_a_suspended_machine_knows_nothing_until_an_answer_comes_and_then_compar
     world.wait(2)
     world.exchange(0, 0.02, 0.02)
     assert world.clock.steps == 0
-    assert told(world).is_after(sent)
-    assert not sent.is_after(told(world))
+    assert told(world).earliest > sent.latest
+    assert sent.earliest <= told(world).latest
     after_waking = world.clock.at(woken)
     assert after_waking is not None
-    assert after_waking.is_after(sent)
+    assert after_waking.earliest > sent.latest
 
 
 def test_a_wall_clock_that_is_set_spoils_no_comparison() -> None:
@@ -220,7 +216,7 @@ def test_a_wall_clock_that_is_set_spoils_no_comparison() -> None:
     world.wall_set -= 86_400
     world.exchange(0, 0.02, 0.02)
     assert world.clock.steps == 0
-    assert told(world).is_after(sent)
+    assert told(world).earliest > sent.latest
 
 
 def test_an_answer_that_a_suspension_overtook_teaches_nothing() -> None:
@@ -236,51 +232,13 @@ def test_an_answer_that_a_suspension_overtook_teaches_nothing() -> None:
 
 def test_what_was_kept_is_compared_on_a_machine_whose_clock_is_hours_off() -> None:
     world = known()
-    kept = told(world).to_json()
+    sent = told(world)
     world.wait(120)
     world.clock, world.wall_set, world.suspended = ServerClock("elsewhere"), 1e5, -5e5
     world.exchange(0, 0.02, 0.02)
-    sent = ServerTime.from_json(kept)
-    assert sent is not None
-    status = told(world)
-    assert status.earlier(100, 101).is_after(sent)  # up for 100 s: booted after the send
-    assert not status.earlier(121, 122).is_after(sent)
-    assert sent.is_after(status.earlier(130, 131))
-
-
-@given(st.floats(0, 1e6), st.floats(0, 10), PPM)
-def test_a_span_by_another_clock_may_have_drifted(span: float, more: float, ppm: float) -> None:
-    present = ServerTime(EPOCH, EPOCH, "a", 0)
-    then = present.earlier(span, span + more)
-    for real in (span, span + more):
-        assert then.earliest - 1e-3 <= EPOCH - real * (1 + ppm * 1e-6) <= then.latest + 1e-3
-
-
-@given(st.floats(0, 1e10), st.floats(0, 10), st.text(), st.integers(0, 9))
-def test_a_moment_outlives_its_process(at: float, width: float, clock: str, steps: int) -> None:
-    moment = ServerTime(at, at + width, clock, steps)
-    assert ServerTime.from_json(moment.to_json()) == moment
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        None,
-        "",
-        "{",
-        "7",
-        "[]",
-        "{}",
-        "[1, 2]",
-        '["x", 1, "a", 0]',
-        '[1, null, "a", 0]',
-        json.dumps([1, float("inf"), "a", 0]),
-        json.dumps([float("nan"), 2, "a", 0]),
-        "[" * 100_000,
-    ],
-)
-def test_junk_is_no_moment(text: str | None) -> None:
-    assert ServerTime.from_json(text) is None
+    passed = told(world)
+    assert passed.earliest - sent.latest < 120 < passed.latest - sent.earliest
+    assert passed.earliest - sent.latest > 120 - 10
 
 
 def test_now_reads_both_clocks() -> None:

@@ -73,7 +73,7 @@ BUGS: Final = (
     Bug(
         "a 409 upstream_failed counts as a refusal",
         "_http/problems.py",
-        "    if problem.status in _CLIENT_ERRORS and meant >= _TOO_MANY_REQUESTS:\n"
+        "    if problem.status in _CLIENT_ERRORS and meant >= HTTPStatus.TOO_MANY_REQUESTS:\n"
         "        return meant\n",
         "",
         ("untrue refused",),
@@ -222,14 +222,9 @@ BUGS: Final = (
             "_http/attempt.py",
             (
                 "            is_shared=exchange.is_shared,\n        )\n"
-                "        outcome, result, reading = parsed\n"
-                "        proved = is_proved(request.subject, result)\n"
+                "        proved = is_proved(request.subject, parsed.result)\n"
             ),
-            (
-                "            is_shared=False,\n        )\n"
-                "        outcome, result, reading = parsed\n"
-                "        proved = True\n"
-            ),
+            ("            is_shared=False,\n        )\n        proved = True\n"),
         ),
     ),
     Bug(
@@ -319,8 +314,8 @@ BUGS: Final = (
     Bug(
         "the end of the last VPS does not end the run",
         "_fleet/engine.py",
-        "            self._context.rollout.return_slot(target.step)\n        self._check()\n",
-        "            self._context.rollout.return_slot(target.step)\n",
+        "            self._context.rollout.take_back(target.step)\n        self._check()\n",
+        "            self._context.rollout.take_back(target.step)\n",
         ("never ends",),
     ),
 )

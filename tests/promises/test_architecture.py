@@ -3,6 +3,7 @@ import doctest
 import enum
 import inspect
 import pkgutil
+import re
 import statistics
 import sys
 import typing
@@ -30,12 +31,15 @@ ORDER = [
     "_version",
     "_clock",
     "_text",
+    "_json",
+    "_part",
     "_cancellation",
     "_fork",
     "_models",
     "_outcome",
     "_errors",
     "_config",
+    "_log",
     "_token",
     "_ratelimit",
     "_events",
@@ -356,12 +360,17 @@ def test_every_listed_name_is_there_and_public(name: str) -> None:
     assert not name.startswith("_") or name == "__version__"
 
 
+def is_ours(value: object) -> bool:
+    return getattr(value, "__module__", "").partition(".")[0] == "hostup_async"
+
+
 def test_every_public_name_is_listed() -> None:
     found = {
         name
         for name, value in vars(hostup_async).items()
-        if not name.startswith("_") and getattr(value, "__module__", "").startswith("hostup_async.")
+        if not name.startswith("_") and is_ours(value)
     }
+    assert len(found) > 50
     assert found <= set(hostup_async.__all__)
 
 
@@ -399,8 +408,7 @@ def test_no_class_name_stands_twice_outside_the_sandbox() -> None:
 CLASSES = [
     value
     for name in hostup_async.__all__
-    if inspect.isclass(value := getattr(hostup_async, name))
-    and value.__module__.startswith("hostup_async.")
+    if inspect.isclass(value := getattr(hostup_async, name)) and is_ours(value)
 ]
 
 
@@ -417,8 +425,7 @@ def members(cls: type[Any]) -> Iterator[Any]:
 def hints(cls: type[Any]) -> Iterator[object]:
     owners = [*members(cls)] + ([] if issubclass(cls, enum.Enum) else [cls])
     for owner in owners:
-        names = vars(sys.modules[cls.__module__])
-        for name, hint in typing.get_type_hints(owner, globalns=names).items():
+        for name, hint in typing.get_type_hints(owner).items():
             if name == "return" or not name.startswith("_"):
                 yield hint
 
@@ -489,6 +496,23 @@ def has_coroutines(value: object) -> bool:
     )
 
 
+PACKAGES_WITH_A_MAP = sorted(
+    init
+    for init in [*ROOT.rglob("__init__.py"), SYNC_ROOT / "_generate" / "__init__.py"]
+    if init.parent != ROOT
+)
+
+
+@pytest.mark.parametrize("init", PACKAGES_WITH_A_MAP, ids=lambda init: init.parent.name)
+def test_the_head_of_each_package_is_the_map_of_its_modules(init: Path) -> None:
+    """In its docstring, or in the comment below it where users read the docstring."""
+    head = re.split(r"^(?:from|import) ", init.read_text(), maxsplit=1, flags=re.MULTILINE)[0]
+    here = {path.stem for path in init.parent.glob("*.py")}
+    packages = {path.parent.name for path in init.parent.glob("*/__init__.py")}
+    missing = {name for name in here | packages if f"`{name}`" not in head}
+    assert missing <= {"__init__", "__main__"}
+
+
 @pytest.mark.parametrize("source", [*ALL, *WRITTEN, *SUPPORT], ids=lambda source: source.name)
 def test_no_module_is_long(source: Source) -> None:
     assert source.lines < LONGEST_MODULE
@@ -505,13 +529,32 @@ def test_functions_are_short() -> None:
     assert sum(length < LONG_FUNCTION for length in lengths) >= 0.9 * len(lengths)
 
 
+class Finder(doctest.DocTestFinder):
+    """Finds the examples of a public class in the module that has its text."""
+
+    def _from_module(self, module: ModuleType, object: object) -> bool:  # noqa: A002 - as it is called there
+        if inspect.isclass(object) and module.__file__ is not None:
+            return any(
+                isinstance(node, ast.ClassDef) and node.name == object.__name__
+                for node in ast.parse(Path(module.__file__).read_text()).body
+            )
+        found: bool = super()._from_module(module, object)  # type: ignore[misc]
+        return found
+
+
+def examples(name: str) -> list[doctest.DocTest]:
+    return Finder().find(import_module(name))
+
+
 @pytest.mark.parametrize("name", [*modules(hostup_async), *modules(hostup_sync)])
 def test_the_examples_in_docstrings_run(name: str) -> None:
-    assert doctest.testmod(import_module(name)).failed == 0
+    runner = doctest.DocTestRunner()
+    for example in examples(name):
+        runner.run(example)
+    assert runner.failures == 0
 
 
 def test_there_are_examples_for_what_users_meet_first() -> None:
-    finder = doctest.DocTestFinder()
-    found = [case for name in modules(hostup_async) for case in finder.find(import_module(name))]
+    found = [case for name in modules(hostup_async) for case in examples(name)]
     with_examples = {case.name.rpartition(".")[2] for case in found if case.examples}
     assert {"Client", "Operation", "reset", "wait_all", "Timeouts"} <= with_examples

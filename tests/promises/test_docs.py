@@ -4,6 +4,7 @@ import ast
 import builtins
 import re
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ PAGES = sorted([*ROOT.glob("docs/**/*.md"), *AT_THE_TOP])
 DECISIONS = [page for page in PAGES if page.parent.name == "decisions"]
 GLOSSARY = (ROOT / "docs/glossary.md").read_text()
 MOST_OWN_WORDS = 10
+WIDTH = 100
 MOST_ROWS = 10  # of the table in CONTRIBUTING
 # Code spans that begin with one of these are paths, and not routes, media types or URLs.
 TOPS = {"tests", "docs", "benchmarks", "examples", "hostup_async", "hostup_sync", "cli", "sandbox"}
@@ -30,6 +32,8 @@ HEADING = re.compile(r"^#+ (.*)$", re.MULTILINE)
 PATH = re.compile(r"[\w.-]+(?:/[\w.-]*)+")
 TEST = re.compile(r"(tests/[\w/]+\.py)(?:::(\w+))?")
 CLASS = re.compile(r"[A-Z][a-z]+(?:[A-Z][a-z]+)*")
+# A class or a function, and where it is: in words, or in brackets.
+HOME = re.compile(r"`(\w+)(?:\(\))?`\s+(?:in\s+|\()`([\w/]+\.py)`")
 FUNCTION = re.compile(r"(\w+)\(\)")
 OWN_WORD = re.compile(r"^\| \*\*([\w ]+)\*\* \|", re.MULTILINE)
 
@@ -76,6 +80,23 @@ def has_test(file: str, name: str) -> bool:
     return path.is_file() and (not name or bool(re.search(rf"def {name}\(", path.read_text())))
 
 
+def places(text: str) -> list[str]:
+    """The modules and packages at the top of `hostup_async` that a text names, in its order."""
+    return [name for name in re.findall(r"\w+", text) if name in {*ORDER, "sandbox"}]
+
+
+def in_order(*rows: list[str]) -> bool:
+    """Whether each row imports nothing of the rows after it."""
+    ranks = [[ORDER.index(name) for name in row] for row in rows if row]
+    return all(max(one) < min(after) for one, after in pairwise(ranks))
+
+
+def defines(file: str, name: str) -> bool:
+    """Whether a module of ours, named as in a page, has a class or function of that name."""
+    paths = [base / file for base in (ROOT, *PACKAGES) if (base / file).is_file()]
+    return any(re.search(rf"\b(?:class|def) {name}\b", path.read_text()) for path in paths)
+
+
 def missing(text: str, page: Path) -> list[str]:
     """What a text names that is not there."""
     spans = SPAN.findall(FENCE.sub("", text))
@@ -84,6 +105,7 @@ def missing(text: str, page: Path) -> list[str]:
         *(link for link in LINK.findall(text) if not is_there(link, page)),
         *(span for span in spans if is_path(span) and not has_path(span)),
         *(f"{file}::{name}" for file, name in TEST.findall(text) if not has_test(file, name)),
+        *(f"{name} in {file}" for name, file in HOME.findall(text) if not defines(file, name)),
         *(s for s in spans if CLASS.fullmatch(s) and s not in CLASSES | NOT_OURS),
         *(name for name in called if name not in FUNCTIONS),
     ]
@@ -106,6 +128,8 @@ def test_what_a_page_names_is_there(page: Path) -> None:
         "`tests/promises/test_docs.py::test_nowhere`",
         "`NoSuchClass`",
         "`no_such_function()`",
+        "`Exchange` in `_http/transport.py`",
+        "`decide()` (`_http/wire.py`)",
     ],
 )
 def test_what_is_not_there_is_found(broken: str) -> None:
@@ -123,11 +147,20 @@ def test_what_is_not_there_is_found(broken: str) -> None:
         "`tests/promises/test_docs.py::test_what_is_there_is_not_complained_of`",
         "`Ledger`",
         "`open_store()`",
+        "`Exchange` in `_http/exchange.py`",
+        "`decide()` (`_http/retry.py`)",
         "`DateTime is no span of one class`",
     ],
 )
 def test_what_is_there_is_not_complained_of(sound: str) -> None:
     assert missing(f"See {sound}.", ROOT / "README.md") == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_no_line_runs_over_the_width_of_a_page(page: Path) -> None:
+    lines = page.read_text().splitlines()
+    rows = [line for line in lines if not line.startswith("|")]  # those of a table cannot be split
+    assert [line for line in rows if len(line) > WIDTH] == []
 
 
 def test_the_glossary_has_few_words_of_our_own_and_all_are_in_use() -> None:
@@ -145,6 +178,13 @@ def test_the_architecture_lists_the_layers_in_their_order() -> None:
     assert ORDER in lists
 
 
+def test_the_drawing_has_nothing_above_what_imports_it() -> None:
+    drawing = DRAWING.findall((ROOT / "docs/architecture.md").read_text())[0]
+    rows = [*map(places, reversed(drawing.splitlines()))]
+    assert len([*filter(None, rows)]) > 5
+    assert in_order(*rows)
+
+
 @pytest.mark.parametrize("page", DECISIONS, ids=lambda page: page.stem)
 def test_a_decision_says_why_what_and_at_which_price(page: Path) -> None:
     text = page.read_text()
@@ -153,10 +193,21 @@ def test_a_decision_says_why_what_and_at_which_price(page: Path) -> None:
     assert f"decisions/{page.name}" in (ROOT / "docs/architecture.md").read_text()
 
 
-def test_contributing_has_each_package_in_a_short_table() -> None:
+def table_of_packages() -> list[list[str]]:
+    """The names in each row of the table in CONTRIBUTING."""
     text = (ROOT / "CONTRIBUTING.md").read_text()
-    rows = re.findall(r"^\| (`.*?`(?:, `.*?`)*) \|", text, re.MULTILINE)
-    named = {name.rstrip("/") for row in rows for name in SPAN.findall(row)}
+    return [places(row) for row in re.findall(r"^\| (`.*?`(?:, `.*?`)*) \|", text, re.MULTILINE)]
+
+
+def test_contributing_has_each_package_in_a_short_table() -> None:
+    rows = table_of_packages()
     folders = {path.parent.name for path in (ROOT / "hostup_async").glob("*/__init__.py")}
     assert len(rows) <= MOST_ROWS
-    assert folders <= named
+    assert folders <= {name for row in rows for name in row}
+
+
+def test_no_row_of_that_table_imports_what_stands_below_it() -> None:
+    *rows, last = table_of_packages()
+    assert last == ["sandbox"]
+    assert in_order(*rows)
+    assert not in_order(*reversed(rows))

@@ -22,6 +22,8 @@ FORBIDDEN = (
     r"\bwhoever\b",
     r"\blikewise\b",
     r"\AThe same\b",  # a docstring that is only understood after another one
+    r"(?m:^\s*\w+: (?:The same|As for)\b)",  # an attribute or argument, likewise
+    r"\AAs `",
     r"\AWhat follows\b",
     r"\b(?:is|are) to be typed\b",
     r"(?<!\bthere\s)\bis no (?!longer\b|more\b)\w",  # "is no id"
@@ -29,7 +31,12 @@ FORBIDDEN = (
 )
 # A phrase may stand on two lines.
 TICS = re.compile("|".join(FORBIDDEN).replace(" ", r"\s+"), re.IGNORECASE)
-DOCUMENTS = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]
+DOCUMENTS = [
+    *(ROOT / f"{name}.md" for name in ("README", "CHANGELOG", "CONTRIBUTING", "SECURITY")),
+    *sorted((ROOT / "docs").rglob("*.md")),
+    *sorted((ROOT / "examples").glob("*.py")),
+    ROOT / "hostup_async/cli/_html/assets/report.html",
+]
 SOURCES = sorted(
     path
     for package in ("hostup_async", "hostup_sync")
@@ -132,6 +139,7 @@ def test_commands_and_modules_are_all_read() -> None:
     assert {(), ("reset",), ("fleet", "resume"), ("auth", "check")} <= set(COMMANDS)
     assert {"hostup_async/cli", "hostup_async/_http", "hostup_sync/_loop.py"} <= set(PLACES)
     assert ROOT / "docs" / "json.md" in DOCUMENTS
+    assert ROOT / "examples" / "thread_pool.py" in DOCUMENTS
 
 
 @pytest.mark.parametrize(
@@ -142,6 +150,9 @@ def test_commands_and_modules_are_all_read() -> None:
         "their number\nis to be typed",
         "after such a time",
         "The same with a timeout.",
+        "Args:\n    store: As for `run`.",
+        "Attributes:\n    reason: The same, in a sentence.",
+        "As `first`, but more exact.",
         "'x' is no time",
         "the run looks at jobs",
     ],
@@ -157,6 +168,7 @@ def test_a_tic_would_be_found(text: str) -> None:
         "it is no longer held",
         "such as 5%",
         "a limit such as 5, or such a limit",
+        "the order is: the same as before",
         "The jobs look as they should.",
     ],
 )

@@ -7,13 +7,13 @@ import sys
 from collections.abc import Iterator
 
 import pytest
-from simulation.__main__ import describe
+from simulation.__main__ import TIER
 from simulation.play import play
 from simulation.scale import play_large
 from simulation.shrink import shrink
 from tools import THOROUGH, child_environment, examples, unmeasured
 
-SEEDS = int(os.environ.get("HOSTUP_SEEDS", "300"))
+SEEDS = int(os.environ.get("HOSTUP_SEEDS", "1000"))
 CHUNK = 25
 
 
@@ -34,8 +34,8 @@ def test_every_invariant_holds_in_every_history(begin: int) -> None:
     for seed in range(begin, min(begin + CHUNK, SEEDS)):
         result = play(seed)
         if result.broken:
-            small, _ = shrink(result, tries=60)
-            pytest.fail(f"{describe(result)}\nit is enough that: {', '.join(small.fired)}")
+            small, _ = shrink(result, play, tries=60)
+            pytest.fail(f"{TIER.describe(result)}\nit is enough that: {', '.join(small.fired)}")
 
 
 @pytest.mark.parametrize("seed", [23, 293, 356, 565, 799, 1201])

@@ -284,7 +284,7 @@ async def test_a_holder_that_cannot_ask_the_database_does_not_send(
         boot_clock.ahead += LEASE
         other = sqlite3.connect(file, isolation_level=None)
         other.execute("BEGIN IMMEDIATE")
-        with pytest.raises(StoreError, match="is locked by another process"):
+        with pytest.raises(StoreError, match="locked by another process"):
             await store.save("r1", [entry])
         assert store.holds("r1")  # for all that is known
         other.execute("COMMIT")

@@ -254,11 +254,11 @@ async def test_a_run_remembers_when_it_was_begun_by_the_servers_clock(store: Sto
     assert (await store.run("r2")).created_server_low is None
 
 
-async def test_nothing_is_in_doubt_where_nothing_was_lost(store: Store) -> None:
-    await store.create(a_run("r1", doubt="made up"), planned(1), cooldown=0)
-    assert (await store.run("r1")).doubt is None
+async def test_no_loss_is_possible_where_nothing_was_lost(store: Store) -> None:
+    await store.create(a_run("r1", possible_loss="made up"), planned(1), cooldown=0)
+    assert (await store.run("r1")).possible_loss is None
     await store.release("r1", RunState.STOPPED)
-    assert (await store.acquire("r1")).doubt is None
+    assert (await store.acquire("r1")).possible_loss is None
 
 
 async def test_a_store_says_which_runs_it_holds(store: Store) -> None:

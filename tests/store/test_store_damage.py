@@ -69,7 +69,7 @@ IN_RUNS = {
     "another number of entries": RUN.format("size = 19"),
     "a number of entries that is none": RUN.format("size = 'x'"),
     "a last moment lost": RUN.format("last_sent_at = NULL"),
-    "a doubt lost": RUN.format("doubt = 'none'"),
+    "a possible loss forgotten": RUN.format("possible_loss = 'none'"),
     "a lease that is no number": RUN.format("lease = 'x'"),
 }
 HOLDERS = {
@@ -197,7 +197,7 @@ async def test_a_new_run_does_not_take_what_a_damaged_one_holds(file: Path, sql:
         await store.create(a_run("r2", origin=f"{ORIGIN}/elsewhere"), planned(0), cooldown=0)
 
 
-async def test_a_doubt_does_not_mend_a_damaged_run(file: Path, tmp_path: Path) -> None:
+async def test_a_possible_loss_does_not_mend_a_damaged_run(file: Path, tmp_path: Path) -> None:
     await make_run(file)
     damage(file, "UPDATE hostup_runs SET fingerprint = 'x'")
     copy = tmp_path / "copy.db"

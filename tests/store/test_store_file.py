@@ -250,7 +250,7 @@ async def test_a_file_that_another_locks_is_said_so(
     other.execute("BEGIN IMMEDIATE")
     async with in_file(file) as reader:
         assert len(await reader.runs()) == 1
-        with pytest.raises(StoreError, match="is locked by another process for too long"):
+        with pytest.raises(StoreError, match="has been locked by another process for too long"):
             await reader.save_durations("o", a_run("r1").action, "[]")
         other.execute("COMMIT")
         await reader.save_durations("o", a_run("r1").action, "[]")
@@ -322,7 +322,7 @@ def newer_version(path: Path) -> None:
         (another_database, "is the database of something else: name another file"),
         (
             newer_version,
-            "of version 99, and this hostup knows version 2: use the hostup that made them",
+            "of version 99, and this hostup knows version 3: use the hostup that made them",
         ),
     ],
 )

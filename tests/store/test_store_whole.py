@@ -68,44 +68,44 @@ def killed_while_sending(file: Path, lines: int = 100) -> set[int]:
 
 
 async def resumed(file: Path) -> tuple[str | None, set[int]]:
-    """What the store doubts of the run, and which of its entries it has as sent."""
+    """What the store may have lost of the run, and which of its entries it has as sent."""
     async with in_file(file) as store:
         run = await store.acquire("r1")
         entries = await stored(store, "r1")
     assert len(entries) == COUNT
-    return run.doubt, {one.position for one in entries if one.state is EntryState.INTENT}
+    return run.possible_loss, {one.position for one in entries if one.state is EntryState.INTENT}
 
 
 async def test_what_a_killed_process_left_in_place_is_whole(file: Path) -> None:
     confirmed = killed_while_sending(file)
-    doubt, sent = await resumed(file)
-    assert doubt is None
+    possible_loss, sent = await resumed(file)
+    assert possible_loss is None
     assert confirmed <= sent
 
 
-async def test_reading_what_a_killed_process_left_raises_no_doubt_later(file: Path) -> None:
+async def test_reading_what_a_killed_process_left_raises_no_alarm_later(file: Path) -> None:
     confirmed = killed_while_sending(file)
     for _ in range(2):  # as `fleet status` does; closing takes the log away
         async with in_file(file) as store:
-            assert (await store.run("r1")).doubt is None
+            assert (await store.run("r1")).possible_loss is None
         assert not beside(file, "-wal").exists()
-    doubt, sent = await resumed(file)
-    assert doubt is None
+    possible_loss, sent = await resumed(file)
+    assert possible_loss is None
     assert confirmed <= sent
 
 
-async def test_a_file_copied_without_its_log_has_all_that_was_confirmed_and_is_doubted(
+async def test_a_file_copied_without_its_log_has_all_that_was_confirmed_and_is_marked(
     file: Path, tmp_path: Path
 ) -> None:
     confirmed = killed_while_sending(file)
     copy = tmp_path / "copy.db"
     shutil.copy(file, copy)
-    doubt, sent = await resumed(copy)
-    assert doubt == "its file is a copy, or was moved"
+    possible_loss, sent = await resumed(copy)
+    assert possible_loss == "its file is a copy, or was moved"
     assert confirmed <= sent
 
 
-async def test_a_copy_with_its_log_is_doubted_as_well_since_the_original_may_have_gone_on(
+async def test_a_copy_with_its_log_is_marked_as_well_since_the_original_may_have_gone_on(
     file: Path, tmp_path: Path
 ) -> None:
     killed_while_sending(file)
@@ -133,8 +133,8 @@ async def test_a_log_that_was_removed_is_noticed_and_nothing_confirmed_is_lost(
 ) -> None:
     confirmed = killed_while_sending(file)
     damage(beside(file, "-wal"))
-    doubt, sent = await resumed(file)
-    assert doubt == "its write-ahead log was removed"
+    possible_loss, sent = await resumed(file)
+    assert possible_loss == "its write-ahead log was removed"
     assert confirmed <= sent
 
 
@@ -149,7 +149,7 @@ async def test_of_a_log_that_was_cut_off_nothing_confirmed_is_lost(
     assert confirmed <= sent
 
 
-async def test_a_backup_restored_over_the_file_is_doubted(file: Path, tmp_path: Path) -> None:
+async def test_a_backup_restored_over_the_file_is_marked(file: Path, tmp_path: Path) -> None:
     backup = tmp_path / "backup.db"
     async with in_file(file) as store:
         await create_and_stop(store)
@@ -161,8 +161,8 @@ async def test_a_backup_restored_over_the_file_is_doubted(file: Path, tmp_path: 
     inode = inode_of(file)
     shutil.copyfile(backup, file)  # over it, so that the file is the same one
     assert inode_of(file) == inode
-    doubt, sent = await resumed(file)
-    assert doubt == "its file was changed by something else, such as restoring a backup"
+    possible_loss, sent = await resumed(file)
+    assert possible_loss == "its file was changed by something else, such as restoring a backup"
     assert sent == set()  # which is why
 
 
@@ -181,7 +181,7 @@ def make_older_copy(file: Path, backup: Path) -> None:
     connection.close()
 
 
-async def test_a_run_that_was_stopped_in_place_is_not_doubted(file: Path) -> None:
+async def test_a_run_that_was_stopped_in_place_is_not_marked(file: Path) -> None:
     for action in (create_and_stop, acquire_and_stop, acquire_and_stop, learn_durations):
         async with in_file(file) as store:
             await action(store)
@@ -203,7 +203,7 @@ async def learn_durations(store: SqlStore) -> None:
     await store.save_durations("o", a_run("r1").action, "[]")
 
 
-async def test_the_doubt_stays_until_the_run_has_ended(file: Path, tmp_path: Path) -> None:
+async def test_the_mark_stays_until_the_run_has_ended(file: Path, tmp_path: Path) -> None:
     async with in_file(file) as store:
         await create_and_stop(store)
     copy = tmp_path / "copy.db"
@@ -211,10 +211,10 @@ async def test_the_doubt_stays_until_the_run_has_ended(file: Path, tmp_path: Pat
     for _ in range(2):
         assert (await resumed(copy))[0] == "its file is a copy, or was moved"
     async with in_file(copy) as store:
-        assert (await store.runs())[0].doubt == "its file is a copy, or was moved"
+        assert (await store.runs())[0].possible_loss == "its file is a copy, or was moved"
         await store.abandon("r1")
         await store.create(a_run("r2"), planned(*range(COUNT)), cooldown=0)
-        assert (await store.run("r2")).doubt is None
+        assert (await store.run("r2")).possible_loss is None
     assert (await resumed(file))[0] is None
 
 
@@ -463,6 +463,6 @@ async def test_a_file_that_a_run_elsewhere_holds_is_watched_in_its_copy_too(
         shutil.copy(file, copy)
         async with in_file(copy) as here:
             before = await here.acquire("r1")
-        assert before.doubt == "its file is a copy, or was moved"
+        assert before.possible_loss == "its file is a copy, or was moved"
         await there.save("r1", [Entry("vps_1", 0).intended(BEGAN)])
         assert entry.state is EntryState.PLANNED

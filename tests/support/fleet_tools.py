@@ -15,6 +15,8 @@ from hostup_async import (
     OutcomeStatus,
     StoreError,
 )
+from hostup_async._fleet.plan import PreflightWord
+from hostup_async._models import ActionWord
 from hostup_async._polling.durations import DurationModel as Learnt
 from hostup_async._store.memory import MemoryStore
 from hostup_async.sandbox import Books, SandboxHandle
@@ -72,8 +74,8 @@ async def reset_all(
     store: Any = None,
     *,
     ids: Iterable[str] | None = None,
-    preflight: str = "none",
-    action: str = "reset",
+    preflight: PreflightWord = "none",
+    action: Action | ActionWord = "reset",
 ) -> FleetReport:
     """A run of every VPS, or of some, to its end."""
     plan = await client.fleet.plan(ids=ids, all=ids is None, preflight=preflight, action=action)
@@ -120,6 +122,6 @@ async def until(happens: Callable[[], Any]) -> None:
 
 
 async def seen(sandbox: SandboxHandle, kind: str, count: int = 1) -> None:
-    """Wait until the server has had so many requests of a kind."""
+    """Wait until the server has had this many requests of a kind."""
     while (await sandbox.books()).requests.get(kind, 0) < count:
         await asyncio.sleep(0.005)

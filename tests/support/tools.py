@@ -61,7 +61,7 @@ def free_port() -> int:
 
 
 async def requests_seen(sandbox: Sandbox, kind: str, count: int) -> None:
-    """Wait until the server has so many requests of a kind in its books."""
+    """Wait until the server has this many requests of a kind in its books."""
     while (await sandbox.books()).requests.get(kind, 0) < count:
         await asyncio.sleep(0.005)
 

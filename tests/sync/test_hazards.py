@@ -15,8 +15,7 @@ from tools import accepted, repeats, unmeasured
 
 from hostup_async.sandbox import Durations, Fault, FaultRule, SandboxConfig, ThreadedSandbox
 
-HAZARDS = sorted((FOLDER / "hazards").glob("[!_]*.py"))
-SCRIPTS = [path for path in HAZARDS if path.stem != "hazard_tools"]
+SCRIPTS = sorted((FOLDER / "hazards").glob("[!_]*.py"))
 RACY = {"ctrl_c_in_a_call", "ctrl_c_at_any_moment", "second_ctrl_c", "fork_and_open_anew"}
 LONG = Durations(kind="constant", median=600)
 SERVERS: dict[str, dict[str, Any]] = {
@@ -41,7 +40,7 @@ def said(docstring: str, title: str) -> list[str]:
 def run_script(path: Path, sandbox: ThreadedSandbox, *, is_measured: bool) -> tuple[list[str], str]:
     """The lines that it prints, and its standard error."""
     environment = os.environ if is_measured else unmeasured(os.environ)
-    places = [FOLDER, FOLDER / "hazards", ROOT]
+    places = [FOLDER, ROOT / "tests" / "support", ROOT]
     names = {"HOSTUP_API_KEY": sandbox.api_key, "HOSTUP_API_BASE": sandbox.url}
     warnings = ["-W", "always::ResourceWarning", "-W", "ignore::DeprecationWarning"]
     began = time.monotonic()

@@ -140,3 +140,49 @@ def test_the_sandboxes_have_their_sync_form_too() -> None:
         assert sandbox.books().total_requests == 0
     with pytest.raises(RuntimeError, match="not running"):
         _ = sandbox.url
+
+
+def test_a_client_is_opened_and_closed_without_a_block(sandbox: Sandbox) -> None:
+    client = Client(sandbox.api_key, base_url=sandbox.url, budget=Budget())
+    assert repr(client).endswith(", not open>")
+    for _ in range(2):
+        assert client.open() is client
+        assert repr(client).endswith(", open>")
+        assert client.vps.get(sandbox.vps_ids[0]).id == sandbox.vps_ids[0]
+        with pytest.raises(ConfigurationError, match="open already"):
+            client.open()
+        client.close()
+        assert repr(client).endswith(", not open>")
+        with pytest.raises(ClientClosed):
+            client.vps.get(sandbox.vps_ids[0])
+
+
+def test_the_listener_runs_on_the_thread_of_the_loop(sandbox: Sandbox) -> None:
+    threads: set[str] = set()
+    client = Client(
+        sandbox.api_key,
+        base_url=sandbox.url,
+        budget=Budget(),
+        on_event=lambda _: threads.add(threading.current_thread().name),
+    )
+    with client:
+        client.vps.get(sandbox.vps_ids[0])
+    assert len(threads) == 1
+    assert threading.current_thread().name not in threads
+
+
+def test_reprs_say_the_state_and_never_the_key(client: Client, sandbox: Sandbox) -> None:
+    plan = client.fleet.plan(all=True, preflight="none")
+    run = client.fleet.run(plan)
+    operation = client.vps.reset(sandbox.vps_ids[0])
+    assert repr(run) == f"<FleetRun {run.id}, not begun: reset of 130 VPSes>"
+    assert f"reset of {sandbox.vps_ids[0]}" in repr(operation)
+    assert repr(client.vps) == f"<VpsResource of {sandbox.url}>"
+    assert repr(client.fleet) == f"<FleetResource of {sandbox.url}>"
+    assert repr(sandbox) == f"<Sandbox, at {sandbox.url}: 130 VPSes>"
+    handles = (client, client.vps, client.fleet, client.budget, operation, run, sandbox)
+    assert not [one for one in handles if sandbox.api_key in repr(one)]
+    with run:
+        run.stop()
+        assert repr(run).startswith(f"<FleetRun {run.id}, stopping: ")
+    assert repr(run).startswith(f"<FleetRun {run.id}, ended: reset of 130 VPSes, ")

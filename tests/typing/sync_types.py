@@ -1,19 +1,29 @@
 """Read by mypy and pyright: what users of `hostup_sync` see. Never run."""
 
 from collections.abc import Iterator
-from typing import assert_type
+from typing import Any, assert_type
 
 from hostup_sync import (
+    Accepted,
     Action,
     Budget,
     BudgetSnapshot,
     Client,
+    Event,
+    FleetFailed,
+    FleetPolicy,
+    FleetReport,
+    FleetResource,
     Gate,
     Gates,
     HostUpError,
     Job,
+    OnAmbiguous,
     Operation,
+    Plan,
+    Preflight,
     RateLimit,
+    RunEnded,
     Vps,
     VpsDetails,
     VpsResource,
@@ -54,3 +64,35 @@ def enter() -> None:
         assert_type(client, Client)
         assert_type(client.budget.snapshot(), BudgetSnapshot)
         client.close()
+
+
+def words(client: Client) -> None:
+    plan = client.fleet.plan(all=True, action="restart", preflight="gates")
+    assert_type(plan, Plan)
+    client.fleet.plan(all=True, action=Action.RESTART, preflight=Preflight.GATES)
+    client.fleet.plan(all=True, action="reboot")  # type: ignore[arg-type]
+    client.fleet.plan(all=True, preflight="lists")  # type: ignore[arg-type]
+    assert_type(FleetPolicy(on_ambiguous="resend").on_ambiguous, OnAmbiguous)
+    FleetPolicy(on_ambiguous=OnAmbiguous.RESEND)
+    FleetPolicy(on_ambiguous="send")  # type: ignore[arg-type]
+    assert_type(Plan(action="reset", origin="https://a", ids=[]).action, Action)
+    Plan(action="rest", origin="https://a", ids=[])  # type: ignore[arg-type]
+    assert_type(Gates().of("stop"), Gate | None)
+
+
+def data(report: FleetReport, error: FleetFailed, event: Event) -> None:
+    assert_type(report.to_dict(), dict[str, Any])
+    assert_type(error.report, FleetReport | None)
+    assert_type((event.run_id, event.vps_id), tuple[str | None, str | None])
+    assert_type((event.at, event.attempt, event.request_id), tuple[float, int | None, str | None])
+    if isinstance(event, Accepted):
+        assert_type(event.vps_id, str)
+    if isinstance(event, RunEnded):
+        assert_type(event.run_id, str)
+
+
+def without_a_block(client: Client) -> None:
+    assert_type(client.open(), Client)
+    assert_type(client.budget, Budget)
+    assert_type(client.fleet, FleetResource)
+    client.close()

@@ -6,7 +6,7 @@ VPSes that look `planned` and were reset. Three things stand against that:
 
 - While a store is open, `check` compares what the paths name now with what was opened.
 - When it is opened, `Traces` says what the file system knows: which file this is, whether its log
-  is there, and when it was last changed. `doubt` compares that with what the database says.
+  is there, and when it was last changed. `loss` compares that with what the database says.
 - After each commit, `SqliteFile.confirm` copies the log into the database's file. So the log holds
   nothing that was confirmed to a caller, unless another process reads meanwhile.
 

@@ -144,9 +144,9 @@ class HeldRuns:
             self._timer = None
         if self._runs:
             loop = asyncio.get_running_loop()
-            self._timer = loop.call_later(self._length / lease.BEATS, self._beat)
+            self._timer = loop.call_later(self._length / lease.BEATS, self._heartbeat)
 
-    def _beat(self) -> None:
+    def _heartbeat(self) -> None:
         self._database.spawn(self._renew_all())
         self._set_timer()
 

@@ -282,18 +282,20 @@ async def last_written_at(connection: AsyncConnection) -> float:
 
 async def durations_of(connection: AsyncConnection, origin: str, action: str) -> str | None:
     """The learnt durations of an action at an origin, as JSON; None if there are none."""
-    query = select(durations.c.text).where(*_learnt(origin, action))
+    query = select(durations.c.text).where(
+        durations.c.origin == origin, durations.c.action == action
+    )
     text: str | None = (await connection.execute(query)).scalar()
     return text
 
 
 async def put_durations(connection: AsyncConnection, origin: str, action: str, text: str) -> None:
     """Replace the learnt durations; the caller holds the store's lock."""
-    change = update(durations).where(*_learnt(origin, action)).values(text=text)
+    change = (
+        update(durations)
+        .where(durations.c.origin == origin, durations.c.action == action)
+        .values(text=text)
+    )
     if not (await connection.execute(change)).rowcount:
         values = {"origin": origin, "action": action, "text": text}
         await connection.execute(insert(durations).values(values))
-
-
-def _learnt(origin: str, action: str) -> list[ColumnElement[bool]]:
-    return [durations.c.origin == origin, durations.c.action == action]

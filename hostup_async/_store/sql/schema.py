@@ -19,7 +19,7 @@ from sqlalchemy import (
 
 from hostup_async._errors import StoreError
 
-VERSION: Final = 2
+VERSION: Final = 3
 metadata: Final = MetaData()
 
 # One row. A transaction that must exclude other writers updates it first: that makes them wait on
@@ -52,7 +52,7 @@ runs: Final = Table(
     Column("counts", Text),  # JSON, once it is released
     Column("last_sent_at", Float(53)),  # the latest of its entries, once it is released
     Column("last_sent_server", Float(53)),  # the same, of `sent_server_high`
-    Column("doubt", Text),
+    Column("possible_loss", Text),
     Column("texts_checksum", BigInteger, nullable=False),  # of plan and policy
     Column("checksum", BigInteger, nullable=False),  # of the columns above but the key's owner
     # Who holds it. The lease is measured by `_clock.boot` of the owner's machine, and shown to

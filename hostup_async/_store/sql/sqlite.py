@@ -23,10 +23,11 @@ BUSY_SECONDS: Final = 20.0
 _RETRY_SECONDS: Final = 0.01  # before another try where SQLite does not wait by itself
 _TRIES: Final = 3  # to copy the log: another process reads for milliseconds
 _THREAD_SECONDS: Final = 5.0  # the driver's thread ends in milliseconds; then it is a daemon
+_LOCKED: Final = "has been locked by another process for too long: stop that process, then resume."
 _ADVICE: Final = {
     "SQLITE_FULL": "is full: make room on the disk, then resume the run.",
-    "SQLITE_BUSY": "is locked by another process for too long: stop that process, then resume.",
-    "SQLITE_LOCKED": "is locked by another process for too long: stop that process, then resume.",
+    "SQLITE_BUSY": _LOCKED,
+    "SQLITE_LOCKED": _LOCKED,
     "SQLITE_READONLY": "cannot be written: check the permissions of the file and its directory.",
     "SQLITE_CANTOPEN": "cannot be opened: check the permissions of the file and its directory.",
     "SQLITE_IOERR": "cannot be read or written: check the disk, then resume the run.",

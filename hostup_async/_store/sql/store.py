@@ -25,7 +25,7 @@ from hostup_async._store.base import (
 from hostup_async._store.conflicts import Conflicts
 from hostup_async._store.owner import Owner
 from hostup_async._store.records import AuditEvent, AuditRecord, Entry, RunRecord, RunState
-from hostup_async._store.sql import doubt, lease, queries
+from hostup_async._store.sql import lease, loss, queries
 from hostup_async._store.sql.database import Backend, Database, Traces
 from hostup_async._store.sql.held import HeldRuns
 from hostup_async._store.sql.lease import Sign
@@ -88,7 +88,7 @@ class SqlStore(Store):
         self._owner = self._given_owner or Owner.here()
         self._owner.opened(asyncio.get_running_loop())
         self._held.owner = self._owner.text
-        is_marked = await doubt.mark_doubt(connection, traces, _clock.wall())
+        is_marked = await loss.mark_possible_loss(connection, traces, _clock.wall())
         return await lease.release_dead(connection, _clock.wall()) or is_marked
 
     async def create(
@@ -100,7 +100,7 @@ class SqlStore(Store):
         server_now: float | None = None,
     ) -> list[Entry]:
         conflicts = Conflicts(entries, cooldown=cooldown, now=self._clock(), server_now=server_now)
-        new = evolve(run, state=RunState.RUNNING, finished_at=None, doubt=None)
+        new = evolve(run, state=RunState.RUNNING, finished_at=None, possible_loss=None)
 
         async def work(connection: AsyncConnection) -> list[Entry]:
             await queries.lock(connection, _clock.wall())

@@ -1,4 +1,6 @@
 """The commands and their options.
 
-Imports nothing that `--help` does not need; what a command does is in `_work`.
+`app` is the program, with `power` (reset, restart, ...), `fleet` and `read`; `option_groups` are
+the options that several commands share. Imports nothing that `--help` does not need; what a command
+does is in `_work`.
 """

@@ -1,7 +1,7 @@
 """The program and its commands. What a command needs is imported when it runs."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
@@ -10,7 +10,7 @@ from hostup_async.cli._commands.fleet import fleet
 from hostup_async.cli._commands.option_groups import expand_option_groups
 from hostup_async.cli._commands.power import POWER
 from hostup_async.cli._commands.read import auth, vps
-from hostup_async.cli._exits import report_errors
+from hostup_async.cli._exits import EXIT_CODES, report_errors
 from hostup_async.cli._options import Output
 
 app = typer.Typer(
@@ -51,6 +51,17 @@ FaultsOption = Annotated[
     ),
 ]
 
+_HELP: Final = f"""
+Reset one HostUp VPS or ten thousand, and never one twice by accident.
+
+To see it work on simulated VPSes, without an account: hostup demo
+
+The API key comes from --key-file, HOSTUP_API_KEY, the configuration file or the keyring.
+hostup auth check shows which one is used.
+
+{EXIT_CODES}
+"""
+
 
 def _show_version(wanted: bool) -> None:  # noqa: FBT001 - typer passes a flag's value
     if wanted:
@@ -58,7 +69,7 @@ def _show_version(wanted: bool) -> None:  # noqa: FBT001 - typer passes a flag's
         raise typer.Exit
 
 
-@app.callback()
+@app.callback(help=_HELP)
 def hostup(
     *,
     _version: Annotated[
@@ -66,17 +77,7 @@ def hostup(
         typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version."),
     ] = False,
 ) -> None:
-    """Reset one HostUp VPS or ten thousand, and never one twice by accident.
-
-    To see it work on simulated VPSes, without an account: hostup demo
-
-    The API key comes from --key-file, HOSTUP_API_KEY, the configuration file or the keyring.
-    hostup auth check shows which one is used.
-
-    Exit codes: 0 all completed, 1 some failed, were refused or skipped, 2 wrong options,
-    3 stopped by a failure limit or the canary, 4 the outcome of some VPSes is unknown, 5 the key
-    is missing or refused, 130 interrupted (the command that resumes the run is printed).
-    """
+    """The program as a whole: what stands before any command."""
 
 
 @app.command()

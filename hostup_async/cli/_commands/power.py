@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Final
 
 from hostup_async.cli._commands.option_groups import expand_option_groups
-from hostup_async.cli._exits import report_errors
+from hostup_async.cli._exits import EXIT_CODES, report_errors
 from hostup_async.cli._options import (
     AccountOptions,
     Confirmation,
@@ -25,9 +25,6 @@ _COMMON_HELP: Final = """
     Ctrl-C stops the sending, waits for what is in flight, and prints the command that resumes
     the run. A second Ctrl-C leaves at once.
 
-    Exit codes: 0 all completed, 1 some failed, were refused or skipped, 2 wrong options,
-    3 stopped by a failure limit or the canary, 4 the outcome of some VPSes is unknown, 5 the key
-    is missing or refused, 130 interrupted.
     """
 _ACTIONS: Final = {
     "reset": "Force a hard reset, for guests that no longer answer.",
@@ -65,7 +62,7 @@ def _make_command(action: str, summary: str) -> Callable[..., None]:
         )
 
     command.__name__ = action
-    command.__doc__ = summary + _COMMON_HELP
+    command.__doc__ = f"{summary}{_COMMON_HELP}{EXIT_CODES}"
     return report_errors(expand_option_groups(command))
 
 

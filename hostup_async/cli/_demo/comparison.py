@@ -68,7 +68,9 @@ class Report:
         for one in self.outcomes:
             results = found.setdefault((one.status, one.evidence), Counter())
             results[self.results[one.vps_id]] += 1
-        return {key: found[key] for key in sorted(found, key=_place)}
+        statuses = list(OutcomeStatus)
+        keys = sorted(found, key=lambda key: (statuses.index(key[0]), key[1] or ""))
+        return {key: found[key] for key in keys}
 
     @property
     def unanswered(self) -> Mapping[ActualResult, int]:
@@ -104,11 +106,6 @@ def requests_in_words(books: Books) -> str:
     return (
         f"Requests: {books.total_requests} ({kinds or 'none'}), refused with 429: {books.refused}."
     )
-
-
-def _place(key: tuple[OutcomeStatus, str | None]) -> tuple[int, str]:
-    status, evidence = key
-    return list(OutcomeStatus).index(status), evidence or ""
 
 
 def _contradict(outcome: Outcome, result: ActualResult) -> bool:

@@ -1,4 +1,8 @@
-"""The HTML report of a run: one file that needs nothing else, and no network."""
+"""The HTML report of a run: one file that needs nothing else, and no network.
+
+`page` fills the template with the `figures`, the `charts` and the `rows` of the table. The charts
+draw the `timeline` of the run along an `axis`, which shortens long interruptions.
+"""
 
 from collections.abc import Sequence
 

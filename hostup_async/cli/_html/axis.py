@@ -8,17 +8,19 @@ from typing import Final
 from attrs import frozen
 
 from hostup_async.cli._html.timeline import Timeline
-from hostup_async.cli._output.format import format_utc
+from hostup_async.cli._output.format import MINUTE, format_utc
 
-# An interruption that takes more than this share of the axis is drawn as a small one.
+# An interruption that takes more than this share of the axis hides what happened around it; it is
+# drawn with this share of what is left, which is wide enough for its mark.
 _LONG_SHARE: Final = 0.2
 _SHORT_SHARE: Final = 0.06
-_MOST_TICKS: Final = 8
+# The words of a tick ("14:05:30") are about this share of the axis wide, and would overlap.
 _LEAST_APART: Final = 0.09
-_MINUTE: Final = 60
+_MOST_TICKS: Final = 8  # with room between them
+# Seconds between two ticks: the moments that people call round.
 _STEPS: Final = (
     *(1, 2, 5, 10, 20, 30),
-    *(_MINUTE * m for m in (1, 2, 5, 10, 20, 30, 60, 120, 180, 360, 720)),
+    *(MINUTE * m for m in (1, 2, 5, 10, 20, 30, 60, 120, 180, 360, 720)),
 )
 
 
@@ -52,7 +54,7 @@ class Axis:
     def ticks(self) -> list[tuple[float, str]]:
         """Places to mark, at round moments, and the words for them."""
         step = next((one for one in _STEPS if self.length / one <= _MOST_TICKS), _STEPS[-1])
-        form = "%H:%M:%S" if step < _MINUTE else "%H:%M"
+        form = "%H:%M:%S" if step < MINUTE else "%H:%M"
         ticks = list[tuple[float, str]]()
         for begin, end in self._drawn_in_full():
             for count in range(-int(-begin // step), int(end // step) + 1):

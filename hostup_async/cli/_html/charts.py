@@ -54,11 +54,11 @@ _SETTINGS: Final[dict["RcKeyType", Any]] = {
     "legend.frameon": False,
 }
 _NO_METADATA: Final = dict.fromkeys(("Creator", "Date", "Format", "Type"))
-_WIDTH: Final = 9.5
-_MOST_POINTS: Final = 500
-_MOST_BARS: Final = 50
+_WIDTH: Final = 9.5  # inches; the page scales it to its own width, and text to about its size
+_MOST_POINTS: Final = 500  # of a curve: more do not show at this width, and make the page large
+_MOST_BARS: Final = 50  # of a histogram: narrower ones are hard to tell apart
 _APART: Final = 4  # points between a line and its words
-_MARGIN: Final = 1.01
+_MARGIN: Final = 1.01  # of the length of the axis: the last mark is not cut in half
 _SKEWED: Final = 12  # longest to median: from here on, a logarithmic axis shows more
 _LEAST: Final = 0.01  # seconds, since a logarithmic axis has no 0
 _BARS: Final = {"completed": (_COLOURS["blue"], ""), "failed": (_COLOURS["red"], "////")}

@@ -91,11 +91,11 @@ def make_rows(entries: Sequence[Entry], reasons: Iterable[Reason]) -> Iterator[R
     """The rows, in the order of the plan."""
     numbers = {(one.state, one.words): one.number for one in reasons}
     form = _form_for(entries)
-    seen = {0}
+    shown = {0}
     for one in entries:
         group = numbers[one.state, _shared_words(one)] if one.reason else 0
-        yield _make_row(one, group, form, is_first=group not in seen)
-        seen.add(group)
+        yield _make_row(one, group, form, is_first=group not in shown)
+        shown.add(group)
 
 
 def _make_row(one: Entry, group: int, form: str, *, is_first: bool) -> Row:

@@ -95,12 +95,13 @@ def read_timeline(
     accepted = sorted(one.accepted_at for one in entries if one.accepted_at is not None)
     known = sorted(filter(None, map(_known_at, entries)))
     moments = sorted([run.created_at, *sent, *accepted, *known])
-    named = [*_named(audit, moments), *_canary(run, sent)]
+    end = max([moments[-1], run.finished_at or 0.0, *(line.at for line in audit)])
+    named = [*_named(audit, moments, end), *_canary(run, sent)]
     gaps = [Pause(*pair) for pair in pairwise(sent)]
     free = [gap for gap in gaps if not any(_overlap(gap, pause) for pause in named)]
     return Timeline(
         begin=moments[0],
-        end=max([moments[-1], run.finished_at or 0.0, *(line.at for line in audit)]),
+        end=end,
         sent=tuple(sent),
         accepted=tuple(accepted),
         known=tuple(known),
@@ -124,32 +125,29 @@ def _levels(sent: Sequence[float], known: Sequence[float]) -> Iterator[tuple[flo
         yield at, level
 
 
-def _named(audit: Iterable[AuditRecord], moments: Sequence[float]) -> Iterator[Pause]:
-    """The pauses that the audit trail tells of."""
-    opened: tuple[float, str] | None = None
+def _named(audit: Iterable[AuditRecord], moments: Sequence[float], end: float) -> Iterator[Pause]:
+    """The pauses that the audit trail tells of; an operator's that is not over lasts to the end."""
+    opened: AuditRecord | None = None
     for line in audit:
         if line.what in _CLOSES:
-            begin, why = opened or _cut_off(line, moments)
+            begin, why = (opened.at, _why(opened)) if opened else _cut_off(line, moments)
             opened = None
             if line.at > begin:
                 yield Pause(begin, line.at, why)
         elif line.what in _OPENS:
-            opened = opened or (line.at, _why(line))
-        elif (
-            line.what == AuditEvent.RATE_LIMITED and (until := _until(line, moments[-1])) > line.at
-        ):
-            yield Pause(line.at, until, _why(line))
+            opened = opened or line
+        elif line.what == AuditEvent.RATE_LIMITED:
+            until = read_members(line.detail).get("until")
+            if isinstance(until, float | int) and min(until, moments[-1]) > line.at:
+                yield Pause(line.at, min(until, moments[-1]), _why(line))
+    if opened and opened.what == AuditEvent.PAUSED and end > opened.at:
+        yield Pause(opened.at, end, _why(opened))
 
 
 def _cut_off(line: AuditRecord, moments: Sequence[float]) -> tuple[float, str]:
     """What lies before a run is taken up that was never stopped: it was killed, or crashed."""
     before = [at for at in moments if at <= line.at]
     return before[-1] if before else line.at, "cut off (a crash or a kill)"
-
-
-def _until(line: AuditRecord, end: float) -> float:
-    until = read_members(line.detail).get("until")
-    return min(until, end) if isinstance(until, float | int) else line.at
 
 
 def _why(line: AuditRecord) -> str:

@@ -1,1 +1,5 @@
-"""What is shown: a live view on a terminal, lines on a pipe, JSON for programs."""
+"""What is shown: a live view on a terminal, lines on a pipe, JSON for programs.
+
+`views` are the three, `json_lines` the last one's schema. They share the `words` and the bar, the
+`pace` of a run, the `format` of durations and moments, and a `screen` that survives a broken pipe.
+"""

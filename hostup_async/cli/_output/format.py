@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 _UNITS: Final = ((86_400, "d"), (3600, "h"), (60, "min"), (1, "s"))
-_MINUTE: Final = 60
+MINUTE: Final = 60  # seconds
 _WHOLE_DIGITS_FROM: Final = 10  # seconds; below, hundredths are shown, from here on tenths
 
 
@@ -31,7 +31,7 @@ def format_units(seconds: float, most: int = 2) -> str:
         >>> [format_units(one) for one in (0.04, 12.34, 75, 3700, 200_000)]
         ['0.04 s', '12.3 s', '1 min 15 s', '1 h 1 min', '2 d 7 h']
     """
-    if seconds < _MINUTE:
+    if seconds < MINUTE:
         return f"{round(seconds, 1 if seconds >= _WHOLE_DIGITS_FROM else 2):g} s"
     parts, rest = list[str](), int(seconds)
     for size, unit in _UNITS:

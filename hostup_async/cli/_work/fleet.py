@@ -8,6 +8,7 @@ from attrs import frozen
 from rich.console import Console
 
 from hostup_async import (
+    Action,
     Client,
     Event,
     FleetPolicy,
@@ -95,7 +96,7 @@ def make_plan(command: FleetCommand, account: Account) -> Plan:
         async with account.client(patience=READING) as client:
             return await client.fleet.plan(
                 **chosen,
-                action=command.action,
+                action=Action(command.action),
                 preflight=command.selection.preflight,
                 force=command.selection.force,
             )

@@ -17,7 +17,8 @@ class FinishedRun:
 
     Attributes:
         report: Its report.
-        interrupted: Whether a signal stopped it.
+        interrupted: Whether a signal came, also after something else had stopped it: then the
+            report's `stop_cause` is that.
     """
 
     report: FleetReport

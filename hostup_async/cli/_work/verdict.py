@@ -79,12 +79,12 @@ def show_counts(console: Console, counts: Mapping[OutcomeStatus, int]) -> None:
 
 def reasons(outcomes: Iterable[Outcome], most: int = 5) -> list[tuple[str, int]]:
     """The commonest reasons of what did not complete, cut short."""
-    told = (
+    lines = (
         printable(describe(one))
         for one in outcomes
         if one.reason and one.status not in {OutcomeStatus.COMPLETED, OutcomeStatus.NOT_SENT}
     )
-    return Counter(told).most_common(most)
+    return Counter(lines).most_common(most)
 
 
 def _economy(report: FleetReport) -> Iterator[str]:

@@ -5,6 +5,8 @@ from typing import Final
 from attrs import evolve, frozen
 
 from hostup_async import FleetPolicy, RateLimit
+from hostup_async._fleet.plan import PreflightWord
+from hostup_async._fleet.policy import AmbiguousWord
 from simulation.chance import Chance
 from simulation.limits import LimitStyle, draw_limit
 
@@ -69,7 +71,7 @@ class Setup:
     is_vast: bool
     """Whether there are very many VPSes: then each is cheap, no answer is late and no disk slow."""
     rates: dict[str, float]
-    preflight: str
+    preflight: PreflightWord
     policy: FleetPolicy
     limit: LimitStyle | None
     given_limit: RateLimit | None
@@ -216,7 +218,7 @@ def _policy(chance: Chance) -> FleetPolicy:
     )
 
 
-def _resend() -> str:
+def _resend() -> AmbiguousWord:
     from hostup_async import OnAmbiguous  # noqa: PLC0415 - its value is about to be renamed
 
     return OnAmbiguous.RESEND.value

@@ -1,17 +1,33 @@
 """Makes a failing history small: the fewest deviations with which the same invariant breaks."""
 
 from collections.abc import Callable, Sequence
+from typing import Protocol, TypeVar
 
-from simulation.play import Result, play
+from simulation.checks import Broken
 
 
-def shrink(result: Result, *, tries: int = 200) -> tuple[Result, frozenset[str]]:
+class _Result(Protocol):
+    @property
+    def seed(self) -> int: ...
+    @property
+    def broken(self) -> tuple[Broken, ...]: ...
+    @property
+    def fired(self) -> tuple[str, ...]: ...
+
+
+R = TypeVar("R", bound=_Result)
+
+
+def shrink(
+    result: R, play: Callable[[int, frozenset[str]], R], *, tries: int = 200
+) -> tuple[R, frozenset[str]]:
     """The smallest failing history found, and the deviations left out of the seed's own.
 
     First whole kinds are left out, then halves and quarters of what is left, down to one by one.
 
     Args:
         result: A history in which an invariant broke.
+        play: Plays a seed without some deviations.
         tries: How many histories are played at most.
     """
     invariant = result.broken[0].invariant

@@ -7,7 +7,7 @@ knowing. That is the durable prefix of what it meant to record.
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
-from typing import Any, Final, TypeVar
+from typing import Any, Final, Protocol, TypeVar
 
 from hostup_async import Entry, RunRecord, Store, StoreError
 from hostup_async._models import Action
@@ -16,7 +16,7 @@ from hostup_async._store.base import run_held_by, run_not_held
 from hostup_async._store.memory import MemoryStore
 from hostup_async._store.records import AuditEvent, AuditRecord, EntryState, RunState
 from simulation.chance import Chance
-from simulation.loop import Process, SimulatedLoop
+from simulation.loop import Process
 
 LEASE: Final = 30.0
 HEARTBEAT: Final = 10.0
@@ -30,11 +30,18 @@ _COUNTED: Final = frozenset({
 T = TypeVar("T")
 
 
+class HasTime(Protocol):
+    """Where virtual time passes."""
+
+    @property
+    def now(self) -> float: ...
+
+
 class Disk:
     """What is durable: the runs, and who holds each, until when."""
 
-    def __init__(self, loop: SimulatedLoop, chance: Chance, *, is_quick: bool = False) -> None:
-        self.loop: Final = loop
+    def __init__(self, loop: HasTime, chance: Chance, *, is_quick: bool = False) -> None:
+        self.loop: Final[HasTime] = loop
         self.is_quick: Final = is_quick
         self.chance: Final = chance
         self.runs: Final = MemoryStore(clock=lambda: 0.0)

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from contextvars import ContextVar
 from typing import Final, Literal, Self, overload
 
+from hostup_async._part import part
 from made_up_async._fleet import DEFAULT, FleetResource
 from made_up_async._models import Words
 
@@ -25,6 +26,7 @@ class Client:
 
     def __init__(self, *, say: Words = print, slow: float = 0) -> None:
         self.fleet: Final = FleetResource(say)
+        self._other = FleetResource(say)
         self._say = say
         self._slow = slow
 
@@ -42,6 +44,15 @@ class Client:
 
     async def __aexit__(self, *_: object) -> None:
         await self.aclose()
+
+    async def open(self) -> Self:
+        """Open it without a block."""
+        return await self.__aenter__()
+
+    @part
+    def other(self) -> FleetResource:
+        """Another fleet, which the class shows too."""
+        return self._other
 
     async def aclose(self) -> None:
         """Close it."""

@@ -12,6 +12,7 @@ import made_up_async
 from made_up_async import Plan, Words
 from made_up_async._fleet import DEFAULT
 
+from hostup_async._part import part
 from hostup_sync._call import call, forward, identity
 from hostup_sync._context import Managed, close, enter, leave
 from hostup_sync._handle import ClientScope, Handle
@@ -217,6 +218,16 @@ class Client(Handle[made_up_async.Client]):
         traceback: TracebackType | None,
     ) -> None:
         leave(self._home, self._async, exc)
+
+    def open(self) -> Self:
+        """Open it without a block."""
+        enter(self._home, self._async)
+        return self
+
+    @part
+    def other(self) -> FleetResource:
+        """Another fleet, which the class shows too."""
+        return FleetResource._of(self._async.other, self)
 
     def close(self) -> None:
         """Close it."""

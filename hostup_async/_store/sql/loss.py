@@ -1,8 +1,8 @@
 """Whether the database has all that was recorded in it, asked when it is opened.
 
-A run that is open in a database that may have lost commits is marked with its `doubt`: what looks
-`planned` there may have been sent. The mark stays as long as the run, since each of its VPSes has
-to be seen to before it is sent. A false alarm costs one look at each VPS.
+A run that is open in a database that may have lost commits is marked with its `possible_loss`:
+what looks `planned` there may have been sent. The mark stays as long as the run, since the status
+of each of its VPSes has to be read before its action is sent. A false alarm costs one read of each.
 """
 
 from typing import Final
@@ -24,20 +24,22 @@ _SLACK: Final = 1.0
 _IS_OPEN: Final = runs.c.state.in_([state.value for state in OPEN])
 
 
-async def mark_doubt(connection: AsyncConnection, traces: Traces, wall_clock: float) -> bool:
+async def mark_possible_loss(
+    connection: AsyncConnection, traces: Traces, wall_clock: float
+) -> bool:
     """Mark the open runs of a database that may have lost commits; whether it wrote anything."""
     place = (await connection.execute(select(store.c.place))).scalar()
-    doubt = await _find_doubt(connection, place, traces)
-    if doubt is None and place == traces.place:
+    loss = await _find_loss(connection, place, traces)
+    if loss is None and place == traces.place:
         return False
     await lock(connection, wall_clock)
     await connection.execute(update(store).values(place=traces.place))
-    if doubt is not None:
-        await _mark_runs(connection, doubt)
+    if loss is not None:
+        await _mark_runs(connection, loss)
     return True
 
 
-async def _find_doubt(connection: AsyncConnection, place: str | None, traces: Traces) -> str | None:
+async def _find_loss(connection: AsyncConnection, place: str | None, traces: Traces) -> str | None:
     if place is not None and place != traces.place:
         return "its file is a copy, or was moved"
     if not traces.has_log and await _is_cut_off(connection):
@@ -58,11 +60,11 @@ async def _is_cut_off(connection: AsyncConnection) -> bool:
     return any(is_alive(owner) is not True for owner in owners)
 
 
-async def _mark_runs(connection: AsyncConnection, doubt: str) -> None:
-    query = select(runs).where(_IS_OPEN, runs.c.doubt.is_(None))
+async def _mark_runs(connection: AsyncConnection, loss: str) -> None:
+    query = select(runs).where(_IS_OPEN, runs.c.possible_loss.is_(None))
     for row in (await connection.execute(query)).mappings().all():
         try:
             check_run(row)
         except StoreError:  # damaged: it stays so, and cannot be resumed
             continue
-        await change_run(connection, dict(row), {"doubt": doubt})
+        await change_run(connection, dict(row), {"possible_loss": loss})

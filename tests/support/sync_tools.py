@@ -4,12 +4,12 @@ from pathlib import Path
 
 from hostup_sync._generate import generate, write
 
-FOLDER = Path(__file__).parent
-ROOT = FOLDER.parent.parent
+ROOT = Path(__file__).parents[2]
+FOLDER = ROOT / "tests" / "sync"
 
 
 def made_up() -> dict[Path, str]:
-    """The facade of `made_up_async`, by its files below this folder."""
+    """The facade of `made_up_async`, by its files below `tests/sync`."""
     texts, _ = generate(FOLDER, {"made_up_async": "made_up_sync"})
     return texts
 

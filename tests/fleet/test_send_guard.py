@@ -1,4 +1,4 @@
-"""The right to send, checked when the connection is there: a process that slept sends nothing."""
+"""The guard of a send, asked when the connection is there: a process that slept sends nothing."""
 
 import asyncio
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""The poller's leave to send one action, and the permits to send with."""
+"""A place among the sends of the poller, and the permits to send with."""
 
 from collections.abc import Callable
 from typing import Final, Self
@@ -12,8 +12,8 @@ def _ignore() -> None:
     pass
 
 
-class Turn:
-    """Where a target's permits come from: the first from the poller, later ones from the limiter.
+class SendSlot:
+    """A target's place to send from: its first permit is the poller's, later ones the limiter's.
 
     As a context manager it ends itself: what was granted and not used is given back, and the
     poller is told, once, that the action is answered or was not sent after all.
@@ -21,7 +21,7 @@ class Turn:
     Args:
         limiter: Grants the permits of later sends, or of the first if none is `granted`.
         granted: A permit that the poller took already.
-        on_end: Called once, at the turn's first end.
+        on_end: Called once, at the first end of the slot.
     """
 
     __slots__ = ("_granted", "_limiter", "_on_end")
