@@ -143,7 +143,10 @@ _TESTS: Final = (
     "job_timeout", "job_timeout", "conflict", "upstream_failed", "deadline", "deadline", "identity",
 )  # fmt: skip
 # Answers are lost, and those that come are about another job or VPS.
-_MIXED_UP: Final = {"upstream_failed": 0.3, "job_of_another": 0.3, "status_of_another": 0.3}
+_MIXED_UP: Final = {
+    "upstream_failed": 0.3, "job_named_twice": 0.3, "job_of_another": 0.3, "status_of_another": 0.3,
+    "repeated": 0.3,
+}  # fmt: skip
 
 
 def _put_to_the_test(setup: Setup, chance: Chance) -> Setup:
