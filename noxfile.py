@@ -6,9 +6,10 @@ from pathlib import Path
 
 import nox
 
-nox.needs_version = ">=2025.2.9"
+nox.needs_version = ">=2026.10"
 nox.options.default_venv_backend = "venv"
 nox.options.error_on_missing_interpreters = False
+nox.options.parallel = os.cpu_count()
 nox.options.reuse_existing_virtualenvs = True
 
 PYPROJECT = nox.project.load_toml("pyproject.toml")
@@ -42,12 +43,12 @@ def install_resolved(session: nox.Session, resolution: str) -> None:
 
 # The tests wait more than they compute, so a few more workers than cores are quicker. No test is
 # bound to a worker: what measures time measures its own CPU time.
-PARALLEL = ("-n", str(max(4, os.cpu_count() or 1)), "--dist", "worksteal")
+PARALLEL = ("-n", str(max(6, os.cpu_count() or 1)), "--dist", "worksteal")
 # They start hundreds of interpreters, each of which would compile the package once more.
 CACHED = {"PYTHONDONTWRITEBYTECODE": None}
 
 
-@nox.session
+@nox.session(allow_parallel=True)
 def lint(session: nox.Session) -> None:
     """Ruff's rules and its formatter, and a sync facade that is up to date."""
     session.install("-q", *nox.project.dependency_groups(PYPROJECT, "lint"))
@@ -56,7 +57,7 @@ def lint(session: nox.Session) -> None:
     session.run("python", "-m", "hostup_sync._generate", "--check")
 
 
-@nox.session
+@nox.session(allow_parallel=True)
 def types(session: nox.Session) -> None:
     """Mypy and pyright, both strict, and the completeness of the public types."""
     install(session, "types", "tests", "bench", extras="all")
@@ -80,10 +81,12 @@ def facade(session: nox.Session) -> None:
     session.run("python", "-m", "hostup_sync._generate", *session.posargs)
 
 
-@nox.session
+@nox.session(allow_parallel=True)
 def tests(session: nox.Session) -> None:
     """The test-suite; arguments go to pytest (`-- -n 0`: one process)."""
     install(session, "tests")
+    # A fresh clone is compiled here, once, and not by each of the workers.
+    session.run("pytest", "--collect-only", "-qq", *session.posargs, env=CACHED, silent=True)
     session.run("pytest", *PARALLEL, *session.posargs, env=CACHED)
 
 

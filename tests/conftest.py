@@ -1,5 +1,6 @@
 """Fixtures for all tests: sandboxes of any configuration, and clients on them."""
 
+import os
 import signal
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
@@ -20,6 +21,9 @@ from hostup_async.sandbox import Fault, FaultRule, Sandbox, SandboxConfig
 # A shell's background job ignores Ctrl-C, and so would every process that the tests interrupt.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# No test needs a CA, and each of the hundreds of interpreters would take 0.1 s to read them all.
+os.environ["SSL_CERT_FILE"] = os.devnull
 
 # The machine may be busy: no example fails for the time that it takes.
 settings.register_profile(

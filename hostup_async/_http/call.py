@@ -83,14 +83,17 @@ class CallLoop:
             try_once: How to send; by default `send_once`.
         """
         retries = Retries(self._quota, self._patience)
-        patience = self.limiter.max_wait if max_wait is None else max_wait
+        left = self.limiter.max_wait if max_wait is None else max_wait
         asked_at = _clock.monotonic()
         refusal: HostUpError | None = None
         own_connection = self._needs_own_connection(request)
         attempt = 0
         while True:
             attempt += 1
-            with permit or await self._take_permit(request, asked_at, patience, refusal) as granted:
+            began = _clock.monotonic()
+            with permit or await self._take_permit(request, asked_at, left, refusal) as granted:
+                waited = _clock.monotonic() - began
+                left -= waited if waited < left else 0.0  # else the process slept meanwhile
                 exchange = Exchange(own_connection=own_connection, attempt=attempt)
                 exchange.last_checks.append(partial(_keep_out_of_pause, granted))
                 sent = await (try_once or self.send_once)(request, read, granted, exchange)
@@ -131,13 +134,12 @@ class CallLoop:
             self._on_own_connection.add(subject.model)
 
     async def _take_permit(
-        self, request: Request, asked_at: float, patience: float, refusal: HostUpError | None
+        self, request: Request, asked_at: float, max_wait: float, refusal: HostUpError | None
     ) -> Permit:
-        left = patience - (_clock.monotonic() - asked_at)
         on_wait = self._tell_wait if self.on_event else None
         try:
             return await self.limiter.acquire(
-                request.kind, max_wait=max(0.0, left), since=asked_at, on_wait=on_wait
+                request.kind, max_wait=max_wait, since=asked_at, on_wait=on_wait
             )
         except RateLimited as error:
             raise _rate_limited_error(request, error, refusal) from refusal

@@ -25,7 +25,7 @@ Invariants, all kept under one lock but for the first way above:
   that was granted before is not used either: its request asks `is_paused` just before it goes out.
 
 A wait that is known to exceed what a request allows fails at once, when it is queued or when a 429
-makes it known.
+makes it known. Time for which the process was suspended is no wait: see `Deadlines.renew_slept`.
 """
 
 from collections.abc import Callable
@@ -229,7 +229,7 @@ class RateLimiter:
         wait = queue.ledger.wait_behind(queue.ahead_of(kind), now)
         if longest <= 0 or wait > longest:
             raise _too_long(wait, longest)
-        waiter = Waiter(kind, since, now + longest)
+        waiter = Waiter(kind, since, now, longest)
         queue.push(waiter)
         self._timers.add_waiter(waiter.loop)
         self._deadlines.push(waiter, sum(one.waiting for one in self._distinct_queues()))
@@ -338,6 +338,7 @@ class RateLimiter:
         waiter.wake()
 
     def _fail_hopeless(self, queue: WaitQueue, now: float) -> None:
+        self._deadlines.renew_slept(now)
         ledger = queue.ledger
         opens_at = max(ledger.opens_at(now), ledger.paused_until)
         if opens_at < inf:

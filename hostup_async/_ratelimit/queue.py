@@ -41,12 +41,16 @@ _STALE_ALLOWED: Final = 64
 """Entries of waiters that left are kept in a heap up to this many, and up to twice as many as wait;
 beyond that it is rebuilt. So leaving costs O(1) on average, and memory follows who waits."""
 
+_NOTICED_WITHIN: Final = 1.0
+"""Seconds within which a process that is awake notices a deadline, however busy it is."""
+
 
 class Waiter:
     """One queued request, which may live on any event loop.
 
     Attributes:
         kind: What the request is for.
+        longest: How long it may wait, in seconds.
         expires_at: When it gives up, by the budget's clock, in seconds.
         loop: The event loop that it waits on.
         future: Done when it may go on: with a permit, or without one where it waited too long.
@@ -63,19 +67,22 @@ class Waiter:
         "is_claimed",
         "is_queued",
         "kind",
+        "longest",
         "loop",
         "permit",
     )
 
     kind: RequestClass
+    longest: float
     expires_at: float
     loop: asyncio.AbstractEventLoop
     is_queued: bool
     is_claimed: bool
 
-    def __init__(self, kind: RequestClass, since: float, expires_at: float) -> None:
+    def __init__(self, kind: RequestClass, since: float, now: float, longest: float) -> None:
         self.kind = kind
-        self.expires_at = expires_at
+        self.longest = longest
+        self.expires_at = now + longest
         self.loop = asyncio.get_running_loop()
         self.future: asyncio.Future[None] = self.loop.create_future()
         self.permit: Permit | None = None
@@ -343,5 +350,16 @@ class Deadlines:
 
     def passed(self, now: float) -> Iterator[Waiter]:
         """Those that wait still though their deadline is over."""
+        self.renew_slept(now)
         while self.next() <= now:
             yield heappop(self._heap)[2]
+
+    def renew_slept(self, now: float) -> None:
+        """Let each wait begin anew whose end was slept through: it is not the limit that took long.
+
+        A deadline that passed unnoticed shows that the process was suspended.
+        """
+        while self.next() < now - _NOTICED_WITHIN:
+            waiter = heappop(self._heap)[2]
+            waiter.expires_at = now + waiter.longest
+            heappush(self._heap, (waiter.expires_at, id(waiter), waiter))

@@ -147,10 +147,10 @@ def test_no_key_a_wrong_key_and_a_missing_scope_are_5(
 ) -> None:
     assert hostup("reset", "vps_1").returncode == 5
     with sandbox(monkeypatch, vps=2, scopes={"read:vm"}):
-        lacking = hostup("reset", "--all")
+        lacking = here("reset", "--all")
         monkeypatch.setenv("HOSTUP_API_KEY", "sk_test_wrong")
-        wrong = hostup("reset", "--all")
-        unread = hostup("reset", "--all", "--preflight", "none")
+        wrong = here("reset", "--all")
+        unread = here("reset", "--all", "--preflight", "none")
     assert (lacking.returncode, wrong.returncode, unread.returncode) == (5, 5, 5)
     assert "403" in lacking.stdout
     assert "401" in wrong.stderr
@@ -294,7 +294,7 @@ def test_a_run_is_drawn_as_a_page(monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
     page = tmp_path / "report.html"
     with sandbox(monkeypatch, vps=2) as served:
         assert here("reset", *served.vps_ids).returncode == 0
-        drawn = hostup("fleet", "report", "last", "-o", str(page))
+        drawn = here("fleet", "report", "last", "-o", str(page))
         told = page.read_text()
     assert drawn.returncode == 0, drawn.stderr
     assert str(page) in drawn.stdout

@@ -219,7 +219,7 @@ async def test_gates_do_not_let_one_slip_past_a_stop(
     assert client.budget.snapshot().in_flight == 0
 
 
-async def test_faults_of_every_kind_on_a_fleet_of_500() -> None:
+async def test_faults_of_every_kind_on_a_fleet_of_300() -> None:
     """Each one that is called completed is; none is reset twice; none is missing."""
     faults = [
         Fault.LOST_REPLY,
@@ -231,17 +231,17 @@ async def test_faults_of_every_kind_on_a_fleet_of_500() -> None:
         Fault.FORGOTTEN_JOB,
     ]
     rules = [FaultRule(fault, on=on, rate=0.05) for fault in faults for on in ("action", "poll")]
-    config = SandboxConfig(vps=500, uptime_step=0.01, jobs=Durations(median=0.6), faults=rules)
+    config = SandboxConfig(vps=300, uptime_step=0.01, jobs=Durations(median=0.6), faults=rules)
     async with Process(config) as sandbox, hurried(sandbox) as client:
-        report = await reset_all(client, quick(max_in_flight=250), KnowingStore(0.6))
+        report = await reset_all(client, quick(max_in_flight=150), KnowingStore(0.6))
         books = await sandbox.books()
     check_truth(report.outcomes, books)
     assert [outcome.vps_id for outcome in report.outcomes] == list(sandbox.vps_ids)
     assert set(counts(report)) <= {"completed", "ambiguous", "not_done"}
-    assert counts(report)["completed"] > 350
+    assert counts(report)["completed"] > 210
     assert all(books.faults[fault] for fault in faults)
     by_evidence = [one for one in of(report, OutcomeStatus.COMPLETED) if one.evidence == "uptime"]
-    assert len(by_evidence) > 50
+    assert len(by_evidence) > 30
 
 
 def hurried(sandbox: Process) -> Client:

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from tools import child_environment, examples
-from virtual_time import VIRTUAL, VirtualLoop, now
+from virtual_time import VIRTUAL, VirtualLoop, now, suspend
 
 from hostup_async import Action, Job, JobStatus, RateLimit, RateLimited
 from hostup_async._polling.poller import Poller, Sender
@@ -52,13 +52,6 @@ class Server:
 
         watch = self.poller.watch(poll, action=Action.RESET, age=0.0, patience=patience)
         return await self.poller.follow(watch)
-
-
-def suspend(seconds: float) -> None:
-    """What SIGSTOP does to a process: the next it sees of the clock is much later."""
-    loop = asyncio.get_running_loop()
-    assert isinstance(loop, VirtualLoop)
-    loop._jumping.now += seconds
 
 
 class TestOnVirtualTime:

@@ -530,19 +530,23 @@ def test_functions_are_short() -> None:
     assert sum(length < LONG_FUNCTION for length in lengths) >= 0.9 * len(lengths)
 
 
+@cache
+def classes_in(file: Path) -> set[str]:
+    body = ast.parse(file.read_text()).body
+    return {node.name for node in body if isinstance(node, ast.ClassDef)}
+
+
 class Finder(doctest.DocTestFinder):
     """Finds the examples of a public class in the module that has its text."""
 
     def _from_module(self, module: ModuleType, object: object) -> bool:  # noqa: A002 - as it is called there
         if inspect.isclass(object) and module.__file__ is not None:
-            return any(
-                isinstance(node, ast.ClassDef) and node.name == object.__name__
-                for node in ast.parse(Path(module.__file__).read_text()).body
-            )
+            return object.__name__ in classes_in(Path(module.__file__))
         found: bool = super()._from_module(module, object)  # type: ignore[misc]
         return found
 
 
+@cache
 def examples(name: str) -> list[doctest.DocTest]:
     return Finder().find(import_module(name))
 

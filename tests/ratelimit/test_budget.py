@@ -1,17 +1,19 @@
 """The shared budget, on virtual time, and across threads on real time."""
 
 import asyncio
+import contextlib
 import threading
 from math import inf
 from typing import Any
 
 import pytest
-from virtual_time import VIRTUAL, now
+from virtual_time import VIRTUAL, now, suspend
 
 from hostup_async import Budget, Client, ConfigurationError, RateLimit, RateLimited, WaitReason
 from hostup_async._ratelimit.headers import RateLimitReading
 from hostup_async._ratelimit.limiter import RateLimiter
 from hostup_async._ratelimit.limits import RequestClass
+from hostup_async._ratelimit.queue import Permit
 
 ACTION, POLL, PREFLIGHT = RequestClass
 
@@ -47,6 +49,47 @@ async def test_a_known_limit_is_kept_and_the_order_too() -> None:
     moments = await asyncio.gather(*(take(limiter, order, n) for n in range(8)))
     assert order == list(range(8))
     assert moments == [0, 0, 0, 10, 10, 10, 20, 20]
+
+
+async def fill(limiter: RateLimiter) -> list[Permit]:
+    """Have as many in flight as are allowed while nothing is known."""
+    held: list[Permit] = []
+    with contextlib.suppress(RateLimited):
+        while True:
+            held.append(await limiter.acquire(max_wait=0.0))
+    return held
+
+
+async def test_a_wait_that_was_slept_through_begins_anew() -> None:
+    limiter = make_limiter(max_wait=60)
+    held = await fill(limiter)
+    waits = asyncio.create_task(limiter.acquire())
+    await asyncio.sleep(10)
+    suspend(10_000)
+    await asyncio.sleep(59)
+    assert not waits.done()
+    held.pop().spend()
+    (await waits).spend()
+
+
+async def test_a_wait_that_was_slept_through_is_not_hopeless_after_a_429() -> None:
+    limiter = make_limiter(max_wait=60)
+    held = await fill(limiter)
+    waits = asyncio.create_task(limiter.acquire())
+    await asyncio.sleep(10)
+    suspend(10_000)
+    for permit in held:  # their answers are read before any timer fires
+        permit.spend(throttled=True, reading=named(10, 5))
+    (await waits).spend()
+
+
+async def test_a_wait_of_a_process_that_is_awake_ends_in_time() -> None:
+    limiter = make_limiter(max_wait=60)
+    held = await fill(limiter)
+    with pytest.raises(RateLimited):
+        await limiter.acquire()
+    assert now() == 60
+    held.pop().spend()
 
 
 async def test_newcomers_do_not_overtake() -> None:

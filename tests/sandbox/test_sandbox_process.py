@@ -4,9 +4,9 @@ import os
 import signal
 import sys
 import textwrap
-from pathlib import Path
 
 import pytest
+from cli_tools import lives
 from sandbox_tools import calling, eventually, struck
 
 from hostup_async.sandbox import (
@@ -20,14 +20,6 @@ from hostup_async.sandbox import (
     _process,
 )
 from hostup_async.sandbox.__main__ import main
-
-
-def lives(pid: int) -> bool:
-    try:
-        state = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()[0]
-    except FileNotFoundError:
-        return False
-    return state != "Z"
 
 
 async def gone(pid: int) -> bool:

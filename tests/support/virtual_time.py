@@ -38,6 +38,13 @@ def now() -> float:
     return asyncio.get_running_loop().time()
 
 
+def suspend(seconds: float) -> None:
+    """What SIGSTOP does to a process: the next it sees of the clock is much later."""
+    loop = asyncio.get_running_loop()
+    assert isinstance(loop, VirtualLoop)
+    loop._jumping.now += seconds
+
+
 class _PatientSelector(selectors.DefaultSelector):
     """Moves the loop's clock only where no socket is ready."""
 
