@@ -9,7 +9,7 @@ import sys
 import typing
 from collections import Counter
 from collections.abc import Iterator
-from functools import cache
+from functools import cache, cached_property
 from importlib import import_module
 from importlib.util import resolve_name
 from pathlib import Path
@@ -98,13 +98,18 @@ MEDIAN_FUNCTION = 10
 MADE_BY_THE_CLIENT = {"FleetResource", "FleetRun", "Operation", "VpsResource"}
 
 
-class Source(typing.NamedTuple):
+@attrs.frozen(slots=False)
+class Source:
+    """A module; each process that collects the tests reads its name, and few of them its text."""
+
     name: str
     place: str
-    tree: ast.Module
-    lines: int
-
+    path: Path
     is_package: bool
+
+    @cached_property
+    def tree(self) -> ast.Module:
+        return ast.parse(self.path.read_text())
 
     @property
     def package(self) -> str:
@@ -119,10 +124,7 @@ def read_source(path: Path, root: Path) -> Source:
     """A module of one of our packages; its place is its first part below the package."""
     parts = path.relative_to(root).with_suffix("").parts
     named = [part for part in parts if part != "__init__"]
-    text = path.read_text()
-    name = ".".join([root.name, *named])
-    is_package = path.name == "__init__.py"
-    return Source(name, parts[0], ast.parse(text), len(text.splitlines()), is_package)
+    return Source(".".join([root.name, *named]), parts[0], path, path.name == "__init__.py")
 
 
 def sources(root: Path) -> list[Source]:
@@ -330,7 +332,7 @@ def test_the_sync_package_imports_no_library_of_the_async_ones() -> None:
     assert not set[str]().union(*map(tops, SYNC)) & set(SOLE_IMPORTERS)
 
 
-def test_the_readers_of_imports_see_every_form() -> None:
+def test_the_readers_of_imports_see_every_form(tmp_path: Path) -> None:
     text = """
 import a.b, hostup_async
 from d import e
@@ -339,7 +341,9 @@ def late():
     from .. import z
     from hostup_async import _models
 """
-    source = Source("hostup_async.sandbox._one", "sandbox", ast.parse(text), 7, is_package=False)
+    module = tmp_path / "_one.py"
+    module.write_text(text)
+    source = Source("hostup_async.sandbox._one", "sandbox", module, is_package=False)
     assert imported(source) == {
         "a.b",
         "hostup_async",
@@ -516,7 +520,7 @@ def test_the_head_of_each_package_is_the_map_of_its_modules(init: Path) -> None:
 
 @pytest.mark.parametrize("source", [*ALL, *WRITTEN, *SUPPORT], ids=lambda source: source.name)
 def test_no_module_is_long(source: Source) -> None:
-    assert source.lines < LONGEST_MODULE
+    assert len(source.path.read_text().splitlines()) < LONGEST_MODULE
 
 
 def test_functions_are_short() -> None:

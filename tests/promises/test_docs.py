@@ -4,6 +4,7 @@ import ast
 import builtins
 import re
 from collections.abc import Iterator
+from functools import cache
 from itertools import pairwise
 from pathlib import Path
 
@@ -44,9 +45,15 @@ def trees(*folders: Path) -> Iterator[ast.Module]:
             yield ast.parse(path.read_text())
 
 
-CODE = [node for tree in trees(*PACKAGES) for node in ast.walk(tree)]
-CLASSES = {node.name for node in CODE if isinstance(node, ast.ClassDef)}
-FUNCTIONS = {node.name for node in CODE if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)}
+@cache
+def names_in_code() -> tuple[set[str], set[str]]:
+    """The names of all classes, and of all functions."""
+    nodes = [node for tree in trees(*PACKAGES) for node in ast.walk(tree)]
+    functions = (ast.FunctionDef, ast.AsyncFunctionDef)
+    return (
+        {node.name for node in nodes if isinstance(node, ast.ClassDef)},
+        {node.name for node in nodes if isinstance(node, functions)},
+    )
 
 
 def slug(heading: str) -> str:
@@ -100,14 +107,15 @@ def defines(file: str, name: str) -> bool:
 def missing(text: str, page: Path) -> list[str]:
     """What a text names that is not there."""
     spans = SPAN.findall(FENCE.sub("", text))
+    classes, functions = names_in_code()
     called = [found[1] for span in spans if (found := FUNCTION.fullmatch(span))]
     return [
         *(link for link in LINK.findall(text) if not is_there(link, page)),
         *(span for span in spans if is_path(span) and not has_path(span)),
         *(f"{file}::{name}" for file, name in TEST.findall(text) if not has_test(file, name)),
         *(f"{name} in {file}" for name, file in HOME.findall(text) if not defines(file, name)),
-        *(s for s in spans if CLASS.fullmatch(s) and s not in CLASSES | NOT_OURS),
-        *(name for name in called if name not in FUNCTIONS),
+        *(s for s in spans if CLASS.fullmatch(s) and s not in classes | NOT_OURS),
+        *(name for name in called if name not in functions),
     ]
 
 
