@@ -234,10 +234,10 @@ class PollScheduler(Generic[K]):
                 saved now is one more later.
             sends_waiting: The actions still to be sent; 0 while draining.
             may_send: Whether one of them may be sent now, as far as its sender knows.
-            tokens_left: As for `concurrency_limit`.
+            tokens_left: Requests left in this window of the limit.
             tokens_spare: The requests left over of all windows that are needed until the last
                 outcome is known; None where no windows are planned.
-            period: As for `concurrency_limit`.
+            period: Seconds of a window, after which requests come back together.
             renewed_in: Seconds until the window ends, and what is left of it is lost.
         """
         if tokens_spare is not None:

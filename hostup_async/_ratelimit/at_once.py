@@ -11,7 +11,7 @@ _ONE_MORE_AFTER: Final = 256
 """Requests accepted for each that may be in flight, until one more is tried; doubles if refused."""
 
 _SOON: Final = 8
-"""The same for a number that was learnt before: it may have been raised meanwhile."""
+"""Requests accepted for each where the number was learnt before: it may have been raised since."""
 
 _FIRST: Final = 4
 """Requests in flight while nothing is confirmed. All of them may be refused at once when the limit

@@ -51,7 +51,7 @@ class Before:
         self._is_excused = False
 
     def accept(self, accepted: int) -> bool:
-        """Whether it may still hold, after so much was accepted within its window.
+        """Whether it may still hold, after this many were accepted within its window.
 
         A server whose windows follow a clock accepts up to twice the limit.
         """

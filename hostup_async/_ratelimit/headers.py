@@ -91,8 +91,8 @@ class RateLimitReading:
     def next_poll_after(self) -> float:
         """Seconds for which a success asks not to poll this job again.
 
-        Some servers write the reset of their limit into `Retry-After` on every answer: that is no
-        wish for this job.
+        Some servers write the reset of their limit into `Retry-After` on every answer: that says
+        nothing of this job.
         """
         wait = self.retry_after or 0.0
         is_reset = self.reset_after is not None and abs(wait - self.reset_after) < _ROUNDING

@@ -63,8 +63,8 @@ _CONFIRMS: Final = 8
 be what was left of the one before."""
 
 _LUCK: Final = 3
-"""Acceptances that show that so many may be in flight: one or two may have been lucky, because
-another request had ended on the way."""
+"""Acceptances that show that as many may be in flight as there were: one or two may have been lucky,
+because another request had ended on the way."""
 
 _LATENCY_SHARE: Final = 0.1
 """The weight of the newest answer in the mean latency."""

@@ -10,7 +10,7 @@ of them accept is an even rate. `Pacer` keeps one, with hardly a burst, and find
   one that was refused. The geometric mean is tried, and takes the place of the one or the other:
   after two requests that pass, or the first one that is refused. What was accepted since the search
   began, over the time, passes for sure, but for the smallest bursts.
-- **Grown.** After a calm time the rate rises with the cube of the time, so long near what was
+- **Grown.** After a calm time the rate rises with the cube of the time, slowly near what was
   refused last and then fast: others may have gone, or the limit been raised. CUBIC's idea (RFC
   9438). A try that fails goes back and waits twice as long.
 
@@ -44,7 +44,7 @@ _BACK: Final = 0.95
 """The part of a rate that is kept when it is refused, where the measurement says no less."""
 
 _FAR_BACK: Final = 0.7
-"""The same where too little was accepted to measure."""
+"""The part that is kept where too little was accepted to measure."""
 
 _LEAST_BACK: Final = 0.5
 """No refusal takes away more than this part: the measurement may have met a pause."""
@@ -62,7 +62,7 @@ _CALM: Final = 30.0
 """Seconds without a refusal before a measured rate grows, as for windows."""
 
 _SHORT_CALM: Final = 5.0
-"""The same for a rate that was only searched for."""
+"""Seconds without a refusal before a rate grows that was only searched for."""
 
 _CALM_REQUESTS: Final = 64
 """Also this many requests: a try that fails refuses one or two, and those are to stay few."""

@@ -206,7 +206,7 @@ class Bucket(Limiter):
 
 @define(eq=False)
 class Concurrent(Limiter):
-    """Allows so many requests at once; how long each takes is for the server to say."""
+    """Allows a number of requests at once; how long each takes is for the server to say."""
 
     limit: Limit
     _under_way: int = 0
