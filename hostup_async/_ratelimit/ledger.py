@@ -63,7 +63,7 @@ _CONFIRMS: Final = 8
 be what was left of the one before."""
 
 _LUCK: Final = 3
-"""Acceptances that show that as many may be in flight as there were: one or two may have been lucky,
+"""Acceptances that show that as many may be in flight as there were: one or two may have been luck,
 because another request had ended on the way."""
 
 _LATENCY_SHARE: Final = 0.1
