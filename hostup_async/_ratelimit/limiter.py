@@ -25,7 +25,7 @@ Invariants, all kept under one lock but for the first way above:
   that was granted before is not used either: its request asks `is_paused` just before it goes out.
 
 A wait that is known to exceed what a request allows fails at once, when it is queued or when a 429
-makes it known. Time for which the process was suspended is no wait: see `Deadlines.renew_slept`.
+makes it known. A wait that a suspended process slept through begins anew (`Deadlines.renew_slept`).
 """
 
 from collections.abc import Callable
