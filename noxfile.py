@@ -1,10 +1,13 @@
 """The project's checks: `nox` runs the default ones, `nox -l` lists them all."""
 
 import os
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import chain
 from pathlib import Path
 
 import nox
+from packaging.requirements import Requirement
 
 nox.needs_version = ">=2026.10"
 nox.options.default_venv_backend = "venv"
@@ -20,25 +23,30 @@ NEWER = "3.12"
 THOUSAND = ("--seeds", "0:1000", "--all-fire")
 
 
-def install(session: nox.Session, *groups: str, extras: str = "cli,report,store") -> None:
+def install(
+    session: nox.Session,
+    *groups: str,
+    extras: str = "cli,report,store",
+    options: Sequence[str] = (),
+) -> None:
     """Install the project with dependency groups, whatever pip's age."""
     packages = nox.project.dependency_groups(PYPROJECT, *groups)
-    session.install("-q", "-e", f".[{extras}]", *packages)
+    session.install("-q", *options, "-e", f".[{extras}]", *packages)
 
 
-def install_resolved(session: nox.Session, resolution: str) -> None:
-    """Install the project, all extras and the tools of the tests, in versions that uv chooses.
+def lowest_versions() -> list[str]:
+    """Each package that pyproject.toml names, in the lowest version that it allows."""
+    project = PYPROJECT["project"]
+    named = [*project["dependencies"], *chain(*project["optional-dependencies"].values())]
+    named += nox.project.dependency_groups(PYPROJECT, "tests")
+    floors = {one.name: _floor(one) for one in map(Requirement, named)}
+    return [f"{name}=={version}" for name, version in floors.items() if version]
 
-    pip has no option for the lowest versions. Packages that are needed only by others come in
-    their latest versions: their floors are not ours.
-    """
-    pins = str(Path(session.create_tmp()) / "pins.txt")
-    session.install("-q", "uv")
-    compiled = ("uv", "pip", "compile", "-q", "--upgrade", "--all-extras", "--group", "tests")
-    python = ("--python", str(Path(session.bin) / "python"))
-    session.run(*compiled, *python, "--resolution", resolution, "pyproject.toml", "-o", pins)
-    session.run("uv", "pip", "install", "-q", *python, "-r", pins)
-    session.install("-q", "--no-deps", "-e", ".")
+
+def _floor(requirement: Requirement) -> str | None:
+    lowest = (one.version for one in requirement.specifier if one.operator == ">=")
+    is_for_us = requirement.marker is None or requirement.marker.evaluate()
+    return next(lowest, None) if is_for_us else None
 
 
 # The tests wait more than they compute, so a few more workers than cores are quicker. No test is
@@ -110,7 +118,9 @@ def matrix(session: nox.Session) -> None:
 @nox.session(python=PYTHONS[0], default=False)
 def lowest(session: nox.Session) -> None:
     """The test-suite with the lowest version of each package that pyproject.toml allows."""
-    install_resolved(session, "lowest-direct")
+    constraints = Path(session.create_tmp()) / "lowest.txt"
+    constraints.write_text("\n".join(lowest_versions()))
+    install(session, "tests", extras="all", options=("-c", str(constraints)))
     # What an old release still uses of a new one that it needs is not for us to mend.
     lenient = ("-W", "ignore::DeprecationWarning")
     session.run("pytest", *PARALLEL, *lenient, *session.posargs, env=CACHED)
@@ -119,7 +129,8 @@ def lowest(session: nox.Session) -> None:
 @nox.session(python=PYTHONS[-1], default=False)
 def latest(session: nox.Session) -> None:
     """The test-suite with the latest release of each package, whatever was installed before."""
-    install_resolved(session, "highest")
+    newest = ("--upgrade", "--upgrade-strategy", "eager")
+    install(session, "tests", extras="all", options=newest)
     session.run("pytest", *PARALLEL, *session.posargs, env=CACHED)
 
 
