@@ -145,6 +145,11 @@ class Ledger:
         if now < self.closed_until:
             return 0
         self._expire(now)
+        room, pacer = self._room(now), self.estimate.pacer
+        return min(room, pacer.available(now, self._granted)) if pacer else room
+
+    def _room(self, now: float) -> float:
+        """How many more may go, were there neither a pause nor a rate."""
         estimate = self.estimate
         is_first = self.throttled_count == 0
         room = estimate.most_in_flight(self.accepted_since_429, is_first=is_first)
@@ -154,9 +159,7 @@ class Ledger:
             room = min(room, max(self._server_remaining, now >= self._server_remaining_until))
         if self._probing:
             room = min(room, 1)
-        room -= self.in_flight
-        pacer = estimate.pacer
-        return min(room, pacer.available(now, self._granted)) if pacer else room
+        return room - self.in_flight
 
     @property
     def rate(self) -> float | None:
@@ -186,7 +189,7 @@ class Ledger:
             return self._server_remaining_until
         estimate = self.estimate
         if estimate.pacer is not None:
-            is_held = (self._probing and self.in_flight) or self.in_flight >= estimate.most_at_once
+            is_held = self._room(now) < 1  # until something under way is answered
             return inf if is_held else estimate.pacer.opens_at(now, self._granted)
         full = estimate.cap - len(self._spent) - self.in_flight < 1
         return self._spent[0] + estimate.span if full and self._spent else inf
