@@ -127,7 +127,8 @@ class Ledger:
         self._latency = 0.0
 
     def __repr__(self) -> str:
-        return f"<Ledger {len(self._spent)} counted, {self.in_flight} in flight, {self.estimate!r}>"
+        counts = f"{len(self._spent)} counted, {self.in_flight} in flight"
+        return f"<Ledger {counts}, {self.throttled_count} refused, {self.estimate!r}>"
 
     def without_requests(self) -> "Ledger":
         """Another one that knows as much, for a process that has sent nothing yet."""
@@ -213,8 +214,7 @@ class Ledger:
 
     def learnt(self, now: float) -> LearntLimit | None:
         """What was learnt, to be kept for a later run."""
-        learnt = self.estimate.learnt(now)
-        return learnt and evolve(learnt, is_fixed=self._is_fixed)
+        return (one := self.estimate.learnt(now)) and evolve(one, is_fixed=self._is_fixed)
 
     def record_success(
         self, now: float, request: Granted, sends: int = 1, reading: RateLimitReading = EMPTY

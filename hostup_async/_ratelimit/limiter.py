@@ -137,6 +137,7 @@ class RateLimiter:
             if throttled:
                 pause = self._record_429(permit, reading, now)
             elif sends:
+                self._compare_named_limits(permit, reading, in_a_row=False)
                 permit.queue.ledger.record_success(now, permit, sends, reading)
             else:
                 permit.queue.ledger.in_flight -= 1
@@ -263,17 +264,24 @@ class RateLimiter:
                 self._grant_to_waiters(self._clock())
 
     def _record_429(self, permit: Permit, reading: RateLimitReading, now: float) -> float | None:
-        if self._named_limits is not None and reading.limit:
-            in_a_row = not permit.queue.ledger.accepted_since_429
-            is_action = permit.kind in _ACTIONS
-            if self._named_limits.differ(reading.limit, is_action=is_action, in_a_row=in_a_row):
-                self._split_off(permit)
+        in_a_row = not permit.queue.ledger.accepted_since_429
+        self._compare_named_limits(permit, reading, in_a_row=in_a_row)
         pause = permit.queue.ledger.record_429(now, permit, reading)
         self._fail_hopeless(permit.queue, now)
         return pause
 
+    def _compare_named_limits(
+        self, permit: Permit, reading: RateLimitReading, *, in_a_row: bool
+    ) -> None:
+        """Give actions and reads a ledger each, where the limits that are named for them differ."""
+        if self._named_limits is None or not reading.limit:
+            return
+        is_action = permit.kind in _ACTIONS
+        if self._named_limits.differ(reading.limit, is_action=is_action, in_a_row=in_a_row):
+            self._split_off(permit)
+
     def _split_off(self, permit: Permit) -> None:
-        """Give the side of this permit, which was refused, a ledger of its own.
+        """Give the side of this permit a ledger of its own.
 
         The other side keeps the one that was learnt so far. A pause holds for both.
         """

@@ -1,16 +1,16 @@
-"""Whether actions and reads have limits of their own, told from what their 429s name."""
+"""Whether actions and reads have limits of their own, told from what their answers name."""
 
 from typing import Final
 
 
 class NamedLimits:
-    """The limits that 429s name in `X-RateLimit-Limit`, for actions and for reads.
+    """The limits that answers name in `X-RateLimit-Limit`, for actions and for reads.
 
     HostUp does not say whether its limit holds for all requests or by kind. Nothing is sent to
-    find out: a 429 asks for a pause. The 429s that come anyway tell enough. Those of actions and
+    find out: a 429 asks for a pause. The answers that come anyway tell enough. Those of actions and
     those of reads name different limits
 
-    - one right after the other, with nothing accepted in between, or
+    - in two 429s, one right after the other, with nothing accepted in between, or
     - alternately: one side names again what it named before the other side named another one.
 
     A single pair further apart proves nothing: one limit for both may have been changed meanwhile.
