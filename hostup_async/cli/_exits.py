@@ -15,8 +15,8 @@ class ExitCode(IntEnum):
     COMPLETED = 0
     """All VPSes completed, or the command did what it was asked to."""
     FAILED = 1
-    """A VPS failed, was refused, skipped, not done or not sent, or timed out; or the command
-    could not do what it was asked to."""
+    """A VPS failed, was refused, skipped, not done, not sent or not followed, or timed out; or the
+    command could not do what it was asked to."""
     USAGE = 2
     """The options, the file of ids or the configuration cannot be used; nothing was sent."""
     BUDGET = 3
@@ -31,9 +31,9 @@ class ExitCode(IntEnum):
 
 # As the helps and the README say it.
 EXIT_CODES: Final = (
-    "Exit codes: 0 all completed; 1 some failed, were refused, skipped, not done or not sent, or "
-    "timed out; 2 wrong options; 3 stopped by a failure limit or the canary; 4 the outcome of some "
-    "VPSes is unknown; 5 the key is missing or refused; 130 interrupted."
+    "Exit codes: 0 all completed; 1 some failed, were refused, skipped, not done, not sent or not "
+    "followed, or timed out; 2 wrong options; 3 stopped by a failure limit or the canary; 4 the "
+    "outcome of some VPSes is unknown; 5 the key is missing or refused; 130 interrupted."
 )
 RANKED: Final = (
     ExitCode.INTERRUPTED,
