@@ -124,8 +124,8 @@ BUGS: Final = (
     Bug(
         "a known limit is exceeded by one",
         "_ratelimit/ledger.py",
-        "        room -= self.in_flight\n",
-        "        room -= self.in_flight - 1\n",
+        "        return room - self.in_flight\n",
+        "        return room - self.in_flight + 1\n",
         ("above the known limit",),
     ),
     Bug(
