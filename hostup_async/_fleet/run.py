@@ -224,7 +224,12 @@ class FleetRun:
         with in_run(self.id):
             if self._resumes:
                 return await take_up(
-                    self.id, self._plan, self._rollout, store=store, parts=self._client_parts
+                    self.id,
+                    self._plan,
+                    self._policy,
+                    self._rollout,
+                    store=store,
+                    parts=self._client_parts,
                 )
             return await record_new(
                 self.id, self._plan, self._policy, store=store, parts=self._client_parts

@@ -17,6 +17,17 @@ from hostup_async._store.records import (
 )
 
 ABANDONED: Final = "the run was abandoned"
+# What begins a pause of a run, and what ends one.
+PAUSE_EVENTS: Final = frozenset(
+    {
+        AuditEvent.PAUSED,
+        AuditEvent.UNPAUSED,
+        AuditEvent.RESUMED,
+        AuditEvent.STOPPED,
+        AuditEvent.FINISHED,
+        AuditEvent.ABANDONED,
+    }
+)
 
 
 class Store(ABC):
@@ -102,6 +113,24 @@ class Store(ABC):
         """
 
     @abstractmethod
+    async def find_conflicts(
+        self,
+        origin: str,
+        entries: Sequence[Entry],
+        *,
+        cooldown: float,
+        server_now: float | None = None,
+    ) -> list[Entry]:
+        """The entries as `create` would record them now; nothing is recorded.
+
+        Args:
+            origin: The API of the run that would be created.
+            entries: One for each VPS.
+            cooldown: As for `create`.
+            server_now: As for `create`.
+        """
+
+    @abstractmethod
     async def save(self, run_id: str, entries: Sequence[Entry]) -> None:
         """Record entries of a run that is held, each in place of the one at its position.
 
@@ -130,11 +159,17 @@ class Store(ABC):
         """
 
     @abstractmethod
-    async def acquire(self, run_id: str, *, who: str = "") -> RunRecord:
+    async def acquire(self, run_id: str, *, who: str = "", policy: str | None = None) -> RunRecord:
         """Hold a run that was cut off or stopped, to resume it.
 
         Where it cannot be known whether the run's holder still lives, this watches for the length
         of its lease whether it gives a sign of life.
+
+        Args:
+            run_id: The run.
+            who: Who resumes it.
+            policy: The run's policy from now on, as JSON. The audit trail has what it changes.
+                None where it stays.
 
         Returns:
             The run with the state that it had before; `entries` gives its entries. If its
@@ -158,6 +193,25 @@ class Store(ABC):
 
         Raises:
             RunHeld: This store does not hold the run.
+        """
+
+    @abstractmethod
+    async def settle(self, run_id: str, entries: Sequence[Entry]) -> list[Entry]:
+        """Record what became of entries of a run that no process works on, open or ended.
+
+        Only an entry that is `accepted`, `timed_out` or `not_followed` in the store is replaced:
+        what has an outcome keeps it, and what may still be sent is left to `acquire`.
+
+        Args:
+            run_id: The run.
+            entries: Each in place of the one at its position, and in a last state.
+
+        Returns:
+            The entries that were recorded.
+
+        Raises:
+            RunHeld: A living process works on the run, and records its outcomes itself.
+            ConfigurationError: An entry is not in a last state.
         """
 
     @abstractmethod
@@ -200,6 +254,14 @@ class Store(ABC):
     @abstractmethod
     async def audit(self, run_id: str) -> list[AuditRecord]:
         """A run's audit trail, oldest first."""
+
+    async def pause_of(self, run_id: str) -> AuditRecord | None:
+        """The line of the audit trail by which a run is paused; None where it is not.
+
+        A pause ends when the run is unpaused, resumed or over.
+        """
+        lines = [line for line in await self.audit(run_id) if line.what in PAUSE_EVENTS]
+        return lines[-1] if lines and lines[-1].what is AuditEvent.PAUSED else None
 
     @abstractmethod
     async def learnt(
@@ -268,6 +330,14 @@ def refuse_ended(run_id: str, state: RunState) -> None:
     if not state.is_open:
         msg = f"Run {run_id} is {state.value}, so nothing is left to do. Begin a new run."
         raise ConfigurationError(msg)
+
+
+def refuse_unsettled(run_id: str, entries: Sequence[Entry]) -> None:
+    """Refuse to settle entries as something that is not an outcome."""
+    for entry in entries:
+        if not entry.state.is_terminal:
+            msg = f"{entry.vps_id} of run {run_id} cannot be settled as {entry.state.value}."
+            raise ConfigurationError(msg)
 
 
 def refuse_unknown(run_id: str, entries: Sequence[Entry], found: int) -> None:
