@@ -178,11 +178,16 @@ def existing_store(option: str | None, profile: Profile) -> str:
         CommandFailed: The file does not exist.
     """
     store = find_store(option, profile)
-    path = store.removeprefix("sqlite:///")
-    if "://" not in path and not Path(path).exists():
-        message = f"there is no store {path} yet: no run has been recorded in it"
+    if not store_exists(store):
+        message = f"there is no store {store} yet: no run has been recorded in it"
         raise CommandFailed(message)
     return store
+
+
+def store_exists(store: str) -> bool:
+    """Whether a store is there already, rather than to be created by its first run."""
+    path = store.removeprefix("sqlite:///")
+    return "://" in path or Path(path).exists()
 
 
 def command_line(*words: str) -> str:
