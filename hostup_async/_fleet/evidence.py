@@ -91,7 +91,7 @@ class Evidence:
         self._requester: Final = requester
         self._poller: Final = poller
         self._open_jobs: Final[dict[int, float]] = {}  # when they were accepted, by position
-        self._searches = 0
+        self._searches: Final = set[_Search]()
 
     @property
     def kind(self) -> str:
@@ -124,12 +124,12 @@ class Evidence:
         """
         search = _Search(self, Inquiry(self._action, self.interval), entry, sent, resends=resends)
         self._open_jobs.pop(entry.position, None)  # its own job is not followed any more
-        self._searches += 1
+        self._searches.add(search)
         try:
             while (finding := await search.step()) is None:
                 pass
         finally:
-            self._searches -= 1
+            self._searches.discard(search)
         if finding is Finding.DONE and sent is not None:
             self._learn(search.took())
         return finding
@@ -175,7 +175,20 @@ class Evidence:
 
     def least_gap(self) -> float:
         """Seconds between two reads of one VPS that the rate limit has room for."""
-        return pace.gap_at_rate(self._searches, self._requester.limiter.rate(RequestClass.POLL))
+        return pace.gap_at_rate(
+            len(self._searches), self._requester.limiter.rate(RequestClass.POLL)
+        )
+
+    @property
+    def in_doubt(self) -> int:
+        """How many actions it seeks evidence of."""
+        return len(self._searches)
+
+    @property
+    def seconds_left(self) -> float | None:
+        """Seconds until it has ended all searches, at the latest; None where it has none."""
+        ends = [search.ends_by for search in self._searches]
+        return max(0.0, max(ends) - _clock.boot()) if ends else None
 
     def _durations(self) -> DurationModel:
         return self._poller.durations(self._action)
@@ -238,6 +251,14 @@ class _Search:
             if self._first_late is None and reading.requested >= over_at:
                 self._first_late = reading.requested
         return Finding.INCONCLUSIVE if self._is_hopeless(reading, over_at) else None
+
+    @property
+    def ends_by(self) -> float:
+        """When it has ended, as things stand, in `_clock.boot`."""
+        over_at = self._over_at()
+        if self._inquiry.has_pending or over_at == inf:
+            return self._since + self._evidence.patience
+        return over_at + _INTERVALS * self._evidence.interval
 
     def took(self) -> float | None:
         """Seconds from the send to the boot, where this process sent it."""

@@ -7,7 +7,9 @@ on a connection of its own, which carried nothing before. The others share conne
 """
 
 import asyncio
+import errno
 import logging
+import os
 import platform
 from collections.abc import Callable, Mapping
 from typing import Final, cast
@@ -236,6 +238,8 @@ class Transport:
     def _failure(self, error: Exception, exchange: Exchange) -> HostUpError:
         detail = clean(self._key.redact(str(error)))
         why = ": ".join(filter(None, (type(error).__name__, detail)))
+        if isinstance(error, OSError) and error.errno in errno.errorcode:
+            why = f"{os.strerror(error.errno).lower()}; {why}"  # the first words say the cause
         if exchange.sends:
             return NetworkError(f"{self.base} gave no response that could be read ({why}).")
         if not isinstance(error, (aiohttp.ClientError, TimeoutError, OSError, SharedConnection)):

@@ -1,5 +1,6 @@
 """The protocol of a store: where a fleet records its runs, so that another process can resume."""
 
+import json
 import math
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Sequence
@@ -7,6 +8,7 @@ from types import TracebackType
 from typing import Final, Self
 
 from hostup_async._errors import ConfigurationError, RunHeld, StoreError
+from hostup_async._store.owner import whoami
 from hostup_async._store.records import (
     AuditEvent,
     AuditRecord,
@@ -254,6 +256,41 @@ class Store(ABC):
     @abstractmethod
     async def audit(self, run_id: str) -> list[AuditRecord]:
         """A run's audit trail, oldest first."""
+
+    async def pause(self, run_id: str, *, who: str = "", reason: str | None = None) -> None:
+        """Have the process that works on a run send nothing for now; it notices within seconds.
+
+        What is in flight is followed. The run goes on at `unpause`, or when it is resumed.
+
+        Args:
+            run_id: The run.
+            who: Who pauses it; this user if not given.
+            reason: Why, in words, for the audit trail.
+
+        Raises:
+            ConfigurationError: No process works on the run, so nothing of it is sent anyway.
+        """
+        run = await self.run(run_id)
+        if run.holder is None or run.state is not RunState.RUNNING:
+            msg = f"Run {run_id} cannot be paused: no process works on it, so nothing is sent."
+            raise ConfigurationError(msg)
+        detail = json.dumps({"why": reason} if reason else {})
+        await self.note(run_id, AuditEvent.PAUSED, who=who or whoami(), detail=detail)
+
+    async def unpause(self, run_id: str, *, who: str = "") -> None:
+        """Let a run go on sending after a pause; its process notices within seconds.
+
+        Args:
+            run_id: The run.
+            who: Who lets it go on; this user if not given.
+
+        Raises:
+            ConfigurationError: The run is not paused.
+        """
+        if await self.pause_of(run_id) is None:
+            msg = f"Run {run_id} is not paused."
+            raise ConfigurationError(msg)
+        await self.note(run_id, AuditEvent.UNPAUSED, who=who or whoami())
 
     async def pause_of(self, run_id: str) -> AuditRecord | None:
         """The line of the audit trail by which a run is paused; None where it is not.

@@ -12,7 +12,7 @@ from typing import Any
 import anyio
 import attrs
 import pytest
-from cli_tools import PATIENCE, events, here, sandbox, terminal
+from cli_tools import PATIENCE, events, here, line_with, running, sandbox, terminal
 
 from hostup_async import (
     Entry,
@@ -362,3 +362,37 @@ def test_a_run_that_is_at_work_is_not_resumed(monkeypatch: pytest.MonkeyPatch, s
     assert "run r1 is worked on by process" in ended.stderr
     assert "hostup fleet status r1 --watch" in ended.stderr
     assert "no run can be resumed: process" in newest.stderr
+
+
+@pytest.mark.usefixtures("store")
+def test_a_run_is_paused_from_another_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    with (
+        sandbox(monkeypatch, vps=8, jobs=Durations(median=0.5)) as served,
+        running("reset", "--all", "--canary", "0", "--max-in-flight", "1") as run,
+    ):
+        line_with(run, "1 accepted")
+        paused = here("fleet", "pause", "last", "--reason", "load")
+        line_with(run, "paused: nothing is sent until hostup fleet unpause")
+        status = here("fleet", "status", "last")
+        unpaused = here("fleet", "unpause", "last")
+        _, errors = run.communicate(timeout=PATIENCE)
+        trail = here("fleet", "status").stdout
+        assert served.books().reset_twice == ()
+    assert (run.returncode, errors) == (0, "")
+    assert (paused.returncode, unpaused.returncode) == (0, 0)
+    assert re.search(r"Paused by \S+ since .* \(load\): nothing is sent until", status.stdout)
+    assert re.search(r"paused  \S+  load\n", trail)
+    assert re.search(r"unpaused  \S+\n", trail)
+
+
+def test_a_run_that_is_not_at_work_is_not_paused(
+    monkeypatch: pytest.MonkeyPatch, store: str
+) -> None:
+    with sandbox(monkeypatch, vps=1) as served:
+        record(store, served, "r1", ["planned"])
+        named, newest = here("fleet", "pause", "r1"), here("fleet", "pause", "last")
+        unpaused = here("fleet", "unpause", "r1")
+    assert (named.returncode, newest.returncode, unpaused.returncode) == (2, 1, 2)
+    assert "no process works on it" in named.stderr
+    assert "no process works on a run" in newest.stderr
+    assert "not paused" in unpaused.stderr

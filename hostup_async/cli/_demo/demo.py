@@ -16,10 +16,11 @@ from hostup_async.cli._demo.config import describe
 from hostup_async.cli._demo.home import A_DAY, DemoHome, new_home
 from hostup_async.cli._demo.summary import print_summary
 from hostup_async.cli._exits import CommandFailed, ExitCode
-from hostup_async.cli._inputs.account import command_line
+from hostup_async.cli._inputs.account import RUNNING, command_line
 from hostup_async.cli._options import Output
 from hostup_async.cli._output.screen import screen
 from hostup_async.cli._output.views import View, make_view
+from hostup_async.cli._output.waits import Waits
 from hostup_async.cli._signals import run as run_loop
 from hostup_async.cli._work.fleet import is_open
 from hostup_async.cli._work.run import FinishedRun, execute
@@ -53,8 +54,9 @@ def resume_demo(path: Path, output: Output, *, plain: bool) -> None:
 
 def _demonstrate(home: DemoHome, console: Console, output: Output, *, plain: bool) -> ExitCode:
     began = time.monotonic()
-    make = partial(make_view, console, output, plain=plain)
-    finished, books, can_resume = run_loop(lambda: _run(home, make))
+    waits = Waits(RUNNING)
+    make = partial(make_view, console, output, plain=plain, wait=waits.in_words)
+    finished, books, can_resume = run_loop(lambda: _run(home, make, waits))
     seconds = time.monotonic() - began
     report = Report(finished.report.outcomes, books, seconds, finished.interrupted)
     print_summary(console, report)
@@ -71,12 +73,16 @@ def _resume(home: DemoHome) -> str:
     return command_line("demo", "--resume", str(home.path))
 
 
-async def _run(home: DemoHome, make: Callable[[str], View]) -> tuple[FinishedRun, Books, bool]:
+async def _run(
+    home: DemoHome, make: Callable[[str], View], waits: Waits
+) -> tuple[FinishedRun, Books, bool]:
     async with home.sandbox() as sandbox:
         await sandbox.books()  # raises SandboxError when the sandbox is gone
         # A budget of its own: with the shared one, the wait for a permit would be bounded.
         budget = Budget(max_wait=A_DAY)
-        async with Client(sandbox.api_key, base_url=sandbox.url, budget=budget) as client:
+        async with Client(
+            sandbox.api_key, base_url=sandbox.url, budget=budget, on_event=waits.listen
+        ) as client:
             run = await _make_run(home, client, sandbox)
             view = make(run.id)
             finished = await execute(run, view, lambda: _save(home, run, view))

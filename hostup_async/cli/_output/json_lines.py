@@ -42,6 +42,10 @@ def progress_event(snapshot: RunSnapshot, rate: float) -> str:
             "waits": snapshot.budget.reason.value,
             "why": snapshot.budget.why,
             "wait_seconds": round(snapshot.budget.wait, 3),
+            "canaries": snapshot.canaries,
+            "in_doubt": snapshot.in_doubt,
+            "doubt_seconds": snapshot.doubt_seconds,
+            "is_paused": snapshot.is_paused,
         },
     )
 

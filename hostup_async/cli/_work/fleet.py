@@ -10,7 +10,6 @@ from rich.console import Console
 from hostup_async import (
     Action,
     Client,
-    Event,
     FleetPolicy,
     FleetRun,
     Plan,
@@ -21,6 +20,7 @@ from hostup_async import (
 from hostup_async.cli._exits import CommandFailed, ExitCode
 from hostup_async.cli._inputs.account import (
     READING,
+    RUNNING,
     Account,
     command_line,
     find_account,
@@ -41,6 +41,7 @@ from hostup_async.cli._options import (
 from hostup_async.cli._output import json_lines
 from hostup_async.cli._output.screen import emit, screen
 from hostup_async.cli._output.views import make_view
+from hostup_async.cli._output.waits import Waits
 from hostup_async.cli._run_options import FromRun
 from hostup_async.cli._signals import run as run_loop
 from hostup_async.cli._work.from_run import RunTargets, read_targets
@@ -176,10 +177,13 @@ def work_on(
     """
     console = screen()
 
+    waits = Waits(RUNNING if account.patience is None else account.patience)
+
     async def work() -> tuple[FleetRun, FinishedRun, bool]:
-        async with account.client(_show_nothing) as client:
+        async with account.client(waits.listen) as client:
             run = await begin(client)
-            view = make_view(console, output, run.id)
+            waits.names = run.plan.names
+            view = make_view(console, output, run.id, wait=waits.in_words)
             place = "not recorded" if store == NO_STORE else f"recorded in {store}"
             finished = await execute(run, view, lambda: view.show_message(f"Run {run.id}, {place}"))
         return run, finished, await is_open(store, run.id)
@@ -189,10 +193,6 @@ def work_on(
     resume = command_line("fleet", "resume", run.id, *flags, *account.flags)
     _sum_up(console, output, finished, resume if can_resume else None, code)
     return code
-
-
-def _show_nothing(_: Event) -> None:
-    """The view shows the run, and not its requests."""
 
 
 async def is_open(store: str, run_id: str) -> bool:
