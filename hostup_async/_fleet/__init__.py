@@ -9,5 +9,5 @@ the status shows, `pace` when to read. `journal` records first, `trail` the paus
 `pauses` finds those that another process asks for; `meters` count
 what was used, `forecast` says how long it still takes, `memory` keeps what was learnt, and `report`
 is the sum, which `summary` makes. `record` brings a run into its store, or takes it up from there,
-and `announce` tells the log and the listener.
+`follow` asks later what became of its jobs, and `announce` tells the log and the listener.
 """

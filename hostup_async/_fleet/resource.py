@@ -4,9 +4,12 @@ import os
 from collections.abc import Iterable
 from typing import Final
 
-from hostup_async._config import instance, switch, word
+from attrs import evolve
+
+from hostup_async._config import Seconds, instance, switch, word
 from hostup_async._errors import ConfigurationError, NotFound
 from hostup_async._fleet.context import ClientParts
+from hostup_async._fleet.follow import Follower, read_followable
 from hostup_async._fleet.plan import Plan, Preflight, PreflightWord, denial, distinct
 from hostup_async._fleet.policy import FleetPolicy
 from hostup_async._fleet.record import find_conflicts
@@ -193,9 +196,7 @@ class FleetResource:
             msg = f"Run {run_id} is {record.state}: nothing of it is left to do."
             raise ConfigurationError(msg)
         plan = Plan.from_json(record.plan)
-        if plan.origin != self._origin:
-            msg = f"Run {run_id} is for {plan.origin}, and this client talks to {self._origin}."
-            raise ConfigurationError(msg)
+        self._refuse_other_api(run_id, plan)
         if record.fingerprint != self._parts.fingerprint and not other_key:
             msg = (
                 f"Run {run_id} was begun with another key, {record.fingerprint}, and this client's "
@@ -205,6 +206,47 @@ class FleetResource:
             raise ConfigurationError(msg)
         policy = FleetPolicy.from_json(record.policy) if policy is None else policy
         return FleetRun(self._parts, plan, policy, store, run_id)
+
+    async def follow(
+        self,
+        run_id: str,
+        *,
+        store: str | os.PathLike[str] | Store | None,
+        timeout: Seconds | None = None,  # noqa: ASYNC109 - the wait's own bound
+    ) -> FleetReport:
+        """Ask again what became of jobs that timed out or were not followed; no action is sent.
+
+        It works on a run that has ended and on one that can be resumed, whose VPSes without an
+        answer, or not sent yet, are left to `resume`. Each end is recorded in the store as soon as
+        it is known, also if this is cancelled. A VPS whose job has not ended stays as it was.
+
+        Args:
+            run_id: The run's id.
+            store: Where it was recorded.
+            timeout: How long to wait for each job, in seconds or as a `timedelta`; the
+                `job_timeout` of the run's policy if not given.
+
+        Returns:
+            The report of the whole run, with the outcomes that are known by now.
+
+        Raises:
+            ConfigurationError: There is no such run, or it is for another API.
+            RunHeld: A process works on the run, and follows its jobs.
+
+        Example:
+            >>> async def what_became_of_it(client, run_id):
+            ...     report = await client.fleet.follow(run_id, store="fleet.db", timeout=60)
+            ...     print(report.counts)
+        """
+        run_id = instance(run_id, str, name="run_id", example="run.id")
+        where = store_for(store, self._origin, self._parts.fingerprint)
+        async with open_store(where) as opened:
+            run, entries = await read_followable(opened, run_id)
+            self._refuse_other_api(run_id, Plan.from_json(run.plan))
+            policy = FleetPolicy.from_json(run.policy)
+            if timeout is not None:
+                policy = evolve(policy, job_timeout=timeout)
+            return await Follower(self._parts, opened, run, entries, policy).run()
 
     async def resumable(self, *, store: str | os.PathLike[str] | Store | None) -> list[RunRecord]:
         """The runs of this API and key that `resume` can take up, newest first.
@@ -258,6 +300,11 @@ class FleetResource:
         async with open_store(store_for(store, self._origin, self._parts.fingerprint)) as opened:
             found = await find_conflicts(plan, policy, store=opened, parts=self._parts)
         return {one.vps_id: one.reason or "" for one in found}
+
+    def _refuse_other_api(self, run_id: str, plan: Plan) -> None:
+        if plan.origin != self._origin:
+            msg = f"Run {run_id} is for {plan.origin}, and this client talks to {self._origin}."
+            raise ConfigurationError(msg)
 
     async def _find(self, wanted: tuple[str, ...]) -> list[Vps]:
         if len(wanted) > _FEW:

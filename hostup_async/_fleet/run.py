@@ -17,9 +17,8 @@ from hostup_async._cancellation import finish
 from hostup_async._errors import ConfigurationError, HostUpError, StoreError
 from hostup_async._events import in_run
 from hostup_async._fleet.announce import Announcer
-from hostup_async._fleet.context import ClientParts, RunContext
+from hostup_async._fleet.context import ClientParts, make_context
 from hostup_async._fleet.engine import Engine
-from hostup_async._fleet.evidence import Evidence
 from hostup_async._fleet.journal import Journal
 from hostup_async._fleet.meters import Meters
 from hostup_async._fleet.pauses import follow_pauses
@@ -221,25 +220,15 @@ class FleetRun:
         parts, plan, policy = self._client_parts, self.plan, self.policy
         self._announcer.begun(plan.action, len(plan), is_resumed=self._resumes)
         journal = Journal(store, self.id, held.entries, parts.requester.on_event)
-        evidence = Evidence(
-            plan.action,
-            parts.requester,
-            parts.poller,
-            interval=policy.evidence_interval,
-            patience=policy.job_timeout,
-        )
-        context = RunContext(
+        context = make_context(
             self.id,
             plan,
             policy,
-            parts.requester,
-            parts.poller,
-            parts.vps,
-            journal,
-            self._rollout,
-            evidence,
-            self._announcer,
-            held.possible_loss_within,
+            parts=parts,
+            journal=journal,
+            rollout=self._rollout,
+            announcer=self._announcer,
+            possible_loss_within=held.possible_loss_within,
         )
         trail = AuditTrail(store, self.id)
         engine, meters = Engine(context, held.steps), Meters(parts, held.entries)

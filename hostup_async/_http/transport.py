@@ -238,8 +238,9 @@ class Transport:
     def _failure(self, error: Exception, exchange: Exchange) -> HostUpError:
         detail = clean(self._key.redact(str(error)))
         why = ": ".join(filter(None, (type(error).__name__, detail)))
-        if isinstance(error, OSError) and error.errno in errno.errorcode:
-            why = f"{os.strerror(error.errno).lower()}; {why}"  # the first words say the cause
+        number = error.errno if isinstance(error, OSError) else None
+        if number is not None and number in errno.errorcode:
+            why = f"{os.strerror(number).lower()}; {why}"  # the first words say the cause
         if exchange.sends:
             return NetworkError(f"{self.base} gave no response that could be read ({why}).")
         if not isinstance(error, (aiohttp.ClientError, TimeoutError, OSError, SharedConnection)):

@@ -396,3 +396,29 @@ def test_a_run_that_is_not_at_work_is_not_paused(
     assert "no process works on it" in named.stderr
     assert "no process works on a run" in newest.stderr
     assert "not paused" in unpaused.stderr
+
+
+@pytest.mark.usefixtures("store")
+@pytest.mark.parametrize(("job_failure_rate", "code"), [(0, 0), (1, 1)])
+def test_a_run_is_asked_again_for_the_ends_of_its_jobs(
+    monkeypatch: pytest.MonkeyPatch, job_failure_rate: float, code: int
+) -> None:
+    jobs = Durations(median=1.5)
+    with sandbox(monkeypatch, vps=2, jobs=jobs, job_failure_rate=job_failure_rate) as served:
+        first = here("reset", "--all", "--canary", "0", "--job-timeout", "0.3s")
+        too_soon = here("fleet", "follow", "--timeout", "0.1s", "--json")
+        found = here("fleet", "follow", "last", "--timeout", "20s")
+        again = here("fleet", "follow")
+        status = here("fleet", "status").stdout
+        books = served.books()
+    assert first.returncode == 1
+    assert "2  timed out" in first.stdout
+    assert [one["event"] for one in events(too_soon.stdout)] == ["report"]
+    assert events(too_soon.stdout)[0]["exit_code"] == too_soon.returncode == 1
+    assert found.returncode == again.returncode == code
+    assert "2 VPSes to ask about" in found.stdout
+    assert "0 VPSes to ask about" in again.stdout
+    word = "failed" if job_failure_rate else "completed"
+    assert f"{served.vps_ids[0]}  {word}" in found.stdout
+    assert re.search(rf"followed  \S+  {word} 2", status)
+    assert books.requests["reset"] == 2

@@ -7,7 +7,7 @@ import typer
 from hostup_async.cli._commands.fleet import fleet
 from hostup_async.cli._commands.option_groups import expand_option_groups
 from hostup_async.cli._exits import report_errors
-from hostup_async.cli._options import AccountOptions, StoreOptions
+from hostup_async.cli._options import AccountOptions, LimitOptions, Output, Run, StoreOptions
 
 _RunAtWork = Annotated[
     str,
@@ -46,3 +46,31 @@ def unpause(*, run_id: _RunAtWork, store: StoreOptions, account: AccountOptions)
     from hostup_async.cli._work.pause import unpause_run  # noqa: PLC0415 - --help need not wait
 
     unpause_run(run_id, store, account)
+
+
+@fleet.command()
+@report_errors
+@expand_option_groups
+def follow(
+    *,
+    run_id: Run = "last",
+    timeout: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TIME",
+            help="How long to wait for each job: 60, 5m. Default: the job timeout of the run.",
+        ),
+    ] = None,
+    store: StoreOptions,
+    output: Output,
+    account: AccountOptions,
+    limits: LimitOptions,
+) -> None:
+    """Ask again what became of a run's jobs that timed out or were not followed.
+
+    Sends no action, ever. What a job or the VPS's own status proves is recorded in the run, and the
+    rest stays as it was. The exit code is that of all outcomes of the run.
+    """
+    from hostup_async.cli._work.follow import FollowCommand, follow_run  # noqa: PLC0415 - --help need not wait
+
+    follow_run(FollowCommand(run_id, timeout, store, output, account, limits))

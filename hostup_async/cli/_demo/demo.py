@@ -8,16 +8,18 @@ from typing import Final
 
 import anyio
 import typer
+from attrs import evolve
 from rich.console import Console
 
-from hostup_async import Budget, Client, FleetPolicy, FleetRun
+from hostup_async import Budget, Client, FleetRun
 from hostup_async.cli._demo.comparison import Report
 from hostup_async.cli._demo.config import describe
 from hostup_async.cli._demo.home import A_DAY, DemoHome, new_home
 from hostup_async.cli._demo.summary import print_summary
 from hostup_async.cli._exits import CommandFailed, ExitCode
 from hostup_async.cli._inputs.account import RUNNING, command_line
-from hostup_async.cli._options import Output
+from hostup_async.cli._inputs.policy import make_policy
+from hostup_async.cli._options import Output, PolicyOptions
 from hostup_async.cli._output.screen import screen
 from hostup_async.cli._output.views import View, make_view
 from hostup_async.cli._output.waits import Waits
@@ -27,9 +29,12 @@ from hostup_async.cli._work.run import FinishedRun, execute
 from hostup_async.sandbox import Books, SandboxConfig, SandboxError, SandboxHandle
 
 _POLL_INTERVAL: Final = 0.1  # seconds
+# The command line's own bounds, but for the cooldown: every VPS of a new sandbox booted just now.
 # Two reads of a VPS's uptime prove that a reset did not take place. On a sandbox, whose clock is
 # exact, 2 seconds between them are enough.
-_POLICY: Final = FleetPolicy(cooldown=0, evidence_interval=2, reason="hostup demo")
+_POLICY: Final = evolve(
+    make_policy(PolicyOptions(cooldown="0", reason="hostup demo")), evidence_interval=2
+)
 
 
 def run_demo(config: SandboxConfig, output: Output, *, plain: bool, linger: float) -> None:

@@ -61,7 +61,7 @@ class Account:
             base_url=self.base,
             timeouts=Timeouts(call=patience if self.patience is None else self.patience),
             budget=self.budget,
-            on_event=on_event or _print_wait,
+            on_event=on_event or print_wait,
         )
 
     @property
@@ -77,7 +77,7 @@ class Account:
         return [word for flag, value in given.items() if value for word in (flag, value)]
 
 
-def _print_wait(event: Event) -> None:
+def print_wait(event: Event) -> None:
     """Say what a command that reads waits for."""
     match event:
         case Retrying():
