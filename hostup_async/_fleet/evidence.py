@@ -166,7 +166,11 @@ class Evidence:
         """From when on an action must be over, in `_clock.boot`; infinite while a queue lasts."""
         if any(at <= sent + _SAME_QUEUE for at in self._open_jobs.values()):
             return inf
-        return sent + pace.longest_wait(self._durations(), resends=resends)
+        return sent + self.longest_wait(resends=resends)
+
+    def longest_wait(self, *, resends: bool) -> float:
+        """Seconds from the send after which an action must be over, where no queue lasts."""
+        return pace.longest_wait(self._durations(), resends=resends)
 
     def gap(self, reads: int, age: float) -> float:
         """Seconds until the next read."""
@@ -186,7 +190,7 @@ class Evidence:
 
     @property
     def seconds_left(self) -> float | None:
-        """Seconds until it has ended all searches, at the latest; None where it has none."""
+        """About how many seconds until it has ended all searches; None where it has none."""
         ends = [search.ends_by for search in self._searches]
         return max(0.0, max(ends) - _clock.boot()) if ends else None
 
@@ -254,11 +258,13 @@ class _Search:
 
     @property
     def ends_by(self) -> float:
-        """When it has ended, as things stand, in `_clock.boot`."""
-        over_at = self._over_at()
-        if self._inquiry.has_pending or over_at == inf:
-            return self._since + self._evidence.patience
-        return over_at + _INTERVALS * self._evidence.interval
+        """About when it ends, in `_clock.boot`: later where jobs or tasks go on beside it."""
+        evidence = self._evidence
+        usual = self._since + evidence.longest_wait(resends=self._resends) + evidence.interval
+        is_held_up = self._inquiry.has_pending or self._over_at() == inf
+        if is_held_up and usual < _clock.boot():
+            return self._since + evidence.patience
+        return usual
 
     def took(self) -> float | None:
         """Seconds from the send to the boot, where this process sent it."""

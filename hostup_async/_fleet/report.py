@@ -34,7 +34,7 @@ class RunSnapshot(JsonReady):
         budget: Where the rate limit stands; `budget.why` says why requests wait.
         canaries: The canaries in flight, while nothing more is sent before their outcome is known.
         in_doubt: VPSes whose answer was lost, and whose own status is read to see what happened.
-        doubt_seconds: Seconds until that is known of all of them, at the latest; None where there
+        doubt_seconds: About how many seconds until that is known of all of them; None where there
             are none.
         is_paused: Whether its operator paused it: nothing is sent, and what is in flight is
             followed.

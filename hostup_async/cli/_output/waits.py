@@ -116,7 +116,7 @@ def _budget(snapshot: RunSnapshot) -> str:
 def _doubts(snapshot: RunSnapshot) -> str:
     until = ""
     if snapshot.doubt_seconds is not None:
-        until = f" until {format_clock(time.time() + snapshot.doubt_seconds)} at the latest"
+        until = f" until about {format_clock(time.time() + snapshot.doubt_seconds)}"
     return f"no answer for {snapshot.in_doubt}: their own status is watched{until}"
 
 
