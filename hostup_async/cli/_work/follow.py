@@ -56,10 +56,11 @@ def follow_run(command: FollowCommand) -> None:
             run = await opened.run(await find_id(opened, command.run_id))
         if not command.output.json and not command.output.quiet:
             console.print(_what_is_followed(run), soft_wrap=True)
+        report: FleetReport | None = None
         with until_stopped():
             async with account.client(show) as client:
-                return await client.fleet.follow(run.id, store=store, timeout=timeout)
-        return None
+                report = await client.fleet.follow(run.id, store=store, timeout=timeout)
+        return report
 
     report = run_loop(follow)
     if report is None:
