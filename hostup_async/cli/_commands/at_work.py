@@ -1,13 +1,15 @@
 """The `fleet` commands on a run that another process works on, or that left jobs behind."""
 
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
-from hostup_async.cli._commands.fleet import fleet
+from hostup_async.cli._commands import fleet as others
 from hostup_async.cli._commands.option_groups import expand_option_groups
 from hostup_async.cli._exits import report_errors
 from hostup_async.cli._options import AccountOptions, LimitOptions, Output, Run, StoreOptions
+
+fleet: Final = others.fleet  # all of its commands, once this module is imported
 
 _RunAtWork = Annotated[
     str,

@@ -3,7 +3,7 @@
 import json
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Final
+from typing import Any, Final
 
 import attrs
 from rich.console import Group
@@ -109,13 +109,18 @@ def _cut(lines: Iterator[str], *, verbose: bool) -> Iterator[Text]:
 
 
 def _audit_line(line: AuditRecord) -> str:
-    detail = json.loads(line.detail)
-    details = {
-        AuditEvent.RESUMED: detail.get("policy"),
-        AuditEvent.PAUSED: detail.get("why"),
-        AuditEvent.FOLLOWED: detail.get("counts"),
-    }
-    more = details.get(line.what) if isinstance(line.what, AuditEvent) else None
-    if isinstance(more, dict):
-        more = ", ".join(f"{name} {value}" for name, value in more.items())
-    return f"{format_local(line.at)}  {line.what}  {line.who}  {more or ''}".rstrip()
+    detail: dict[str, Any] = json.loads(line.detail)
+    match line.what:
+        case AuditEvent.RESUMED:
+            more = _pairs(detail.get("policy", {}))
+        case AuditEvent.FOLLOWED:
+            more = _pairs(detail.get("counts", {}))
+        case AuditEvent.PAUSED:
+            more = detail.get("why", "")
+        case _:
+            more = ""
+    return f"{format_local(line.at)}  {line.what}  {line.who}  {more}".rstrip()
+
+
+def _pairs(members: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name} {value}" for name, value in members.items())

@@ -3,7 +3,7 @@
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Final
+from typing import Any, Final
 
 from rich.console import Console
 from rich.text import Text
@@ -61,7 +61,7 @@ def exit_code(ended: FinishedRun, *, left_out: bool) -> ExitCode:
 def recorded_run(run: RecordedRun) -> FinishedRun:
     """A recorded run as if this process had just finished with it."""
     end = None if run.record.state is RunState.RUNNING else last_end(run)
-    detail = {} if end is None else json.loads(end.detail)
+    detail: dict[str, Any] = {} if end is None else json.loads(end.detail)
     cause = StopCause(detail["cause"]) if detail.get("cause") else None
     report = FleetReport(
         run_id=run.record.id,
