@@ -94,7 +94,7 @@ def test_resume_takes_the_newest_run_that_can_be_resumed_and_names_it(
     assert ended.returncode == 1  # two had failed before
     assert "Resume run wanted: reset at" in ended.stdout
     assert "stopped, begun" in ended.stdout
-    assert "1 VPS of 3 are still to be sent" in ended.stdout
+    assert "Still to be sent the action: 1 of 3 VPSes." in ended.stdout
     assert books.resets == {served.vps_ids[2]: 1}
 
 
@@ -109,7 +109,7 @@ def test_new_bounds_are_kept_with_the_run(monkeypatch: pytest.MonkeyPatch, store
         status = here("fleet", "status", "r1")
         assert len(served.books().accepted) == 3
     assert shown.returncode == 0
-    assert "New bounds: canary 0, max_failures None" in shown.stdout
+    assert "New bounds: canary 0, max_failures none" in shown.stdout
     assert "No limit on failures: all 4 can fail." in shown.stdout
     assert "Dry run: nothing was sent, and nothing was recorded." in shown.stdout
     assert "resumed" not in unchanged

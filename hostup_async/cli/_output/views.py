@@ -165,12 +165,9 @@ class LiveView(_Lines):
     def update(self, snapshot: RunSnapshot) -> None:
         """Draw this moment."""
         rate = self._pace.add(snapshot)
-        lines = (
-            words.times(snapshot, rate),
-            words.traffic(snapshot),
-            self._wait(snapshot),
-        )
+        lines = (words.times(snapshot, rate), words.traffic(snapshot))
         texts = [Text(line, no_wrap=True, overflow="ellipsis") for line in lines if line]
+        texts += [Text(reason) for reason in self._wait(snapshot).split("; ") if reason]
         self._live.start()
         legend = words.legend(snapshot)
         self._live.update(Group(words.Bar(snapshot), legend, *texts), refresh=True)

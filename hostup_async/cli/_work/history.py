@@ -3,7 +3,6 @@
 import getpass
 from importlib import import_module
 from pathlib import Path
-from typing import Final
 
 from hostup_async import RunRecord, Store, open_store
 from hostup_async.cli._exits import CommandFailed
@@ -17,12 +16,11 @@ from hostup_async.cli._signals import run as run_loop
 from hostup_async.cli._work.plan import ask
 from hostup_async.cli._work.recorded import (
     LAST,
+    SEARCHED,
     counts_in_words,
     read_recorded,
     state_in_words,
 )
-
-_SEARCHED: Final = 1000  # runs of the store among which one is sought that is open
 
 
 def _where(store_options: StoreOptions, account_options: AccountOptions) -> str:
@@ -91,7 +89,7 @@ async def _open_id(store: Store, run_id: str) -> str:
     """The id of a run: itself, or that of the newest run that is open for `last`."""
     if run_id != LAST:
         return run_id
-    open_runs = (run.id for run in await store.runs(_SEARCHED) if run.state.is_open)
+    open_runs = (run.id for run in await store.runs(SEARCHED) if run.state.is_open)
     found = next(open_runs, None)
     if found is None:
         message = "no run can be abandoned: nothing is left to do of those that the store has"

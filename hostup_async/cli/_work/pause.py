@@ -7,9 +7,7 @@ from hostup_async.cli._inputs.profiles import read_profile
 from hostup_async.cli._options import AccountOptions, StoreOptions
 from hostup_async.cli._output.screen import screen
 from hostup_async.cli._signals import run as run_loop
-from hostup_async.cli._work.recorded import LAST
-
-_SEARCHED = 1000  # runs of the store among which one is sought that is at work
+from hostup_async.cli._work.recorded import LAST, SEARCHED
 
 
 def pause_run(
@@ -52,7 +50,7 @@ async def _at_work(store: Store, run_id: str) -> str:
     """The id of a run: itself, or that of the newest run that a process works on for `last`."""
     if run_id != LAST:
         return run_id
-    at_work = (run.id for run in await store.runs(_SEARCHED) if run.holder is not None)
+    at_work = (run.id for run in await store.runs(SEARCHED) if run.holder is not None)
     found = next(at_work, None)
     if found is None:
         message = "no process works on a run of this store"

@@ -108,6 +108,12 @@ def confirm_number(
 def ask(question: str, answer: str, need: str, confirmation: Confirmation) -> None:
     """Ask a question that one answer confirms, unless --yes has confirmed it already.
 
+    Args:
+        question: What is asked.
+        answer: The answer that confirms it.
+        need: What needs the confirmation, for the error where there is no terminal.
+        confirmation: Whether the operator has confirmed already.
+
     Raises:
         CommandFailed: The answer is another one, or there is no terminal to ask at.
     """

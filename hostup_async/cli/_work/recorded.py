@@ -21,6 +21,8 @@ from hostup_async.cli._output.words import in_words
 from hostup_async.cli._signals import run as run_loop
 
 LAST: Final = "last"
+# Runs of the store among which one is sought: years of them, and read in parts of a second.
+SEARCHED: Final = 1000
 
 
 @frozen

@@ -34,10 +34,9 @@ from hostup_async.cli._run_options import NewBounds
 from hostup_async.cli._signals import run as run_loop
 from hostup_async.cli._work.fleet import store_flags, work_on
 from hostup_async.cli._work.plan import confirm_number, limits_in_words
-from hostup_async.cli._work.recorded import LAST, counts_in_words, state_in_words
+from hostup_async.cli._work.recorded import LAST, SEARCHED, counts_in_words, state_in_words
 
 _NO_BOUND: Final = "none"
-_SEARCHED: Final = 1000  # runs of the store among which one is sought, as the client does
 
 
 @frozen
@@ -104,7 +103,7 @@ async def _find(command: ResumeCommand, account: Account, store: str) -> _Resump
         if run_id == LAST:
             runs = await client.fleet.resumable(store=opened)
             if not runs:
-                raise CommandFailed(_none_can_be_resumed(await opened.runs(_SEARCHED)))
+                raise CommandFailed(_none_can_be_resumed(await opened.runs(SEARCHED)))
             run_id = runs[0].id
         run = await opened.run(run_id)
         # Makes sure, before anything is shown, that it can be resumed with this account.
@@ -173,9 +172,11 @@ def _what_is_left(found: _Resumption) -> Iterator[str]:
     if doubtful := counts.get(EntryState.INTENT):
         yield f"{vpses(doubtful)} without an answer: the VPS's own status shows what happened."
     if found.changes:
-        yield f"New bounds: {', '.join(f'{name} {value}' for name, value in found.changes.items())}"
+        changes = found.changes.items()
+        pairs = (f"{name} {_NO_BOUND if value is None else value}" for name, value in changes)
+        yield f"New bounds: {', '.join(pairs)}"
     if found.unsent:
-        yield f"{vpses(found.unsent)} of {len(found.plan)} are still to be sent the action."
+        yield f"Still to be sent the action: {found.unsent} of {vpses(len(found.plan))}."
         yield from limits_in_words(found.plan, found.policy)
 
 
