@@ -80,17 +80,18 @@ def _entries(plan: Plan) -> list[Entry]:
 async def take_up(
     run_id: str,
     plan: Plan,
-    policy: FleetPolicy,
+    policy: FleetPolicy | None,
     rollout: Rollout,
     *,
     store: Store,
     parts: ClientParts,
 ) -> StartingPoint:
-    """Hold a run that was cut off or stopped; its policy from now on is recorded with that.
+    """Hold a run that was cut off or stopped; a new policy, if given, is recorded with that.
 
     After a stop, the bounds start anew with what is in flight. After a crash they go on.
     """
-    before = await store.acquire(run_id, who=whoami(), policy=policy.to_json())
+    new_policy = None if policy is None else policy.to_json()
+    before = await store.acquire(run_id, who=whoami(), policy=new_policy)
     possible_loss_within = None
     if before.possible_loss is not None:
         why = "Run %s: %s. A VPS that booted since the run was begun is skipped."

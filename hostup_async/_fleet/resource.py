@@ -204,8 +204,11 @@ class FleetResource:
                 "account, pass other_key=True (on the command line: --other-key)."
             )
             raise ConfigurationError(msg)
-        policy = FleetPolicy.from_json(record.policy) if policy is None else policy
-        return FleetRun(self._parts, plan, policy, store, run_id)
+        kept = FleetPolicy.from_json(record.policy)
+        keeps = policy is None or policy == kept
+        return FleetRun(
+            self._parts, plan, kept if policy is None else policy, store, run_id, keeps_policy=keeps
+        )
 
     async def follow(
         self,

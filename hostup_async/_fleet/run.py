@@ -57,6 +57,8 @@ class FleetRun:
         policy: FleetPolicy,
         store: AnyStore,
         run_id: str | None,
+        *,
+        keeps_policy: bool = True,
     ) -> None:
         self._id: Final[str] = run_id or new_run_id()
         self._plan: Final = plan
@@ -64,6 +66,7 @@ class FleetRun:
         self._client_parts: Final = client_parts
         self._where: Final = store
         self._resumes: Final = run_id is not None
+        self._keeps_policy: Final = keeps_policy
         self._rollout: Final = Rollout(policy, len(plan))
         self._stack = AsyncExitStack()
         self._parts: RunParts | None = None
@@ -207,7 +210,7 @@ class FleetRun:
                 return await take_up(
                     self.id,
                     self._plan,
-                    self._policy,
+                    None if self._keeps_policy else self._policy,
                     self._rollout,
                     store=store,
                     parts=self._client_parts,
