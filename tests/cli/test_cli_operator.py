@@ -364,6 +364,17 @@ def test_a_run_that_is_at_work_is_not_resumed(monkeypatch: pytest.MonkeyPatch, s
     assert "no run can be resumed: process" in newest.stderr
 
 
+def test_a_run_is_watched_on_a_terminal(monkeypatch: pytest.MonkeyPatch, store: str) -> None:
+    with sandbox(monkeypatch, vps=1) as served:
+        record(store, served, "r1", ["planned"])
+        with held(store, "r1", finish) as may_end, terminal("fleet", "status", "--watch") as watch:
+            watch.read_until("State: running, worked on by process", "1  planned")
+            may_end.set()
+            assert watch.end() == 0
+    assert "State: finished" in watch.told
+    assert "1  completed" in watch.told
+
+
 @pytest.mark.usefixtures("store")
 def test_a_run_is_paused_from_another_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     with (

@@ -196,6 +196,7 @@ def test_the_second_signal_leaves_at_once(monkeypatch: pytest.MonkeyPatch) -> No
             line_with(run, "2 accepted")
             run.send_signal(signal.SIGINT)
             line_with(run, "leave at once")
+            line_with(run, "stopping: it was interrupted; waiting for jobs to end: 2")
             run.send_signal(signal.SIGINT)
             told, errors = run.communicate(timeout=PATIENCE)
         runs = here("fleet", "runs")
