@@ -101,7 +101,7 @@ def budget_in_words(reason: WaitReason, seconds: float, why: str) -> str:
     Args:
         reason: Why it waits.
         seconds: How long.
-        why: The same in words, without the time of day.
+        why: The reason and the seconds in words, without the time of day.
     """
     if reason not in {WaitReason.LIMITED, WaitReason.USED_UP} or seconds < 1:
         return why
