@@ -422,8 +422,8 @@ class Store(Handle[hostup_async.Store]):
         Args:
             origin: The API of the run that would be created.
             entries: One for each VPS.
-            cooldown: As for `create`.
-            server_now: As for `create`.
+            cooldown: Seconds for which a VPS is left alone after any run acted on it.
+            server_now: By the API server's clock, the earliest moment that now may be.
         """
         return call(
             self._home,
