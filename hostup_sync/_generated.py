@@ -409,6 +409,32 @@ class Store(Handle[hostup_async.Store]):
             server_now=server_now,
         )
 
+    def find_conflicts(
+        self,
+        origin: str,
+        entries: Sequence[Entry],
+        *,
+        cooldown: float,
+        server_now: float | None = None,
+    ) -> list[Entry]:
+        """The entries as `create` would record them now; nothing is recorded.
+
+        Args:
+            origin: The API of the run that would be created.
+            entries: One for each VPS.
+            cooldown: Seconds for which a VPS is left alone after any run acted on it.
+            server_now: By the API server's clock, the earliest moment that now may be.
+        """
+        return call(
+            self._home,
+            identity,
+            self._async.find_conflicts,
+            origin,
+            entries,
+            cooldown=cooldown,
+            server_now=server_now,
+        )
+
     def save(
         self,
         run_id: str,
@@ -468,11 +494,18 @@ class Store(Handle[hostup_async.Store]):
         run_id: str,
         *,
         who: str = "",
+        policy: str | None = None,
     ) -> RunRecord:
         """Hold a run that was cut off or stopped, to resume it.
 
         Where it cannot be known whether the run's holder still lives, this watches for the length
         of its lease whether it gives a sign of life.
+
+        Args:
+            run_id: The run.
+            who: Who resumes it.
+            policy: The run's policy from now on, as JSON. The audit trail has what it changes.
+                None where it stays.
 
         Returns:
             The run with the state that it had before; `entries` gives its entries. If its
@@ -490,6 +523,7 @@ class Store(Handle[hostup_async.Store]):
             self._async.acquire,
             run_id,
             who=who,
+            policy=policy,
         )
 
     def release(
@@ -516,6 +550,35 @@ class Store(Handle[hostup_async.Store]):
             run_id,
             state,
             detail=detail,
+        )
+
+    def settle(
+        self,
+        run_id: str,
+        entries: Sequence[Entry],
+    ) -> list[Entry]:
+        """Record what became of entries of a run that no process works on, open or ended.
+
+        Only an entry that is `accepted`, `timed_out` or `not_followed` in the store is replaced:
+        what has an outcome keeps it, and what may still be sent is left to `acquire`.
+
+        Args:
+            run_id: The run.
+            entries: Each in place of the one at its position, and in a last state.
+
+        Returns:
+            The entries that were recorded.
+
+        Raises:
+            RunHeld: A living process works on the run, and records its outcomes itself.
+            ConfigurationError: An entry is not in a last state.
+        """
+        return call(
+            self._home,
+            identity,
+            self._async.settle,
+            run_id,
+            entries,
         )
 
     def abandon(
@@ -614,6 +677,72 @@ class Store(Handle[hostup_async.Store]):
             self._home,
             identity,
             self._async.audit,
+            run_id,
+        )
+
+    def pause(
+        self,
+        run_id: str,
+        *,
+        who: str = "",
+        reason: str | None = None,
+    ) -> None:
+        """Have the process that works on a run send nothing for now; it notices within seconds.
+
+        What is in flight is followed. The run goes on at `unpause`, or when it is resumed.
+
+        Args:
+            run_id: The run.
+            who: Who pauses it; this user if not given.
+            reason: Why, in words, for the audit trail.
+
+        Raises:
+            ConfigurationError: No process works on the run, so nothing of it is sent anyway.
+        """
+        call(
+            self._home,
+            identity,
+            self._async.pause,
+            run_id,
+            who=who,
+            reason=reason,
+        )
+
+    def unpause(
+        self,
+        run_id: str,
+        *,
+        who: str = "",
+    ) -> None:
+        """Let a run go on sending after a pause; its process notices within seconds.
+
+        Args:
+            run_id: The run.
+            who: Who lets it go on; this user if not given.
+
+        Raises:
+            ConfigurationError: The run is not paused.
+        """
+        call(
+            self._home,
+            identity,
+            self._async.unpause,
+            run_id,
+            who=who,
+        )
+
+    def pause_of(
+        self,
+        run_id: str,
+    ) -> AuditRecord | None:
+        """The line of the audit trail by which a run is paused; None where it is not.
+
+        A pause ends when the run is unpaused, resumed or over.
+        """
+        return call(
+            self._home,
+            identity,
+            self._async.pause_of,
             run_id,
         )
 
@@ -756,6 +885,8 @@ class FleetRun(Handle[hostup_async.FleetRun]):
         reason: str | None = None,
     ) -> None:
         """Send nothing for now; what is in flight is followed. The audit trail has it.
+
+        Another process can do so by the run's store, see `Store.pause`.
 
         Args:
             reason: Why, in words, for the audit trail.
@@ -907,6 +1038,7 @@ class FleetResource(Handle[hostup_async.FleetResource]):
         run_id: str,
         *,
         store: str | os.PathLike[str] | Store | None,
+        policy: FleetPolicy | None = None,
         other_key: bool = False,
     ) -> FleetRun:
         """A run that was cut off or stopped; it goes on in its `with`.
@@ -916,8 +1048,10 @@ class FleetResource(Handle[hostup_async.FleetResource]):
         and the canaries start anew; after a crash they go on where they were.
 
         Args:
-            run_id: The run's id.
+            run_id: The run's id, for example of one that `resumable` finds.
             store: Where it was recorded.
+            policy: How it behaves from now on, recorded with the run; None for the policy that it
+                was begun with, or was resumed with before.
             other_key: Go on with another key than the run was begun with, for instance because
                 that one was replaced. The key of another account does not have its VPSes.
 
@@ -937,7 +1071,105 @@ class FleetResource(Handle[hostup_async.FleetResource]):
             self._async.resume,
             run_id,
             store=store._async if isinstance(store, Store) else store,
+            policy=policy,
             other_key=other_key,
+        )
+
+    def follow(
+        self,
+        run_id: str,
+        *,
+        store: str | os.PathLike[str] | Store | None,
+        timeout: Seconds | None = None,
+    ) -> FleetReport:
+        """Ask again what became of jobs that timed out or were not followed; no action is sent.
+
+        It works on a run that has ended and on one that can be resumed, whose VPSes without an
+        answer, or not sent yet, are left to `resume`. Each end is recorded in the store as soon as
+        it is known, also if this is cancelled. A VPS whose job has not ended stays as it was.
+
+        Args:
+            run_id: The run's id.
+            store: Where it was recorded.
+            timeout: How long to wait for each job, in seconds or as a `timedelta`; the
+                `job_timeout` of the run's policy if not given.
+
+        Returns:
+            The report of the whole run, with the outcomes that are known by now.
+
+        Raises:
+            ConfigurationError: There is no such run, or it is for another API.
+            RunHeld: A process works on the run, and follows its jobs.
+
+        Example:
+            >>> def what_became_of_it(client, run_id):
+            ...     report = client.fleet.follow(run_id, store="fleet.db", timeout=60)
+            ...     print(report.counts)
+        """
+        return call(
+            self._home,
+            identity,
+            self._async.follow,
+            run_id,
+            store=store._async if isinstance(store, Store) else store,
+            timeout=timeout,
+        )
+
+    def resumable(
+        self,
+        *,
+        store: str | os.PathLike[str] | Store | None,
+    ) -> list[RunRecord]:
+        """The runs of this API and key that `resume` can take up, newest first.
+
+        Those are the runs with something left to do that no living process works on, among the
+        newest 1000 of the store; their plans and policies are left out.
+
+        Args:
+            store: Where they were recorded.
+
+        Example:
+            >>> def go_on_with_the_newest(client):
+            ...     newest, *_ = client.fleet.resumable(store="fleet.db")
+            ...     with client.fleet.resume(newest.id, store="fleet.db") as run:
+            ...         return run.wait()
+        """
+        return call(
+            self._home,
+            identity,
+            self._async.resumable,
+            store=store._async if isinstance(store, Store) else store,
+        )
+
+    def conflicts(
+        self,
+        plan: Plan,
+        policy: FleetPolicy | None = None,
+        *,
+        store: str | os.PathLike[str] | Store | None,
+    ) -> dict[str, str]:
+        """Which VPSes a run of this plan would skip if it began now, each with the reason.
+
+        Those are VPSes that another run holds, or whose cooldown is not over. Nothing is recorded
+        and nothing is sent.
+
+        Args:
+            plan: The plan.
+            policy: Whose `cooldown` counts; a `FleetPolicy()` if not given.
+            store: Where the run would be recorded.
+
+        Example:
+            >>> def preview(client):
+            ...     plan = client.fleet.plan(all=True)
+            ...     print(client.fleet.conflicts(plan, store="fleet.db"))
+        """
+        return call(
+            self._home,
+            identity,
+            self._async.conflicts,
+            plan,
+            policy,
+            store=store._async if isinstance(store, Store) else store,
         )
 
 

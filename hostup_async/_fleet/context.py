@@ -64,3 +64,37 @@ class ClientParts:
     budget: Budget
     fingerprint: str
     memory: Memory
+
+
+def make_context(  # noqa: PLR0913 - each is a part of it
+    run_id: str,
+    plan: Plan,
+    policy: FleetPolicy,
+    *,
+    parts: ClientParts,
+    journal: Journal,
+    rollout: Rollout,
+    announcer: Announcer,
+    possible_loss_within: float | None = None,
+) -> RunContext:
+    """What the targets of a run share, from what a client lends."""
+    evidence = Evidence(
+        plan.action,
+        parts.requester,
+        parts.poller,
+        interval=policy.evidence_interval,
+        patience=policy.job_timeout,
+    )
+    return RunContext(
+        run_id,
+        plan,
+        policy,
+        parts.requester,
+        parts.poller,
+        parts.vps,
+        journal,
+        rollout,
+        evidence,
+        announcer,
+        possible_loss_within,
+    )

@@ -9,6 +9,7 @@ from typing import Final
 from hostup_async import _clock
 from hostup_async._errors import RateLimited
 from hostup_async._fleet.context import RunContext
+from hostup_async._fleet.evidence import Evidence
 from hostup_async._fleet.slot import SendSlot
 from hostup_async._fleet.target import Target
 from hostup_async._models import Action
@@ -70,6 +71,18 @@ class Engine(Sender):
         sent = (target.entry.sent_at for target in self._targets.values())
         newest = max((moment for moment in sent if moment), default=None)
         return 0.0 if newest is None else max(0.0, _clock.wall() - newest)
+
+    @property
+    def canaries(self) -> tuple[str, ...]:
+        """The canaries in flight, once nothing more is sent before their outcome is known."""
+        if not self._queue or not self._context.rollout.awaits_canaries:
+            return ()
+        return tuple(one.entry.vps_id for one in self._targets.values() if one.step == 0)
+
+    @property
+    def evidence(self) -> Evidence:
+        """What finds out whether actions without an answer took place."""
+        return self._context.evidence
 
     def waiting(self) -> int:
         """How many actions it would send now."""

@@ -91,7 +91,7 @@ class Evidence:
         self._requester: Final = requester
         self._poller: Final = poller
         self._open_jobs: Final[dict[int, float]] = {}  # when they were accepted, by position
-        self._searches = 0
+        self._searches: Final = set[_Search]()
 
     @property
     def kind(self) -> str:
@@ -124,12 +124,12 @@ class Evidence:
         """
         search = _Search(self, Inquiry(self._action, self.interval), entry, sent, resends=resends)
         self._open_jobs.pop(entry.position, None)  # its own job is not followed any more
-        self._searches += 1
+        self._searches.add(search)
         try:
             while (finding := await search.step()) is None:
                 pass
         finally:
-            self._searches -= 1
+            self._searches.discard(search)
         if finding is Finding.DONE and sent is not None:
             self._learn(search.took())
         return finding
@@ -166,7 +166,11 @@ class Evidence:
         """From when on an action must be over, in `_clock.boot`; infinite while a queue lasts."""
         if any(at <= sent + _SAME_QUEUE for at in self._open_jobs.values()):
             return inf
-        return sent + pace.longest_wait(self._durations(), resends=resends)
+        return sent + self.longest_wait(resends=resends)
+
+    def longest_wait(self, *, resends: bool) -> float:
+        """Seconds from the send after which an action must be over, where no queue lasts."""
+        return pace.longest_wait(self._durations(), resends=resends)
 
     def gap(self, reads: int, age: float) -> float:
         """Seconds until the next read."""
@@ -175,7 +179,20 @@ class Evidence:
 
     def least_gap(self) -> float:
         """Seconds between two reads of one VPS that the rate limit has room for."""
-        return pace.gap_at_rate(self._searches, self._requester.limiter.rate(RequestClass.POLL))
+        return pace.gap_at_rate(
+            len(self._searches), self._requester.limiter.rate(RequestClass.POLL)
+        )
+
+    @property
+    def in_doubt(self) -> int:
+        """How many actions it seeks evidence of."""
+        return len(self._searches)
+
+    @property
+    def seconds_left(self) -> float | None:
+        """About how many seconds until it has ended all searches; None where it has none."""
+        ends = [search.ends_by for search in self._searches]
+        return max(0.0, max(ends) - _clock.boot()) if ends else None
 
     def _durations(self) -> DurationModel:
         return self._poller.durations(self._action)
@@ -238,6 +255,16 @@ class _Search:
             if self._first_late is None and reading.requested >= over_at:
                 self._first_late = reading.requested
         return Finding.INCONCLUSIVE if self._is_hopeless(reading, over_at) else None
+
+    @property
+    def ends_by(self) -> float:
+        """About when it ends, in `_clock.boot`: later where jobs or tasks go on beside it."""
+        evidence = self._evidence
+        usual = self._since + evidence.longest_wait(resends=self._resends) + evidence.interval
+        is_held_up = self._inquiry.has_pending or self._over_at() == inf
+        if is_held_up and usual < _clock.boot():
+            return self._since + evidence.patience
+        return usual
 
     def took(self) -> float | None:
         """Seconds from the send to the boot, where this process sent it."""

@@ -14,7 +14,7 @@ from hostup_async._fleet.trail import counted_entries
 from hostup_async._http.server_clock import Moment, ServerTime
 from hostup_async._store.base import Store
 from hostup_async._store.owner import whoami
-from hostup_async._store.records import Entry, RunRecord
+from hostup_async._store.records import Entry, EntryState, RunRecord
 
 _LOGGER: Final = logging.getLogger("hostup.fleet")
 # Seconds: where a run's age is known by a machine's clock alone, which may have been set, a VPS
@@ -54,21 +54,44 @@ async def record_new(
         reason=policy.reason,
         created_server_low=earliest,
     )
-    entries = [Entry(vps_id, position) for position, vps_id in enumerate(plan.ids)]
     cooldown = policy.cooldown
-    return StartingPoint(
-        await store.create(run, entries, cooldown=cooldown, server_now=earliest), steps={}
+    entries = await store.create(run, _entries(plan), cooldown=cooldown, server_now=earliest)
+    return StartingPoint(entries, steps={})
+
+
+async def find_conflicts(
+    plan: Plan, policy: FleetPolicy, *, store: Store, parts: ClientParts
+) -> list[Entry]:
+    """The entries that a run of the plan would skip, if it were recorded now."""
+    now = _server_now(parts)
+    found = await store.find_conflicts(
+        plan.origin,
+        _entries(plan),
+        cooldown=policy.cooldown,
+        server_now=None if now is None else now.earliest,
     )
+    return [entry for entry in found if entry.state is EntryState.SKIPPED]
+
+
+def _entries(plan: Plan) -> list[Entry]:
+    return [Entry(vps_id, position) for position, vps_id in enumerate(plan.ids)]
 
 
 async def take_up(
-    run_id: str, plan: Plan, rollout: Rollout, *, store: Store, parts: ClientParts
+    run_id: str,
+    plan: Plan,
+    policy: FleetPolicy | None,
+    rollout: Rollout,
+    *,
+    store: Store,
+    parts: ClientParts,
 ) -> StartingPoint:
-    """Hold a run that was cut off or stopped.
+    """Hold a run that was cut off or stopped; a new policy, if given, is recorded with that.
 
     After a stop, the bounds start anew with what is in flight. After a crash they go on.
     """
-    before = await store.acquire(run_id, who=whoami())
+    new_policy = None if policy is None else policy.to_json()
+    before = await store.acquire(run_id, who=whoami(), policy=new_policy)
     possible_loss_within = None
     if before.possible_loss is not None:
         why = "Run %s: %s. A VPS that booted since the run was begun is skipped."

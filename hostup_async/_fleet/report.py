@@ -32,6 +32,12 @@ class RunSnapshot(JsonReady):
         stopping: Why nothing more is sent, in a sentence; None while more may be.
         stop_cause: Why nothing more is sent, for programs; None while more may be.
         budget: Where the rate limit stands; `budget.why` says why requests wait.
+        canaries: The canaries in flight, while nothing more is sent before their outcome is known.
+        in_doubt: VPSes whose answer was lost, and whose own status is read to see what happened.
+        doubt_seconds: About how many seconds until that is known of all of them; None where there
+            are none.
+        is_paused: Whether its operator paused it: nothing is sent, and what is in flight is
+            followed.
     """
 
     run_id: str
@@ -45,6 +51,10 @@ class RunSnapshot(JsonReady):
     stopping: str | None
     stop_cause: StopCause | None = None
     budget: BudgetSnapshot
+    canaries: tuple[str, ...] = ()
+    in_doubt: int = 0
+    doubt_seconds: float | None = None
+    is_paused: bool = False
 
     @property
     def known(self) -> int:

@@ -4,19 +4,26 @@ import os
 from collections.abc import Iterable
 from typing import Final
 
-from hostup_async._config import instance, switch, word
+from attrs import evolve
+
+from hostup_async._config import Seconds, instance, switch, word
 from hostup_async._errors import ConfigurationError, NotFound
 from hostup_async._fleet.context import ClientParts
+from hostup_async._fleet.follow import Follower, read_followable
 from hostup_async._fleet.plan import Plan, Preflight, PreflightWord, denial, distinct
 from hostup_async._fleet.policy import FleetPolicy
+from hostup_async._fleet.record import find_conflicts
 from hostup_async._fleet.report import FleetReport
 from hostup_async._fleet.run import FleetRun
 from hostup_async._models import Action, ActionWord, ServiceStatus, Vps
 from hostup_async._store.base import Store
 from hostup_async._store.open import open_store, store_for
+from hostup_async._store.records import RunRecord
 
 # Up to this many VPSes are read one by one; for more, the whole list is read.
 _FEW: Final = 10
+# Runs among which one is sought that can be resumed: years of them, and read in parts of a second.
+_SEARCHED: Final = 1000
 
 
 class FleetResource:
@@ -151,6 +158,7 @@ class FleetResource:
         run_id: str,
         *,
         store: str | os.PathLike[str] | Store | None,
+        policy: FleetPolicy | None = None,
         other_key: bool = False,
     ) -> FleetRun:
         """A run that was cut off or stopped; it goes on in its `async with`.
@@ -160,8 +168,10 @@ class FleetResource:
         and the canaries start anew; after a crash they go on where they were.
 
         Args:
-            run_id: The run's id.
+            run_id: The run's id, for example of one that `resumable` finds.
             store: Where it was recorded.
+            policy: How it behaves from now on, recorded with the run; None for the policy that it
+                was begun with, or was resumed with before.
             other_key: Go on with another key than the run was begun with, for instance because
                 that one was replaced. The key of another account does not have its VPSes.
 
@@ -175,6 +185,8 @@ class FleetResource:
             ...     async with await client.fleet.resume(run_id, store="fleet.db") as run:
             ...         return await run.wait()
         """
+        if policy is not None:
+            policy = instance(policy, FleetPolicy, name="policy", example="FleetPolicy(canary=0)")
         run_id = instance(run_id, str, name="run_id", example="run.id")
         other_key = switch(other_key, name="other_key")
         where = store_for(store, self._origin, self._parts.fingerprint)
@@ -184,9 +196,7 @@ class FleetResource:
             msg = f"Run {run_id} is {record.state}: nothing of it is left to do."
             raise ConfigurationError(msg)
         plan = Plan.from_json(record.plan)
-        if plan.origin != self._origin:
-            msg = f"Run {run_id} is for {plan.origin}, and this client talks to {self._origin}."
-            raise ConfigurationError(msg)
+        self._refuse_other_api(run_id, plan)
         if record.fingerprint != self._parts.fingerprint and not other_key:
             msg = (
                 f"Run {run_id} was begun with another key, {record.fingerprint}, and this client's "
@@ -194,7 +204,110 @@ class FleetResource:
                 "account, pass other_key=True (on the command line: --other-key)."
             )
             raise ConfigurationError(msg)
-        return FleetRun(self._parts, plan, FleetPolicy.from_json(record.policy), store, run_id)
+        kept = FleetPolicy.from_json(record.policy)
+        keeps = policy is None or policy == kept
+        return FleetRun(
+            self._parts, plan, kept if policy is None else policy, store, run_id, keeps_policy=keeps
+        )
+
+    async def follow(
+        self,
+        run_id: str,
+        *,
+        store: str | os.PathLike[str] | Store | None,
+        timeout: Seconds | None = None,  # noqa: ASYNC109 - the wait's own bound
+    ) -> FleetReport:
+        """Ask again what became of jobs that timed out or were not followed; no action is sent.
+
+        It works on a run that has ended and on one that can be resumed, whose VPSes without an
+        answer, or not sent yet, are left to `resume`. Each end is recorded in the store as soon as
+        it is known, also if this is cancelled. A VPS whose job has not ended stays as it was.
+
+        Args:
+            run_id: The run's id.
+            store: Where it was recorded.
+            timeout: How long to wait for each job, in seconds or as a `timedelta`; the
+                `job_timeout` of the run's policy if not given.
+
+        Returns:
+            The report of the whole run, with the outcomes that are known by now.
+
+        Raises:
+            ConfigurationError: There is no such run, or it is for another API.
+            RunHeld: A process works on the run, and follows its jobs.
+
+        Example:
+            >>> async def what_became_of_it(client, run_id):
+            ...     report = await client.fleet.follow(run_id, store="fleet.db", timeout=60)
+            ...     print(report.counts)
+        """
+        run_id = instance(run_id, str, name="run_id", example="run.id")
+        where = store_for(store, self._origin, self._parts.fingerprint)
+        async with open_store(where) as opened:
+            run, entries = await read_followable(opened, run_id)
+            self._refuse_other_api(run_id, Plan.from_json(run.plan))
+            policy = FleetPolicy.from_json(run.policy)
+            if timeout is not None:
+                policy = evolve(policy, job_timeout=timeout)
+            return await Follower(self._parts, opened, run, entries, policy).run()
+
+    async def resumable(self, *, store: str | os.PathLike[str] | Store | None) -> list[RunRecord]:
+        """The runs of this API and key that `resume` can take up, newest first.
+
+        Those are the runs with something left to do that no living process works on, among the
+        newest 1000 of the store; their plans and policies are left out.
+
+        Args:
+            store: Where they were recorded.
+
+        Example:
+            >>> async def go_on_with_the_newest(client):
+            ...     newest, *_ = await client.fleet.resumable(store="fleet.db")
+            ...     async with await client.fleet.resume(newest.id, store="fleet.db") as run:
+            ...         return await run.wait()
+        """
+        async with open_store(store_for(store, self._origin, self._parts.fingerprint)) as opened:
+            runs = await opened.runs(_SEARCHED)
+        ours = self._origin, self._parts.fingerprint
+        return [
+            run
+            for run in runs
+            if run.state.is_open and run.holder is None and (run.origin, run.fingerprint) == ours
+        ]
+
+    async def conflicts(
+        self,
+        plan: Plan,
+        policy: FleetPolicy | None = None,
+        *,
+        store: str | os.PathLike[str] | Store | None,
+    ) -> dict[str, str]:
+        """Which VPSes a run of this plan would skip if it began now, each with the reason.
+
+        Those are VPSes that another run holds, or whose cooldown is not over. Nothing is recorded
+        and nothing is sent.
+
+        Args:
+            plan: The plan.
+            policy: Whose `cooldown` counts; a `FleetPolicy()` if not given.
+            store: Where the run would be recorded.
+
+        Example:
+            >>> async def preview(client):
+            ...     plan = await client.fleet.plan(all=True)
+            ...     print(await client.fleet.conflicts(plan, store="fleet.db"))
+        """
+        plan = instance(plan, Plan, name="plan", example="await client.fleet.plan(all=True)")
+        policy = FleetPolicy() if policy is None else policy
+        policy = instance(policy, FleetPolicy, name="policy", example="FleetPolicy(canary=1)")
+        async with open_store(store_for(store, self._origin, self._parts.fingerprint)) as opened:
+            found = await find_conflicts(plan, policy, store=opened, parts=self._parts)
+        return {one.vps_id: one.reason or "" for one in found}
+
+    def _refuse_other_api(self, run_id: str, plan: Plan) -> None:
+        if plan.origin != self._origin:
+            msg = f"Run {run_id} is for {plan.origin}, and this client talks to {self._origin}."
+            raise ConfigurationError(msg)
 
     async def _find(self, wanted: tuple[str, ...]) -> list[Vps]:
         if len(wanted) > _FEW:

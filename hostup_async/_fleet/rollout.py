@@ -88,6 +88,11 @@ class Rollout:
             return 0
         return max(0, self._size - self._sent)
 
+    @property
+    def awaits_canaries(self) -> bool:
+        """Whether all canaries are sent, and their ends decide whether more is."""
+        return not self.is_stopped and 0 < self._canary <= self._sent and self._step == 0
+
     def steps_left(self, planned: int, window: int) -> tuple[int, int]:
         """How many steps must be known until the ramp no longer holds these up, and their VPSes.
 

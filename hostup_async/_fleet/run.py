@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from functools import partial
 from types import TracebackType
-from typing import Final, NamedTuple, Self
+from typing import Final, Self
 
 import anyio
 
@@ -17,17 +17,18 @@ from hostup_async._cancellation import finish
 from hostup_async._errors import ConfigurationError, HostUpError, StoreError
 from hostup_async._events import in_run
 from hostup_async._fleet.announce import Announcer
-from hostup_async._fleet.context import ClientParts, RunContext
+from hostup_async._fleet.context import ClientParts, make_context
 from hostup_async._fleet.engine import Engine
-from hostup_async._fleet.evidence import Evidence
 from hostup_async._fleet.journal import Journal
 from hostup_async._fleet.meters import Meters
+from hostup_async._fleet.pauses import follow_pauses
 from hostup_async._fleet.plan import Plan
 from hostup_async._fleet.policy import FleetPolicy
 from hostup_async._fleet.record import StartingPoint, record_new, take_up
 from hostup_async._fleet.report import FleetReport, RunSnapshot
 from hostup_async._fleet.rollout import Rollout
 from hostup_async._fleet.settle import lost_in_words
+from hostup_async._fleet.summary import RunParts, make_report, make_snapshot
 from hostup_async._fleet.trail import AuditTrail, ended_positions
 from hostup_async._outcome import Outcome, StopCause
 from hostup_async._store.base import Store
@@ -36,16 +37,6 @@ from hostup_async._store.records import EntryState, RunState, new_run_id
 
 _LOGGER: Final = logging.getLogger("hostup.fleet")
 AnyStore = str | os.PathLike[str] | Store | None
-
-
-class _Parts(NamedTuple):
-    """What a run consists of once it has begun."""
-
-    store: Store
-    journal: Journal
-    engine: Engine
-    meters: Meters
-    trail: AuditTrail
 
 
 class FleetRun:
@@ -66,6 +57,8 @@ class FleetRun:
         policy: FleetPolicy,
         store: AnyStore,
         run_id: str | None,
+        *,
+        keeps_policy: bool = True,
     ) -> None:
         self._id: Final[str] = run_id or new_run_id()
         self._plan: Final = plan
@@ -73,9 +66,10 @@ class FleetRun:
         self._client_parts: Final = client_parts
         self._where: Final = store
         self._resumes: Final = run_id is not None
+        self._keeps_policy: Final = keeps_policy
         self._rollout: Final = Rollout(policy, len(plan))
         self._stack = AsyncExitStack()
-        self._parts: _Parts | None = None
+        self._parts: RunParts | None = None
         self._announcer: Final = Announcer(self._id, client_parts.requester.on_event)
         self._task: asyncio.Task[None] | None = None
         self._reader_left = self._block_left = False
@@ -183,6 +177,8 @@ class FleetRun:
     def pause(self, reason: str | None = None) -> None:
         """Send nothing for now; what is in flight is followed. The audit trail has it.
 
+        Another process can do so by the run's store, see `Store.pause`.
+
         Args:
             reason: Why, in words, for the audit trail.
         """
@@ -200,20 +196,8 @@ class FleetRun:
 
     def snapshot(self) -> RunSnapshot:
         """Where the run stands."""
-        _, journal, engine, meters, _ = self._begun()
-        return RunSnapshot(
-            run_id=self.id,
-            total=len(self.plan),
-            counts=dict(journal.counts),
-            in_flight=engine.in_flight,
-            window=engine.window(),
-            is_held_back=engine.window() < self._client_parts.poller.concurrency_limit().wanted,
-            seconds=meters.seconds,
-            seconds_left=meters.seconds_left(self.plan.action, engine, journal, self._rollout),
-            stopping=self._rollout.stop_reason,
-            stop_cause=self._rollout.stop_cause,
-            budget=self._client_parts.budget.snapshot(),
-        )
+        parts = self._begun()
+        return make_snapshot(self.id, self.plan, self._rollout, parts, self._client_parts)
 
     def _stop_if_unread(self) -> None:
         is_over = self._task is None or self._task.done()
@@ -224,7 +208,12 @@ class FleetRun:
         with in_run(self.id):
             if self._resumes:
                 return await take_up(
-                    self.id, self._plan, self._rollout, store=store, parts=self._client_parts
+                    self.id,
+                    self._plan,
+                    None if self._keeps_policy else self._policy,
+                    self._rollout,
+                    store=store,
+                    parts=self._client_parts,
                 )
             return await record_new(
                 self.id, self._plan, self._policy, store=store, parts=self._client_parts
@@ -234,49 +223,42 @@ class FleetRun:
         parts, plan, policy = self._client_parts, self.plan, self.policy
         self._announcer.begun(plan.action, len(plan), is_resumed=self._resumes)
         journal = Journal(store, self.id, held.entries, parts.requester.on_event)
-        evidence = Evidence(
-            plan.action,
-            parts.requester,
-            parts.poller,
-            interval=policy.evidence_interval,
-            patience=policy.job_timeout,
-        )
-        context = RunContext(
+        context = make_context(
             self.id,
             plan,
             policy,
-            parts.requester,
-            parts.poller,
-            parts.vps,
-            journal,
-            self._rollout,
-            evidence,
-            self._announcer,
-            held.possible_loss_within,
+            parts=parts,
+            journal=journal,
+            rollout=self._rollout,
+            announcer=self._announcer,
+            possible_loss_within=held.possible_loss_within,
         )
         trail = AuditTrail(store, self.id)
         engine, meters = Engine(context, held.steps), Meters(parts, held.entries)
-        self._parts = _Parts(store, journal, engine, meters, trail)
+        self._parts = RunParts(store, journal, engine, meters, trail)
         self._task = asyncio.create_task(self._work(self._parts), name=f"hostup run {self.id}")
 
-    def _begun(self) -> _Parts:
+    def _begun(self) -> RunParts:
         if self._parts is None:
             msg = f"Run {self.id} has not begun: use it inside `async with`."
             raise ConfigurationError(msg)
         return self._parts
 
-    async def _work(self, parts: _Parts) -> None:
+    async def _work(self, parts: RunParts) -> None:
         on_pause = self._client_parts.requester.on_pause
         on_pause.append(parts.trail.rate_limited)
         lost = asyncio.create_task(self._stop_when_lost(parts), name="hostup store watch")
         saving = asyncio.create_task(
             self._client_parts.memory.keep_saving(parts.store), name="hostup memory"
         )
+        pausing = asyncio.create_task(
+            follow_pauses(parts.store, self.id, parts.engine, parts.trail), name="hostup pauses"
+        )
         try:
             await parts.engine.run()
         finally:
-            lost.cancel()
-            saving.cancel()
+            for task in (lost, saving, pausing):
+                task.cancel()
             on_pause.remove(parts.trail.rate_limited)
             parts.meters.stop()
             counts, ended = parts.journal.counts.copy(), ended_positions(parts.journal)
@@ -285,11 +267,11 @@ class FleetRun:
                 await self._close_in_store(parts, counts, ended)
             self._announce_end(parts)
 
-    def _announce_end(self, parts: _Parts) -> None:
+    def _announce_end(self, parts: RunParts) -> None:
         counts = Counter(one.status for one in parts.journal.all_outcomes())
         self._announcer.ended(counts, parts.meters.seconds, self._rollout.stop_cause)
 
-    async def _stop_when_lost(self, parts: _Parts) -> None:
+    async def _stop_when_lost(self, parts: RunParts) -> None:
         """Send nothing more once another process has taken the run, or its store is gone."""
         try:
             error = await parts.store.wait_until_lost(self.id)
@@ -297,7 +279,9 @@ class FleetRun:
             error = lost_already
         parts.engine.stop(StopCause.STORE_LOST, lost_in_words(error))
 
-    async def _close_in_store(self, parts: _Parts, counts: Counter[EntryState], ended: str) -> None:
+    async def _close_in_store(
+        self, parts: RunParts, counts: Counter[EntryState], ended: str
+    ) -> None:
         """Record the run's end; if the store is lost, the outcomes are told all the same."""
         store, is_done = parts.store, all(state.is_terminal for state, n in counts.items() if n)
         detail = {
@@ -367,17 +351,4 @@ class FleetRun:
         )
 
     def _report(self) -> FleetReport:
-        _, journal, _, meters, _ = self._begun()
-        return FleetReport(
-            run_id=self.id,
-            action=self.plan.action,
-            outcomes=tuple(journal.all_outcomes()),
-            seconds=meters.seconds,
-            stopped=self._rollout.stop_reason,
-            stop_cause=self._rollout.stop_cause,
-            requests=meters.requests,
-            limited=meters.limited,
-            rate=meters.rate,
-            floor=meters.floor(journal),
-            held_back=meters.held_back,
-        )
+        return make_report(self.id, self.plan, self._rollout, self._begun())

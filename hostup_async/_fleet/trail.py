@@ -26,6 +26,9 @@ class AuditTrail:
     Args:
         store: Where the run is recorded.
         run_id: The run.
+
+    Attributes:
+        added: How many lines it was given.
     """
 
     def __init__(self, store: Store, run_id: str) -> None:
@@ -34,6 +37,12 @@ class AuditTrail:
         self._lines: Final = deque[tuple[AuditEvent, dict[str, Any]]]()
         self._task: Task[None] | None = None
         self._is_closed = False
+        self.added = 0
+
+    @property
+    def is_written(self) -> bool:
+        """Whether the store has every line, or could not take it."""
+        return not self._lines and (self._task is None or self._task.done())
 
     def paused(self, reason: str | None) -> None:
         """The operator has the run send nothing for now."""
@@ -57,6 +66,7 @@ class AuditTrail:
     def _add(self, what: AuditEvent, detail: dict[str, Any]) -> None:
         if self._is_closed:
             return
+        self.added += 1
         self._lines.append((what, detail))
         if self._task is None or self._task.done():
             self._task = steady(self._write())

@@ -7,7 +7,9 @@ on a connection of its own, which carried nothing before. The others share conne
 """
 
 import asyncio
+import errno
 import logging
+import os
 import platform
 from collections.abc import Callable, Mapping
 from typing import Final, cast
@@ -236,6 +238,9 @@ class Transport:
     def _failure(self, error: Exception, exchange: Exchange) -> HostUpError:
         detail = clean(self._key.redact(str(error)))
         why = ": ".join(filter(None, (type(error).__name__, detail)))
+        number = error.errno if isinstance(error, OSError) else None
+        if number is not None and number in errno.errorcode:
+            why = f"{os.strerror(number).lower()}; {why}"  # the first words say the cause
         if exchange.sends:
             return NetworkError(f"{self.base} gave no response that could be read ({why}).")
         if not isinstance(error, (aiohttp.ClientError, TimeoutError, OSError, SharedConnection)):

@@ -1,5 +1,6 @@
 """The protocol of a store: where a fleet records its runs, so that another process can resume."""
 
+import json
 import math
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Sequence
@@ -7,6 +8,7 @@ from types import TracebackType
 from typing import Final, Self
 
 from hostup_async._errors import ConfigurationError, RunHeld, StoreError
+from hostup_async._store.owner import whoami
 from hostup_async._store.records import (
     AuditEvent,
     AuditRecord,
@@ -17,6 +19,17 @@ from hostup_async._store.records import (
 )
 
 ABANDONED: Final = "the run was abandoned"
+# What begins a pause of a run, and what ends one.
+PAUSE_EVENTS: Final = frozenset(
+    {
+        AuditEvent.PAUSED,
+        AuditEvent.UNPAUSED,
+        AuditEvent.RESUMED,
+        AuditEvent.STOPPED,
+        AuditEvent.FINISHED,
+        AuditEvent.ABANDONED,
+    }
+)
 
 
 class Store(ABC):
@@ -102,6 +115,24 @@ class Store(ABC):
         """
 
     @abstractmethod
+    async def find_conflicts(
+        self,
+        origin: str,
+        entries: Sequence[Entry],
+        *,
+        cooldown: float,
+        server_now: float | None = None,
+    ) -> list[Entry]:
+        """The entries as `create` would record them now; nothing is recorded.
+
+        Args:
+            origin: The API of the run that would be created.
+            entries: One for each VPS.
+            cooldown: Seconds for which a VPS is left alone after any run acted on it.
+            server_now: By the API server's clock, the earliest moment that now may be.
+        """
+
+    @abstractmethod
     async def save(self, run_id: str, entries: Sequence[Entry]) -> None:
         """Record entries of a run that is held, each in place of the one at its position.
 
@@ -130,11 +161,17 @@ class Store(ABC):
         """
 
     @abstractmethod
-    async def acquire(self, run_id: str, *, who: str = "") -> RunRecord:
+    async def acquire(self, run_id: str, *, who: str = "", policy: str | None = None) -> RunRecord:
         """Hold a run that was cut off or stopped, to resume it.
 
         Where it cannot be known whether the run's holder still lives, this watches for the length
         of its lease whether it gives a sign of life.
+
+        Args:
+            run_id: The run.
+            who: Who resumes it.
+            policy: The run's policy from now on, as JSON. The audit trail has what it changes.
+                None where it stays.
 
         Returns:
             The run with the state that it had before; `entries` gives its entries. If its
@@ -158,6 +195,25 @@ class Store(ABC):
 
         Raises:
             RunHeld: This store does not hold the run.
+        """
+
+    @abstractmethod
+    async def settle(self, run_id: str, entries: Sequence[Entry]) -> list[Entry]:
+        """Record what became of entries of a run that no process works on, open or ended.
+
+        Only an entry that is `accepted`, `timed_out` or `not_followed` in the store is replaced:
+        what has an outcome keeps it, and what may still be sent is left to `acquire`.
+
+        Args:
+            run_id: The run.
+            entries: Each in place of the one at its position, and in a last state.
+
+        Returns:
+            The entries that were recorded.
+
+        Raises:
+            RunHeld: A living process works on the run, and records its outcomes itself.
+            ConfigurationError: An entry is not in a last state.
         """
 
     @abstractmethod
@@ -200,6 +256,49 @@ class Store(ABC):
     @abstractmethod
     async def audit(self, run_id: str) -> list[AuditRecord]:
         """A run's audit trail, oldest first."""
+
+    async def pause(self, run_id: str, *, who: str = "", reason: str | None = None) -> None:
+        """Have the process that works on a run send nothing for now; it notices within seconds.
+
+        What is in flight is followed. The run goes on at `unpause`, or when it is resumed.
+
+        Args:
+            run_id: The run.
+            who: Who pauses it; this user if not given.
+            reason: Why, in words, for the audit trail.
+
+        Raises:
+            ConfigurationError: No process works on the run, so nothing of it is sent anyway.
+        """
+        run = await self.run(run_id)
+        if run.holder is None or run.state is not RunState.RUNNING:
+            msg = f"Run {run_id} cannot be paused: no process works on it, so nothing is sent."
+            raise ConfigurationError(msg)
+        detail = json.dumps({"why": reason} if reason else {})
+        await self.note(run_id, AuditEvent.PAUSED, who=who or whoami(), detail=detail)
+
+    async def unpause(self, run_id: str, *, who: str = "") -> None:
+        """Let a run go on sending after a pause; its process notices within seconds.
+
+        Args:
+            run_id: The run.
+            who: Who lets it go on; this user if not given.
+
+        Raises:
+            ConfigurationError: The run is not paused.
+        """
+        if await self.pause_of(run_id) is None:
+            msg = f"Run {run_id} is not paused."
+            raise ConfigurationError(msg)
+        await self.note(run_id, AuditEvent.UNPAUSED, who=who or whoami())
+
+    async def pause_of(self, run_id: str) -> AuditRecord | None:
+        """The line of the audit trail by which a run is paused; None where it is not.
+
+        A pause ends when the run is unpaused, resumed or over.
+        """
+        lines = [line for line in await self.audit(run_id) if line.what in PAUSE_EVENTS]
+        return lines[-1] if lines and lines[-1].what is AuditEvent.PAUSED else None
 
     @abstractmethod
     async def learnt(
@@ -268,6 +367,14 @@ def refuse_ended(run_id: str, state: RunState) -> None:
     if not state.is_open:
         msg = f"Run {run_id} is {state.value}, so nothing is left to do. Begin a new run."
         raise ConfigurationError(msg)
+
+
+def refuse_unsettled(run_id: str, entries: Sequence[Entry]) -> None:
+    """Refuse to settle entries as something that is not an outcome."""
+    for entry in entries:
+        if not entry.state.is_terminal:
+            msg = f"{entry.vps_id} of run {run_id} cannot be settled as {entry.state.value}."
+            raise ConfigurationError(msg)
 
 
 def refuse_unknown(run_id: str, entries: Sequence[Entry], found: int) -> None:

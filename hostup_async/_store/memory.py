@@ -19,6 +19,7 @@ from hostup_async._store.base import (
     Store,
     refuse_ended,
     refuse_unknown,
+    refuse_unsettled,
     run_exists,
     run_held_by,
     run_not_found,
@@ -27,6 +28,7 @@ from hostup_async._store.base import (
 )
 from hostup_async._store.conflicts import Conflicts
 from hostup_async._store.records import (
+    FOLLOWABLE,
     UNTOUCHED,
     AuditEvent,
     AuditRecord,
@@ -34,6 +36,8 @@ from hostup_async._store.records import (
     LearntRecord,
     RunRecord,
     RunState,
+    changed_members,
+    policy_detail,
 )
 
 # Of the runs that have ended, the newest stay: as many as a person may look back at, and with
@@ -57,7 +61,8 @@ class _Run:
 
     def counted(self) -> RunRecord:
         counts = Counter(entry.state for entry in self.entries.values())
-        return evolve(self.record, counts=dict(counts))
+        holder = "this client" if self.is_held else None
+        return evolve(self.record, counts=dict(counts), holder=holder)
 
     def has(self, entry: Entry) -> bool:
         known = self.entries.get(entry.position)
@@ -152,6 +157,20 @@ class MemoryStore(Store):
                 for entry in run.entries.values():
                     conflicts.consider(entry, run_id=run.record.id, is_open=is_open)
 
+    async def find_conflicts(
+        self,
+        origin: str,
+        entries: Sequence[Entry],
+        *,
+        cooldown: float,
+        server_now: float | None = None,
+    ) -> list[Entry]:
+        now = self._clock()
+        conflicts = Conflicts(entries, cooldown=cooldown, now=now, server_now=server_now)
+        with self._using():
+            self._find_conflicts(origin, conflicts)
+        return conflicts.resolve(entries)
+
     async def save(self, run_id: str, entries: Sequence[Entry]) -> None:
         with self._using():
             run = self._ours(run_id)
@@ -168,13 +187,16 @@ class MemoryStore(Store):
         never: asyncio.Future[StoreError] = asyncio.get_running_loop().create_future()
         return await never  # no other process can take it
 
-    async def acquire(self, run_id: str, *, who: str = "") -> RunRecord:
+    async def acquire(self, run_id: str, *, who: str = "", policy: str | None = None) -> RunRecord:
         with self._using():
             run = self._free(run_id)
             before = run.counted()
             run.loop = asyncio.get_running_loop()
             run.record = evolve(run.record, state=RunState.RUNNING)
-            self._note(run, AuditEvent.RESUMED, who)
+            changes = changed_members(before.policy, policy)
+            if policy is not None and changes:
+                run.record = evolve(run.record, policy=policy)
+            self._note(run, AuditEvent.RESUMED, who, policy_detail(changes))
             return before
 
     async def release(self, run_id: str, state: RunState, *, detail: str = "{}") -> None:
@@ -182,6 +204,17 @@ class MemoryStore(Store):
             run = self._ours(run_id)
             self._note(run, AuditEvent(state.value), run.record.who, detail)
             self._end(run, state)
+
+    async def settle(self, run_id: str, entries: Sequence[Entry]) -> list[Entry]:
+        refuse_unsettled(run_id, entries)
+        with self._using():
+            run = self._any(run_id)
+            if run.is_held:
+                raise run_held_by(run_id, "this client")
+            refuse_unknown(run_id, entries, sum(run.has(entry) for entry in entries))
+            open_ones = [one for one in entries if run.entries[one.position].state in FOLLOWABLE]
+            run.put(open_ones)
+            return open_ones
 
     async def abandon(self, run_id: str, *, who: str = "", reason: str = "") -> RunRecord:
         words = reason or ABANDONED

@@ -64,6 +64,8 @@ _IF_ABANDONED: Final = {
     EntryState.ACCEPTED: EntryState.NOT_FOLLOWED,
 }
 UNSETTLED: Final = tuple(_IF_ABANDONED)
+# The states of an accepted action whose job may have ended since.
+FOLLOWABLE: Final = (EntryState.ACCEPTED, EntryState.TIMED_OUT, EntryState.NOT_FOLLOWED)
 # The states in which nothing was done to the VPS.
 UNTOUCHED: Final = (EntryState.REFUSED, EntryState.SKIPPED, EntryState.NOT_SENT)
 
@@ -185,6 +187,8 @@ class RunRecord(JsonReady):
             or was moved"; None where it has all. Kept by the store. While it stands, `planned`
             does not mean that nothing was sent: send such a VPS its action only when its uptime
             shows that it has not booted since the run was begun.
+        holder: Who works on it, such as "process 4711 on web-1", as far as can be known; None
+            where no living process does. Kept by the store.
     """
 
     id: str
@@ -202,6 +206,12 @@ class RunRecord(JsonReady):
     state: RunState = RunState.RUNNING
     counts: Mapping[EntryState, int] = field(factory=dict[EntryState, int])
     possible_loss: str | None = None
+    holder: str | None = field(default=None, eq=False)
+
+    @property
+    def is_interrupted(self) -> bool:
+        """Whether its process ended without a word: it was killed, or its machine went down."""
+        return self.state is RunState.RUNNING and self.holder is None
 
     def to_dict(self) -> dict[str, Any]:
         """The record as JSON can carry it; plan and policy are objects, or None where empty."""
@@ -215,7 +225,7 @@ class AuditEvent(StrEnum):
     CREATED = "created"
     """Recorded, and begun."""
     RESUMED = "resumed"
-    """Taken up again, by the same process or another."""
+    """Taken up again, by the same process or another; the detail `policy` is what it changed."""
     STOPPED = "stopped"
     """Ended with something left to do."""
     FINISHED = "finished"
@@ -226,8 +236,33 @@ class AuditEvent(StrEnum):
     """Its operator paused the sending."""
     UNPAUSED = "unpaused"
     """Its operator let the sending go on."""
+    FOLLOWED = "followed"
+    """It was asked again what became of its jobs; the detail `counts` is what was found."""
     RATE_LIMITED = "rate_limited"
     """The API's rate limit paused the sending; the detail `until` is when the pause ends."""
+
+
+def changed_members(before: str, after: str | None) -> dict[str, Any]:
+    """The members of a JSON object that another one changes, with their new values.
+
+    Args:
+        before: The object as JSON, or an empty text for none.
+        after: The other one; None for the same.
+
+    Example:
+        >>> changed_members('{"canary": 1, "verify": false}', '{"canary": 0, "verify": false}')
+        {'canary': 0}
+    """
+    if after is None:
+        return {}
+    known: dict[str, Any] = json.loads(before or "{}")
+    new: dict[str, Any] = json.loads(after)
+    return {name: value for name, value in new.items() if known.get(name) != value}
+
+
+def policy_detail(changes: Mapping[str, Any]) -> str:
+    """The detail of the event that resumes a run, with what it changes of the policy."""
+    return json.dumps({"policy": changes} if changes else {})
 
 
 def _known_event(word: str) -> AuditEvent | str:

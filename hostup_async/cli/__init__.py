@@ -1,6 +1,7 @@
 """The command line, `hostup`: what `hostup[cli]` installs.
 
-`_commands` has the commands, and `_options` what several of them take; `_inputs` makes an account,
+`_commands` has the commands, and `_options` what several of them take, `_run_options` what those
+on recorded runs do; `_inputs` makes an account,
 a selection and a policy of them; `_work` does what a command does, and `_output` shows it. `_html`
 draws the report of a run, and `_demo` is `hostup demo` and `hostup sandbox`. `_signals` runs a
 command until it ends or is stopped, and `_exits` says with which code.

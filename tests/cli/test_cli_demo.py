@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from cli_tools import PATIENCE, children, here, line_with, lives, running, terminal
 
+from hostup_async.cli._demo.config import make_config
+
 pytestmark = pytest.mark.usefixtures("cli_home")
 QUICK = ("demo", "--vps", "12", "--limit", "none", "--job-seconds", "0.2")
 SLOW = ("demo", "--vps", "24", "--limit", "10/1", "--job-seconds", "0.5", "--faults", "0")
@@ -40,8 +42,24 @@ def test_with_faults_the_uptime_tells_and_none_is_reset_twice() -> None:
     assert NONE_TWICE in ended.stdout
 
 
+def test_it_has_the_bounds_of_the_command_line_and_an_outcome_soon() -> None:
+    ended = here("demo", "--vps", "4", "--limit", "none", "--faults", "0")
+    assert ended.returncode == 0, ended.stdout
+    assert "waiting for the canary: " in ended.stdout
+    found = re.search(r"^0:(\d\d)  \d+ % known, .* [1-9]\d* completed", ended.stdout, re.MULTILINE)
+    assert found
+    assert int(found[1]) <= 5  # its job takes 2 s
+
+
+def test_its_canary_meets_no_fault() -> None:
+    config = make_config(vps=4, limit="none", seed=0, job_seconds=2.0, faults=0.1)
+    resets = [rule for rule in config.faults if rule.on == "reset"]
+    assert len(resets) == 6
+    assert all(rule.skip == 1 for rule in resets)
+
+
 def test_the_limit_is_met_and_kept() -> None:
-    ended = here("demo", "--vps", "8", "--limit", "8/1", "--job-seconds", "0.1", "--faults", "0")
+    ended = here("demo", "--vps", "6", "--limit", "4/3", "--job-seconds", "0.1", "--faults", "0")
     assert ended.returncode == 0, ended.stdout
     assert "waiting: " in ended.stdout
     refused = re.search(r"refused with 429: (\d+)\.$", ended.stdout, re.MULTILINE)
@@ -78,7 +96,7 @@ def test_an_interruption_stops_the_sending_sums_up_and_is_resumed() -> None:
 def test_after_kill_9_the_printed_command_finishes_the_demo() -> None:
     with running(*LONG, "--linger", "45") as demo:
         resume = line_with(demo, "Resume it with: ").rpartition("hostup ")[2]
-        line_with(demo, "12 accepted")
+        line_with(demo, "waiting for jobs to end")
         demo.kill()
     resumed = here(*shlex.split(resume))
     assert resumed.returncode == 0, resumed.stdout + resumed.stderr

@@ -196,6 +196,7 @@ def test_the_second_signal_leaves_at_once(monkeypatch: pytest.MonkeyPatch) -> No
             line_with(run, "2 accepted")
             run.send_signal(signal.SIGINT)
             line_with(run, "leave at once")
+            line_with(run, "stopping: it was interrupted; waiting for jobs to end: 2")
             run.send_signal(signal.SIGINT)
             told, errors = run.communicate(timeout=PATIENCE)
         runs = here("fleet", "runs")
@@ -252,8 +253,9 @@ def test_runs_are_listed_shown_and_abandoned(monkeypatch: pytest.MonkeyPatch) ->
     with sandbox(monkeypatch, vps=4, job_failure_rate=1):
         assert here("reset", "--all", "--reason", "as a test").returncode == 3
         listed, shown = here("fleet", "runs"), here("fleet", "status", "-v")
-        given_up = here("fleet", "abandon", "last", "--reason", "enough")
-        again = here("fleet", "resume", "last")
+        given_up = here("fleet", "abandon", "last", "--reason", "enough", "--yes")
+        (run_id,) = re.findall(r"Run (\S+) is abandoned", given_up.stdout)
+        again, newest = here("fleet", "resume", run_id), here("fleet", "resume")
     assert "stopped" in listed.stdout
     assert "as a test" in listed.stdout
     assert "3  planned" in shown.stdout
@@ -261,15 +263,19 @@ def test_runs_are_listed_shown_and_abandoned(monkeypatch: pytest.MonkeyPatch) ->
     assert "is abandoned" in given_up.stdout
     assert again.returncode == 2
     assert "nothing of it is left to do" in again.stderr
+    assert newest.returncode == 1
+    assert "no run can be resumed: nothing is left to do" in newest.stderr
 
 
 def test_a_run_at_another_api_is_not_resumed_here(monkeypatch: pytest.MonkeyPatch) -> None:
     with sandbox(monkeypatch, vps=4, job_failure_rate=1):
-        here("reset", "--all")
+        (report,) = events(here("reset", "--all", "--json").stdout, "report")
     with sandbox(monkeypatch, vps=4):
-        ended = here("fleet", "resume", "last")
+        ended, newest = here("fleet", "resume", report["run_id"]), here("fleet", "resume", "last")
     assert ended.returncode == 2
     assert "this client talks to" in ended.stderr
+    assert newest.returncode == 1
+    assert f"Run {report['run_id']} was begun at" in newest.stderr
 
 
 def test_quiet_tells_failures_and_the_summary(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -348,10 +348,11 @@ async def test_in_a_store_with_a_possible_loss_a_vps_that_booted_since_the_begin
     client = await connect(sandbox)
 
     class Lossy(KnowingStore):
-        async def acquire(self, run_id: str, *, who: str = "") -> RunRecord:
-            return evolve(
-                await super().acquire(run_id, who=who), possible_loss="its file is a copy"
-            )
+        async def acquire(
+            self, run_id: str, *, who: str = "", policy: str | None = None
+        ) -> RunRecord:
+            before = await super().acquire(run_id, who=who, policy=policy)
+            return evolve(before, possible_loss="its file is a copy")
 
     async with Lossy(0.05) as store:
         run_id = await stopped_run_of_none(client, store, quick())

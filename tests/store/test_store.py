@@ -9,7 +9,7 @@ from pathlib import Path
 
 import attrs
 import pytest
-from store_tools import BEGAN, Clock, OpenStore, a_run, in_file, planned, states, stored
+from store_tools import BEGAN, ORIGIN, Clock, OpenStore, a_run, in_file, planned, states, stored
 
 from hostup_async import (
     AuditEvent,
@@ -348,6 +348,107 @@ async def test_a_run_goes_on_in_another_store(store: Store, open_again: OpenStor
         ("finished", '{"why": "done"}'),
     ]
     assert trail[1].who == "she"
+
+
+async def test_a_resumed_run_keeps_the_policy_that_it_is_given(
+    store: Store, open_again: OpenStore
+) -> None:
+    run = a_run("r1", plan='{"p": 1}', policy='{"canary": 1, "verify": false}')
+    await store.create(run, planned(1), cooldown=0)
+    for policy in ('{"canary": 0, "verify": false}', '{"verify": false, "canary": 0}', None):
+        await store.release("r1", RunState.STOPPED)
+        await store.acquire("r1", policy=policy)
+    await store.aclose()
+    other = await open_again()
+    record = await other.run("r1")
+    assert json.loads(record.policy) == {"canary": 0, "verify": False}
+    assert record.plan == '{"p": 1}'
+    details = [line.detail for line in await other.audit("r1") if line.what == "resumed"]
+    assert details == ['{"policy": {"canary": 0}}', "{}", "{}"]
+    assert (await other.acquire("r1")).policy == record.policy
+
+
+async def test_a_run_says_who_works_on_it(store: Store, open_again: OpenStore) -> None:
+    await store.create(a_run("r1"), planned(1), cooldown=0)
+    at_work = await store.run("r1")
+    assert at_work.holder
+    assert not at_work.is_interrupted
+    assert [run.holder for run in await store.runs()] == [at_work.holder]
+    await store.aclose()
+    other = await open_again()
+    cut_off = await other.run("r1")
+    assert (cut_off.holder, cut_off.is_interrupted) == (None, True)
+    await other.acquire("r1")
+    await other.release("r1", RunState.STOPPED)
+    stopped = await other.run("r1")
+    assert (stopped.holder, stopped.is_interrupted) == (None, False)
+
+
+async def test_conflicts_are_found_and_nothing_is_recorded(store: Store, clock: Clock) -> None:
+    first, _ = await store.create(a_run("r1"), planned(1, 2), cooldown=0)
+    await store.save("r1", [attrs.evolve(first, state=EntryState.FAILED, sent_at=BEGAN)])
+    clock.now += 60
+    found = await store.find_conflicts(ORIGIN, planned(1, 2, 3), cooldown=300)
+    assert [entry.state for entry in found] == ["skipped", "skipped", "planned"]
+    assert "acted on this VPS 60 s ago" in (found[0].reason or "")
+    assert found[1].reason == "run r1 holds this VPS: resume that run or abandon it"
+    elsewhere = await store.find_conflicts("https://other.example", planned(1, 2), cooldown=300)
+    assert states(elsewhere) == ["planned", "planned"]
+    assert [run.id for run in await store.runs()] == ["r1"]
+
+
+@pytest.mark.parametrize("state", [RunState.STOPPED, RunState.FINISHED])
+async def test_what_was_accepted_is_settled_later(store: Store, state: RunState) -> None:
+    entries = await store.create(a_run("r1"), planned(1, 2, 3, 4), cooldown=0)
+    later = ["accepted", "timed_out", "not_followed", "completed"]
+    await store.save(
+        "r1",
+        [attrs.evolve(e, state=EntryState(s)) for e, s in zip(entries, later, strict=True)],
+    )
+    failed = [attrs.evolve(entry, state=EntryState.FAILED, reason="late") for entry in entries]
+    with pytest.raises(RunHeld):
+        await store.settle("r1", failed)
+    await store.release("r1", state)
+    with pytest.raises(ConfigurationError, match="vps_1 of run r1 cannot be settled as accepted"):
+        await store.settle("r1", [attrs.evolve(entries[0], state=EntryState.ACCEPTED)])
+    assert await store.settle("r1", failed) == failed[:3]
+    assert await store.settle("r1", failed) == []
+    assert states(await stored(store, "r1")) == ["failed", "failed", "failed", "completed"]
+    record = await store.run("r1")
+    assert record.state is state
+    assert record.counts == {EntryState.FAILED: 3, EntryState.COMPLETED: 1}
+
+
+@pytest.mark.parametrize("stranger", [Entry("vps_9", 0), Entry("vps_1", 9)], ids=["vps", "place"])
+async def test_a_stranger_is_not_settled(store: Store, stranger: Entry) -> None:
+    await store.create(a_run("r1"), planned(1), cooldown=0)
+    await store.release("r1", RunState.STOPPED)
+    with pytest.raises(StoreError, match="no such entries"):
+        await store.settle("r1", [attrs.evolve(stranger, state=EntryState.FAILED)])
+
+
+async def test_what_was_never_answered_is_not_settled(store: Store) -> None:
+    (entry, other) = await store.create(a_run("r1"), planned(1, 2), cooldown=0)
+    await store.save("r1", [intent(entry)])
+    await store.release("r1", RunState.STOPPED)
+    done = [attrs.evolve(one, state=EntryState.COMPLETED) for one in (entry, other)]
+    assert await store.settle("r1", done) == []
+    assert states(await stored(store, "r1")) == ["intent", "planned"]
+
+
+async def test_a_pause_lasts_until_the_run_is_unpaused_or_resumed(store: Store) -> None:
+    await store.create(a_run("r1"), planned(1), cooldown=0)
+    assert await store.pause_of("r1") is None
+    await store.note("r1", AuditEvent.PAUSED, who="she", detail='{"why": "load"}')
+    await store.note("r1", AuditEvent.RATE_LIMITED)
+    pause = await store.pause_of("r1")
+    assert pause is not None
+    assert (pause.who, json.loads(pause.detail)) == ("she", {"why": "load"})
+    await store.note("r1", AuditEvent.UNPAUSED)
+    assert await store.pause_of("r1") is None
+    await store.note("r1", AuditEvent.PAUSED)
+    await store.release("r1", RunState.STOPPED)
+    assert await store.pause_of("r1") is None
 
 
 async def test_a_run_that_is_held_is_neither_acquired_nor_abandoned(store: Store) -> None:

@@ -17,16 +17,15 @@ makes without asking and the first moment at which another may take the run. The
 with a random part, so a holder that lost its run never mistakes another's lease for its own.
 """
 
-from typing import Final
+from typing import Any, Final
 
 from sqlalchemy import bindparam, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from hostup_async import _clock
-from hostup_async._errors import RunHeld
+from hostup_async._errors import RunHeld, StoreError
 from hostup_async._store.base import damaged, run_held_by, run_not_held
 from hostup_async._store.owner import Owner
-from hostup_async._store.sql.queries import Row
 from hostup_async._store.sql.schema import runs
 
 BEATS: Final = 3  # heartbeats in a lease: two may fail
@@ -38,6 +37,7 @@ _RENEW: Final = (
     .values(beats=runs.c.beats + 1, renewed_at=bindparam("now"), written_at=bindparam("wall_clock"))
 )
 
+Row = dict[str, Any]
 Sign = tuple[str, int]
 """The owner of a run, and how many heartbeats it has given."""
 
@@ -136,6 +136,24 @@ def refuse_holder(row: Row, watched: Sign | None) -> None:
     if alive is None and holder.shares_clock() and left > 0:
         where = f"{holder} (its lease ends in {left:.0f} s, unless it renews it)"
         raise run_held_by(row["id"], where)
+
+
+def living_holder(row: Row) -> str | None:
+    """Who holds a run, to show; None where the holder is known to have gone.
+
+    A holder on another machine is named as long as it has not released the run: whether it lives
+    shows only to who watches it, see `must_watch`.
+    """
+    try:
+        holder = _holder(row)
+    except StoreError:  # `refuse_holder` raises it where that matters
+        return "an unknown process"
+    if holder is None or holder.is_alive() is False:
+        return None
+    is_expired = row["renewed_at"] + row["lease"] < _clock.boot()
+    if holder.is_alive() is None and holder.shares_clock() and is_expired:
+        return None
+    return str(holder)
 
 
 def _holder(row: Row) -> Owner | None:

@@ -22,9 +22,16 @@ from sqlalchemy import (
 )
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from hostup_async._store.base import damaged, refuse_unknown, run_exists, run_not_found
+from hostup_async._store.base import (
+    PAUSE_EVENTS,
+    damaged,
+    refuse_unknown,
+    run_exists,
+    run_not_found,
+)
 from hostup_async._store.conflicts import Conflicts
 from hostup_async._store.records import (
+    FOLLOWABLE,
     UNSETTLED,
     AuditRecord,
     Entry,
@@ -33,12 +40,14 @@ from hostup_async._store.records import (
     RunRecord,
     RunState,
 )
+from hostup_async._store.sql import lease
 from hostup_async._store.sql.rows import (
     EntryList,
     check_run,
     entry_row,
     run_checksum,
     run_row,
+    texts_checksum,
     to_audit,
     to_entry,
     to_run,
@@ -102,7 +111,7 @@ async def find_conflicts(connection: AsyncConnection, origin: str, conflicts: Co
                 conflicts.consider(to_entry(row), run_id=row[0], is_open=state not in _ENDED)
 
 
-async def add_run(connection: AsyncConnection, run: RunRecord, size: int, lease: Row) -> None:
+async def add_run(connection: AsyncConnection, run: RunRecord, size: int, holding: Row) -> None:
     """Write a new run, whose holder has a lease.
 
     Raises:
@@ -111,7 +120,7 @@ async def add_run(connection: AsyncConnection, run: RunRecord, size: int, lease:
     if (await connection.execute(select(runs.c.id).where(runs.c.id == run.id))).first():
         raise run_exists(run.id)
     last = (await connection.execute(select(func.max(runs.c.sequence)))).scalar()
-    values = run_row(run, sequence=(last or 0) + 1, size=size, holding=lease)
+    values = run_row(run, sequence=(last or 0) + 1, size=size, holding=holding)
     await connection.execute(insert(runs).values(values))
 
 
@@ -163,7 +172,7 @@ async def read_run(connection: AsyncConnection, row: Row) -> RunRecord:
     """The run of a row. While it is held its entries are counted; later the sums are stored."""
     kept = row["counts"]
     counts = json.loads(kept) if kept else (await _sums(connection, row["id"]))["counts"]
-    return to_run(row, counts)
+    return to_run(row, counts, lease.living_holder(row))
 
 
 async def newest(connection: AsyncConnection, limit: int) -> list[RunRecord]:
@@ -208,9 +217,14 @@ async def change_run(connection: AsyncConnection, row: Row, changes: Row) -> Non
     await connection.execute(update(runs).where(runs.c.id == row["id"]).values(changes))
 
 
-async def take(connection: AsyncConnection, row: Row, lease: Row) -> None:
+async def take(
+    connection: AsyncConnection, row: Row, holding: Row, policy: str | None = None
+) -> None:
     """Let a run go on in the hands of a lease; drops its sums, since its entries change again."""
-    await change_run(connection, row, {"state": RunState.RUNNING.value, "counts": None} | lease)
+    changes: Row = {"state": RunState.RUNNING.value, "counts": None} | holding
+    if policy is not None:
+        changes |= {"policy": policy, "texts_checksum": texts_checksum(row["plan"], policy)}
+    await change_run(connection, row, changes)
 
 
 async def end(
@@ -258,6 +272,22 @@ async def abandon_entries(connection: AsyncConnection, run_id: str, words: str, 
         after = part[-1].position
 
 
+async def settle_entries(
+    connection: AsyncConnection, run_id: str, settled: Sequence[Entry]
+) -> list[Entry]:
+    """Replace entries whose action was accepted and whose end was not known; which those were."""
+    by_position = {entry.position: entry for entry in settled}
+    found: list[Entry] = []
+    for start in range(0, len(settled), _NAMED):
+        named = entries.c.position.in_(list(by_position)[start : start + _NAMED])
+        found += await _page(connection, entries.c.run_id == run_id, named)
+    known = [one for one in found if by_position[one.position].vps_id == one.vps_id]
+    refuse_unknown(run_id, settled, len(known))
+    open_ones = [by_position[one.position] for one in found if one.state in FOLLOWABLE]
+    await save_entries(connection, run_id, open_ones)
+    return open_ones
+
+
 async def _page(connection: AsyncConnection, *conditions: ColumnElement[bool]) -> list[Entry]:
     query = select(entries).where(*conditions).order_by(entries.c.position).limit(CHUNK)
     return [to_entry(row) for row in await connection.execute(query)]
@@ -273,6 +303,15 @@ async def trail(connection: AsyncConnection, run_id: str) -> list[AuditRecord]:
     """A run's audit trail, oldest first."""
     query = select(audit).where(audit.c.run_id == run_id).order_by(audit.c.id)
     return [to_audit(row) for row in (await connection.execute(query)).mappings()]
+
+
+async def last_pause_event(connection: AsyncConnection, run_id: str) -> AuditRecord | None:
+    """The newest event of a run that began a pause or ended one."""
+    is_pause = audit.c.what.in_([event.value for event in PAUSE_EVENTS])
+    query = select(audit).where(audit.c.run_id == run_id, is_pause)
+    query = query.order_by(audit.c.id.desc()).limit(1)
+    row = (await connection.execute(query)).mappings().one_or_none()
+    return None if row is None else to_audit(row)
 
 
 async def last_written_at(connection: AsyncConnection) -> float:

@@ -25,7 +25,7 @@ _HOLDING: Final = ("owner", "beats", "renewed_at", "written_at")
 _RUN_COLUMNS: Final = [
     column.key for column in runs.c if column.key not in {*_TEXTS, *_HOLDING, "checksum"}
 ]
-_RUN_FIELDS: Final = [one.name for one in fields(RunRecord) if one.name != "counts"]
+_RUN_FIELDS: Final = [one.name for one in fields(RunRecord) if one.name not in {"counts", "holder"}]
 _UNREADABLE: Final = (KeyError, ValueError, TypeError, IndexError, AttributeError)
 
 
@@ -104,7 +104,7 @@ def run_row(
         "counts": None,
         "last_sent_at": None,
         "last_sent_server": None,
-        "texts_checksum": _checksum((run.plan, run.policy)),
+        "texts_checksum": texts_checksum(run.plan, run.policy),
     }
     return values | {"checksum": run_checksum(values)}
 
@@ -127,7 +127,7 @@ def check_run(row: AnyRow) -> None:
         raise damaged(row["id"], "the plan or the policy")
 
 
-def to_run(row: AnyRow, counts: Mapping[str, int]) -> RunRecord:
+def to_run(row: AnyRow, counts: Mapping[str, int], holder: str | None) -> RunRecord:
     """The run in a row that was checked; the long columns may be missing."""
     values: dict[str, Any] = {name: row[name] for name in _RUN_FIELDS if name in row}
     try:
@@ -136,7 +136,7 @@ def to_run(row: AnyRow, counts: Mapping[str, int]) -> RunRecord:
         known = {_STATES[name]: count for name, count in counts.items()}
     except _UNREADABLE:
         raise damaged(row["id"], "its row") from None
-    return RunRecord(**values, counts=known)
+    return RunRecord(**values, counts=known, holder=holder)
 
 
 @frozen
@@ -184,6 +184,11 @@ def to_audit(row: AnyRow) -> AuditRecord:
         return AuditRecord(row["run_id"], float(row["at"]), row["who"], row["what"], row["detail"])
     except _UNREADABLE:
         raise damaged(row["run_id"], f"line {row['id']} of the audit trail") from None
+
+
+def texts_checksum(plan: str, policy: str) -> int:
+    """The checksum of a run's long columns."""
+    return _checksum((plan, policy))
 
 
 def _checksum(values: tuple[Any, ...]) -> int:

@@ -19,6 +19,7 @@ from hostup_async._store.base import (
     ABANDONED,
     Store,
     refuse_ended,
+    refuse_unsettled,
     run_held_by,
 )
 from hostup_async._store.conflicts import Conflicts
@@ -30,6 +31,8 @@ from hostup_async._store.records import (
     LearntRecord,
     RunRecord,
     RunState,
+    changed_members,
+    policy_detail,
 )
 from hostup_async._store.sql import lease, loss, queries
 from hostup_async._store.sql.database import Backend, Database, Traces
@@ -122,6 +125,20 @@ class SqlStore(Store):
         self._held.add(run.id, partial(self._commit, run.id))
         return stored
 
+    async def find_conflicts(
+        self,
+        origin: str,
+        entries: Sequence[Entry],
+        *,
+        cooldown: float,
+        server_now: float | None = None,
+    ) -> list[Entry]:
+        conflicts = Conflicts(entries, cooldown=cooldown, now=self._clock(), server_now=server_now)
+        await self._database.read(
+            partial(queries.find_conflicts, origin=origin, conflicts=conflicts)
+        )
+        return conflicts.resolve(entries)
+
     async def save(self, run_id: str, entries: Sequence[Entry]) -> None:
         await self._held.find(run_id).writer.write(*entries)
 
@@ -139,15 +156,18 @@ class SqlStore(Store):
     async def wait_until_lost(self, run_id: str) -> StoreError:
         return await self._held.wait_until_lost(run_id)
 
-    async def acquire(self, run_id: str, *, who: str = "") -> RunRecord:
+    async def acquire(self, run_id: str, *, who: str = "", policy: str | None = None) -> RunRecord:
         watched = await self._watch_holder(run_id)
 
         async def work(connection: AsyncConnection) -> RunRecord:
             row = await self._free_run(connection, run_id, watched)
             await queries.check_entries(connection, row)
             before = await queries.read_run(connection, row)
-            await queries.take(connection, row, self._held.new_lease())
-            await self._write(connection, run_id, AuditEvent.RESUMED, who)
+            changes = changed_members(row["policy"], policy)
+            kept = policy if changes else None
+            await queries.take(connection, row, self._held.new_lease(), kept)
+            detail = policy_detail(changes)
+            await self._write(connection, run_id, AuditEvent.RESUMED, who, detail)
             return before
 
         before = await self._database.write(work, undo=self._release_all)
@@ -165,6 +185,18 @@ class SqlStore(Store):
         with self._held.noting_loss(run_id):
             await self._database.write(work)
         self._held.drop(run_id)
+
+    async def settle(self, run_id: str, entries: Sequence[Entry]) -> list[Entry]:
+        refuse_unsettled(run_id, entries)
+        watched = await self._watch_holder(run_id)
+
+        async def work(connection: AsyncConnection) -> list[Entry]:
+            row = await self._unheld_run(connection, run_id, watched)
+            settled = await queries.settle_entries(connection, run_id, entries)
+            await queries.end(connection, row, RunState(row["state"]), row["finished_at"])
+            return settled
+
+        return await self._database.write(work)
 
     async def abandon(self, run_id: str, *, who: str = "", reason: str = "") -> RunRecord:
         words = reason or ABANDONED
@@ -215,6 +247,10 @@ class SqlStore(Store):
 
         return await self._database.read(work)
 
+    async def pause_of(self, run_id: str) -> AuditRecord | None:
+        last = await self._database.read(partial(queries.last_pause_event, run_id=run_id))
+        return last if last is not None and last.what is AuditEvent.PAUSED else None
+
     async def learnt(
         self, origin: str | None = None, fingerprint: str | None = None
     ) -> list[LearntRecord]:
@@ -261,9 +297,16 @@ class SqlStore(Store):
         self, connection: AsyncConnection, run_id: str, watched: Sign | None
     ) -> Row:
         """The row of a run that can be acquired; locks the store."""
+        row = await self._unheld_run(connection, run_id, watched)
+        refuse_ended(run_id, RunState(row["state"]))
+        return row
+
+    async def _unheld_run(
+        self, connection: AsyncConnection, run_id: str, watched: Sign | None
+    ) -> Row:
+        """The row of a run that no process works on; locks the store."""
         await queries.lock(connection, _clock.wall())
         row = await queries.find_run(connection, run_id)
-        refuse_ended(run_id, RunState(row["state"]))
         if row["owner"] != self._owner.text:
             lease.refuse_holder(row, watched)
         elif self.holds(run_id):

@@ -6,7 +6,7 @@ from typing import Annotated, Final
 import typer
 
 from hostup_async import __version__
-from hostup_async.cli._commands.fleet import fleet
+from hostup_async.cli._commands.at_work import fleet
 from hostup_async.cli._commands.limit import limit as limit_commands
 from hostup_async.cli._commands.option_groups import expand_option_groups
 from hostup_async.cli._commands.power import POWER

@@ -19,6 +19,7 @@ from hostup_async.cli._options import (
     Selection,
     StoreOptions,
 )
+from hostup_async.cli._run_options import FromRun, NewBounds, OpenRun, Watching
 
 fleet = typer.Typer(
     no_args_is_help=True,
@@ -39,14 +40,18 @@ def plan(  # noqa: PLR0913 - each is a group of options
         typer.Option(help="What to do with each VPS."),
     ] = "reset",
     selection: Selection,
+    source: FromRun,
     policy: PolicyOptions,
     output: Output,
+    store: StoreOptions,
     account: AccountOptions,
     limits: LimitOptions,
 ) -> None:
     """Show what a run would do, without acting.
 
-    Sends only requests that read. VPSes that cannot be acted on are left out, with the reason.
+    Sends only requests that read, and records nothing. VPSes that cannot be acted on are left out,
+    with the reason; those that a run would skip, because another run holds them or acted on them
+    within the cooldown, are listed too.
     """
     from hostup_async.cli._work.fleet import FleetCommand, act  # noqa: PLC0415 - --help need not wait
 
@@ -58,9 +63,10 @@ def plan(  # noqa: PLR0913 - each is a group of options
             policy=policy,
             account=account,
             limits=limits,
-            store=StoreOptions(),
+            store=store,
             confirmation=Confirmation(dry_run=True),
             output=output,
+            source=source,
         )
     )
 
@@ -68,9 +74,9 @@ def plan(  # noqa: PLR0913 - each is a group of options
 @fleet.command()
 @report_errors
 @expand_option_groups
-def resume(
+def resume(  # noqa: PLR0913 - each is an option or a group of them
     *,
-    run_id: Run,
+    run_id: OpenRun = "last",
     other_key: Annotated[
         bool,
         typer.Option(
@@ -79,6 +85,8 @@ def resume(
             "account, or its VPSes are not found.",
         ),
     ] = False,
+    bounds: NewBounds,
+    confirmation: Confirmation,
     store: StoreOptions,
     output: Output,
     account: AccountOptions,
@@ -89,22 +97,36 @@ def resume(
     Follows the jobs that were accepted, finds out by the VPS's own uptime what became of
     requests without an answer, and sends what was never sent. Nothing is sent twice, also after
     kill -9.
-    """
-    from hostup_async.cli._work.history import resume_run  # noqa: PLC0415 - --help need not wait
 
-    resume_run(run_id, store, account, limits, output, other_key=other_key)
+    The run keeps the bounds that it was begun with, but for those given here, which are recorded
+    with it. Where you name no run, or change bounds, you confirm more than ten VPSes that are
+    still to be sent by typing their number (--yes in scripts).
+    """
+    from hostup_async.cli._work.resume import ResumeCommand, resume_run  # noqa: PLC0415 - --help need not wait
+
+    resume_run(
+        ResumeCommand(run_id, other_key, bounds, confirmation, store, output, account, limits)
+    )
 
 
 @fleet.command()
 @report_errors
 @expand_option_groups
 def status(
-    *, run_id: Run = "last", store: StoreOptions, output: Output, account: AccountOptions
+    *,
+    run_id: Run = "last",
+    watching: Watching,
+    store: StoreOptions,
+    output: Output,
+    account: AccountOptions,
 ) -> None:
-    """Show a run: its outcomes, its failures and its audit trail."""
-    from hostup_async.cli._work.history import show_run  # noqa: PLC0415 - --help need not wait
+    """Show a run: its policy, its outcomes, what is in flight, and its audit trail.
 
-    show_run(run_id, store, account, output)
+    A run whose process was killed is shown as interrupted, with the command that resumes it.
+    """
+    from hostup_async.cli._work.status import StatusCommand, show_run  # noqa: PLC0415 - --help need not wait
+
+    show_run(StatusCommand(run_id, watching, store, output, account))
 
 
 @fleet.command()
@@ -154,13 +176,18 @@ def report(
 def abandon(
     *,
     run_id: Run,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")] = False,
     reason: Annotated[
         str | None, typer.Option(metavar="TEXT", help="Why you do this; recorded in the store.")
     ] = None,
     store: StoreOptions,
     account: AccountOptions,
 ) -> None:
-    """End a stopped run for good, and free its VPSes for other runs."""
+    """End a stopped run for good, and free its VPSes for other runs.
+
+    Asks first, by the word abandon to be typed (--yes in scripts). last means the newest run with
+    something left to do.
+    """
     from hostup_async.cli._work.history import abandon_run  # noqa: PLC0415 - --help need not wait
 
-    abandon_run(run_id, store, account, reason)
+    abandon_run(run_id, store, account, reason, Confirmation(yes=yes))

@@ -15,10 +15,12 @@ from hostup_async.cli._options import (
     Selection,
     StoreOptions,
 )
+from hostup_async.cli._run_options import FromRun
 
 _COMMON_HELP: Final = """
 
-    Name the VPSes by their ids, or with --from FILE, --name or --all. The plan is shown before
+    Name the VPSes by their ids, or with --from FILE, --name or --all; or take them from the
+    outcomes of an earlier run with --from-run RUN. The plan is shown before
     anything is sent; for more than ten VPSes you confirm by typing their number (--yes in
     scripts). Each VPS is sent the action at most once, as far as can be known, and its outcome
     is recorded.
@@ -43,6 +45,7 @@ def _make_command(action: str, summary: str) -> Callable[..., None]:
         selection: Selection,
         policy: PolicyOptions,
         confirmation: Confirmation,
+        source: FromRun,
         output: Output,
         store: StoreOptions,
         account: AccountOptions,
@@ -61,6 +64,7 @@ def _make_command(action: str, summary: str) -> Callable[..., None]:
                 store=store,
                 confirmation=confirmation,
                 output=output,
+                source=source,
             )
         )
 

@@ -58,6 +58,8 @@ def _read_limit(text: str) -> Limit | None:
 def _fault_rules(rate: float) -> list[FaultRule]:
     if not rate:
         return []
-    broken = [FaultRule(f, on=on, rate=rate) for on in ("reset", "poll") for f in _BROKEN_ANSWERS]
+    # The first reset, a demo's canary, meets none: it would end the demo before it has begun.
+    resets = [FaultRule(fault, on="reset", rate=rate, skip=1) for fault in _BROKEN_ANSWERS]
+    polls = [FaultRule(fault, on="poll", rate=rate) for fault in _BROKEN_ANSWERS]
     # At the reset, each job is forgotten with this rate; at a poll, those polled often would be.
-    return [*broken, FaultRule(Fault.FORGOTTEN_JOB, on="reset", rate=rate)]
+    return [*resets, *polls, FaultRule(Fault.FORGOTTEN_JOB, on="reset", rate=rate, skip=1)]

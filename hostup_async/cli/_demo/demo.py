@@ -8,27 +8,33 @@ from typing import Final
 
 import anyio
 import typer
+from attrs import evolve
 from rich.console import Console
 
-from hostup_async import Budget, Client, FleetPolicy, FleetRun
+from hostup_async import Budget, Client, FleetRun
 from hostup_async.cli._demo.comparison import Report
 from hostup_async.cli._demo.config import describe
 from hostup_async.cli._demo.home import A_DAY, DemoHome, new_home
 from hostup_async.cli._demo.summary import print_summary
 from hostup_async.cli._exits import CommandFailed, ExitCode
-from hostup_async.cli._inputs.account import command_line
-from hostup_async.cli._options import Output
+from hostup_async.cli._inputs.account import RUNNING, command_line
+from hostup_async.cli._inputs.policy import make_policy
+from hostup_async.cli._options import Output, PolicyOptions
 from hostup_async.cli._output.screen import screen
 from hostup_async.cli._output.views import View, make_view
+from hostup_async.cli._output.waits import Waits
 from hostup_async.cli._signals import run as run_loop
 from hostup_async.cli._work.fleet import is_open
 from hostup_async.cli._work.run import FinishedRun, execute
 from hostup_async.sandbox import Books, SandboxConfig, SandboxError, SandboxHandle
 
 _POLL_INTERVAL: Final = 0.1  # seconds
+# The command line's own bounds, but for the cooldown: every VPS of a new sandbox booted just now.
 # Two reads of a VPS's uptime prove that a reset did not take place. On a sandbox, whose clock is
 # exact, 2 seconds between them are enough.
-_POLICY: Final = FleetPolicy(cooldown=0, evidence_interval=2, reason="hostup demo")
+_POLICY: Final = evolve(
+    make_policy(PolicyOptions(cooldown="0", reason="hostup demo")), evidence_interval=2
+)
 
 
 def run_demo(config: SandboxConfig, output: Output, *, plain: bool, linger: float) -> None:
@@ -53,8 +59,9 @@ def resume_demo(path: Path, output: Output, *, plain: bool) -> None:
 
 def _demonstrate(home: DemoHome, console: Console, output: Output, *, plain: bool) -> ExitCode:
     began = time.monotonic()
-    make = partial(make_view, console, output, plain=plain)
-    finished, books, can_resume = run_loop(lambda: _run(home, make))
+    waits = Waits(RUNNING)
+    make = partial(make_view, console, output, plain=plain, wait=waits.in_words)
+    finished, books, can_resume = run_loop(lambda: _run(home, make, waits))
     seconds = time.monotonic() - began
     report = Report(finished.report.outcomes, books, seconds, finished.interrupted)
     print_summary(console, report)
@@ -71,12 +78,16 @@ def _resume(home: DemoHome) -> str:
     return command_line("demo", "--resume", str(home.path))
 
 
-async def _run(home: DemoHome, make: Callable[[str], View]) -> tuple[FinishedRun, Books, bool]:
+async def _run(
+    home: DemoHome, make: Callable[[str], View], waits: Waits
+) -> tuple[FinishedRun, Books, bool]:
     async with home.sandbox() as sandbox:
         await sandbox.books()  # raises SandboxError when the sandbox is gone
         # A budget of its own: with the shared one, the wait for a permit would be bounded.
         budget = Budget(max_wait=A_DAY)
-        async with Client(sandbox.api_key, base_url=sandbox.url, budget=budget) as client:
+        async with Client(
+            sandbox.api_key, base_url=sandbox.url, budget=budget, on_event=waits.listen
+        ) as client:
             run = await _make_run(home, client, sandbox)
             view = make(run.id)
             finished = await execute(run, view, lambda: _save(home, run, view))

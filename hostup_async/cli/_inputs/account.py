@@ -10,19 +10,22 @@ from typing import Final, TypeVar
 
 from attrs import frozen
 
-from hostup_async import Budget, Client, Event, OnEvent, Retrying, Timeouts
+from hostup_async import Budget, Client, Event, OnEvent, Retrying, Timeouts, Waiting
 from hostup_async._config import BASE_VARIABLE, KEY_VARIABLE, SecretText
 from hostup_async.cli._exits import CommandFailed, ExitCode, usage
 from hostup_async.cli._inputs.limits import read_limit, read_share
 from hostup_async.cli._inputs.policy import duration
 from hostup_async.cli._inputs.profiles import Profile, config_path, default_store, read_profile
 from hostup_async.cli._options import AccountOptions, LimitOptions
+from hostup_async.cli._output.waits import budget_in_words
 
 T = TypeVar("T")
 READING: Final = 15.0
 """Seconds of retries for a command that reads: a person waits, and can ask again."""
 RUNNING: Final = 180.0
 """Seconds of retries in a run, which should outlast a short failure of the network."""
+# Seconds: a shorter wait is over before a person wonders.
+_LONG_WAIT: Final = 1.0
 _HOUR: Final = 3600.0
 _SERVICE: Final = "hostup"
 
@@ -58,7 +61,7 @@ class Account:
             base_url=self.base,
             timeouts=Timeouts(call=patience if self.patience is None else self.patience),
             budget=self.budget,
-            on_event=on_event or _print_retries,
+            on_event=on_event or print_wait,
         )
 
     @property
@@ -74,9 +77,17 @@ class Account:
         return [word for flag, value in given.items() if value for word in (flag, value)]
 
 
-def _print_retries(event: Event) -> None:
-    if isinstance(event, Retrying):
-        sys.stderr.write(f"hostup: retrying {event.path}: {event.reason}\n")
+def print_wait(event: Event) -> None:
+    """Say what a command that reads waits for."""
+    match event:
+        case Retrying():
+            sys.stderr.write(f"hostup: retrying {event.path}: {event.reason}\n")
+        case Waiting() if event.seconds >= _LONG_WAIT:
+            wait = budget_in_words(event.reason, event.seconds, event.why)
+            sys.stderr.write(f"hostup: waiting for the rate limit: {wait}\n")
+        case _:
+            return
+    sys.stderr.flush()
 
 
 def find_account(options: AccountOptions, limits: LimitOptions) -> Account:
@@ -178,11 +189,16 @@ def existing_store(option: str | None, profile: Profile) -> str:
         CommandFailed: The file does not exist.
     """
     store = find_store(option, profile)
-    path = store.removeprefix("sqlite:///")
-    if "://" not in path and not Path(path).exists():
-        message = f"there is no store {path} yet: no run has been recorded in it"
+    if not store_exists(store):
+        message = f"there is no store {store} yet: no run has been recorded in it"
         raise CommandFailed(message)
     return store
+
+
+def store_exists(store: str) -> bool:
+    """Whether a store is there already, rather than to be created by its first run."""
+    path = store.removeprefix("sqlite:///")
+    return "://" in path or Path(path).exists()
 
 
 def command_line(*words: str) -> str:

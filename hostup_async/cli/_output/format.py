@@ -56,6 +56,11 @@ def format_local(at: float) -> str:
     return datetime.fromtimestamp(at).astimezone().strftime("%Y-%m-%d %H:%M:%S")
 
 
+def format_clock(at: float) -> str:
+    """The time of day of a moment, in this machine's time zone."""
+    return datetime.fromtimestamp(at).astimezone().strftime("%H:%M:%S")
+
+
 def format_with_zone(at: float) -> str:
     """A moment in this machine's time zone, with its offset from UTC (ISO 8601)."""
     return datetime.fromtimestamp(at).astimezone().isoformat(timespec="seconds")

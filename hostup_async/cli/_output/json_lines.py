@@ -17,9 +17,10 @@ def line(event: str, members: Mapping[str, Any]) -> str:
     return json.dumps({"v": VERSION, "event": event, **members}, default=str)
 
 
-def plan_event(plan: Plan, *, dry_run: bool) -> str:
-    """A plan, before anything is sent."""
-    return line("plan", {**json.loads(plan.to_json()), "count": len(plan), "dry_run": dry_run})
+def plan_event(plan: Plan, *, dry_run: bool, skipped: Mapping[str, str] | None = None) -> str:
+    """A plan, before anything is sent, and what a run of it would skip now."""
+    members = {**json.loads(plan.to_json()), "count": len(plan), "dry_run": dry_run}
+    return line("plan", {**members, "skipped": list((skipped or {}).items())})
 
 
 def progress_event(snapshot: RunSnapshot, rate: float) -> str:
@@ -41,6 +42,10 @@ def progress_event(snapshot: RunSnapshot, rate: float) -> str:
             "waits": snapshot.budget.reason.value,
             "why": snapshot.budget.why,
             "wait_seconds": round(snapshot.budget.wait, 3),
+            "canaries": snapshot.canaries,
+            "in_doubt": snapshot.in_doubt,
+            "doubt_seconds": snapshot.doubt_seconds,
+            "is_paused": snapshot.is_paused,
         },
     )
 

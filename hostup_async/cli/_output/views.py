@@ -46,14 +46,29 @@ class View(Protocol):
         ...
 
 
-def make_view(console: Console, output: Output, run_id: str, *, plain: bool = False) -> View:
-    """The view that suits the options and the terminal; `plain` asks for lines everywhere."""
+def make_view(
+    console: Console,
+    output: Output,
+    run_id: str,
+    *,
+    wait: Callable[[RunSnapshot], str],
+    plain: bool = False,
+) -> View:
+    """The view that suits the options and the terminal.
+
+    Args:
+        console: Where to show the run.
+        output: How much to show, and in which form.
+        run_id: The run.
+        wait: What it waits for, in words.
+        plain: Whether to write lines on a terminal too.
+    """
     if output.json:
         return JsonView(console, run_id)
     is_quiet = plain or output.quiet
     if console.is_terminal and not console.is_dumb_terminal and not is_quiet:
-        return LiveView(console, verbose=output.verbose)
-    return PlainView(console, verbose=output.verbose, quiet=output.quiet)
+        return LiveView(console, wait, verbose=output.verbose)
+    return PlainView(console, wait, verbose=output.verbose, quiet=output.quiet)
 
 
 @contextmanager
@@ -77,8 +92,16 @@ async def _keep_showing(view: View, read: Callable[[], RunSnapshot]) -> None:
 class _Lines:
     """Writes lines that stay."""
 
-    def __init__(self, console: Console, *, verbose: bool, quiet: bool = False) -> None:
+    def __init__(
+        self,
+        console: Console,
+        wait: Callable[[RunSnapshot], str],
+        *,
+        verbose: bool,
+        quiet: bool = False,
+    ) -> None:
         self._console: Final = console
+        self._wait: Final = wait
         self._verbose: Final = verbose
         self._quiet: Final = quiet
         self._pace: Final = Pace()
@@ -100,15 +123,22 @@ class _Lines:
 class PlainView(_Lines):
     """Writes a line for each snapshot that differs from the one before."""
 
-    def __init__(self, console: Console, *, verbose: bool = False, quiet: bool = False) -> None:
-        super().__init__(console, verbose=verbose, quiet=quiet)
+    def __init__(
+        self,
+        console: Console,
+        wait: Callable[[RunSnapshot], str],
+        *,
+        verbose: bool = False,
+        quiet: bool = False,
+    ) -> None:
+        super().__init__(console, wait, verbose=verbose, quiet=quiet)
         self.interval = 1.0
         self._last = ""
 
     def update(self, snapshot: RunSnapshot) -> None:
         """Write one line."""
         rate = self._pace.add(snapshot)
-        parts = (words.counts(snapshot), words.traffic(snapshot), words.wait(snapshot))
+        parts = (words.counts(snapshot), words.traffic(snapshot), self._wait(snapshot))
         line = " | ".join(part for part in parts if part)
         if not self._quiet and line != self._last:
             when = words.times(snapshot, rate)
@@ -126,19 +156,18 @@ class LiveView(_Lines):
 
     interval = 0.1
 
-    def __init__(self, console: Console, *, verbose: bool = False) -> None:
-        super().__init__(console, verbose=verbose)
+    def __init__(
+        self, console: Console, wait: Callable[[RunSnapshot], str], *, verbose: bool = False
+    ) -> None:
+        super().__init__(console, wait, verbose=verbose)
         self._live: Final = Live(console=console, auto_refresh=False, transient=True)
 
     def update(self, snapshot: RunSnapshot) -> None:
         """Draw this moment."""
         rate = self._pace.add(snapshot)
-        lines = (
-            words.times(snapshot, rate),
-            words.traffic(snapshot),
-            words.wait(snapshot),
-        )
+        lines = (words.times(snapshot, rate), words.traffic(snapshot))
         texts = [Text(line, no_wrap=True, overflow="ellipsis") for line in lines if line]
+        texts += [Text(reason) for reason in self._wait(snapshot).split("; ") if reason]
         self._live.start()
         legend = words.legend(snapshot)
         self._live.update(Group(words.Bar(snapshot), legend, *texts), refresh=True)

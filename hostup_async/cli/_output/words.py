@@ -96,17 +96,6 @@ def _in_flight(snapshot: RunSnapshot) -> str:
     return f"{number}; no more are sent until it is below {snapshot.window}"
 
 
-def wait(snapshot: RunSnapshot) -> str:
-    """What the run waits for; empty while it does not wait."""
-    if snapshot.stopping:
-        return f"stopping: {snapshot.stopping}; waiting for {snapshot.in_flight} to end"
-    if snapshot.budget.queued or snapshot.budget.wait:
-        return f"waiting: {snapshot.budget.why}"
-    if snapshot.in_flight:
-        return f"waiting for jobs to end: {snapshot.in_flight}"
-    return ""
-
-
 class Bar:
     """All VPSes as one line, coloured by their states."""
 

@@ -1,7 +1,7 @@
 """The commands that act: plan, show the plan, confirm, run, sum up."""
 
 from collections.abc import Awaitable, Callable
-from typing import Final
+from typing import Any, Final
 
 import typer
 from attrs import frozen
@@ -10,7 +10,6 @@ from rich.console import Console
 from hostup_async import (
     Action,
     Client,
-    Event,
     FleetPolicy,
     FleetRun,
     Plan,
@@ -21,10 +20,12 @@ from hostup_async import (
 from hostup_async.cli._exits import CommandFailed, ExitCode
 from hostup_async.cli._inputs.account import (
     READING,
+    RUNNING,
     Account,
     command_line,
     find_account,
     find_store,
+    store_exists,
 )
 from hostup_async.cli._inputs.policy import make_policy
 from hostup_async.cli._inputs.targets import selector
@@ -40,8 +41,11 @@ from hostup_async.cli._options import (
 from hostup_async.cli._output import json_lines
 from hostup_async.cli._output.screen import emit, screen
 from hostup_async.cli._output.views import make_view
+from hostup_async.cli._output.waits import Waits
+from hostup_async.cli._run_options import FromRun
 from hostup_async.cli._signals import run as run_loop
-from hostup_async.cli._work.plan import confirm, show_plan
+from hostup_async.cli._work.from_run import RunTargets, read_targets
+from hostup_async.cli._work.plan import confirm_number, show_plan
 from hostup_async.cli._work.run import FinishedRun, execute
 from hostup_async.cli._work.verdict import exit_code, show_report
 
@@ -62,6 +66,7 @@ class FleetCommand:
     store: StoreOptions
     confirmation: Confirmation
     output: Output
+    source: FromRun
 
 
 def act(command: FleetCommand) -> None:
@@ -72,15 +77,22 @@ def act(command: FleetCommand) -> None:
     """
     policy = make_policy(command.policy)
     account = find_account(command.account, command.limits)
-    plan = make_plan(command, account)
-    write_plan(plan, policy, command.output, dry_run=command.confirmation.dry_run)
+    store = find_store(command.store.store, account.profile)
+    of_run = read_targets(
+        command.source, command.ids, command.selection, command.store.store, account.profile
+    )
+    chosen = selector(command.ids, command.selection) if of_run is None else {"ids": of_run.ids}
+    plan, skipped = make_plan(command, account, chosen, policy, store)
+    if of_run is not None:
+        of_run.refuse_other_api(plan)
+    write_plan(command, plan, policy, skipped, of_run)
     if not len(plan):
         message = "nothing is left to do: every VPS was left out, or there is none"
         raise CommandFailed(message)
     if command.confirmation.dry_run:
         return
-    confirm(plan, command.confirmation)
-    store = find_store(command.store.store, account.profile)
+    always = of_run is not None and of_run.may_act_twice
+    confirm_number(plan.action, len(plan), command.confirmation, always=always)
     left_out = bool(command.ids or command.selection.from_file) and bool(plan.excluded)
 
     async def begin(client: Client) -> FleetRun:
@@ -90,31 +102,53 @@ def act(command: FleetCommand) -> None:
     raise typer.Exit(work_on(begin, account, command.output, store, flags=flags, left_out=left_out))
 
 
-def make_plan(command: FleetCommand, account: Account) -> Plan:
-    """Make the plan that the options describe. Sends only requests that read."""
-    chosen = selector(command.ids, command.selection)
+def make_plan(
+    command: FleetCommand,
+    account: Account,
+    chosen: dict[str, Any],
+    policy: FleetPolicy,
+    store: str,
+) -> tuple[Plan, dict[str, str]]:
+    """Make the plan that the options describe. Sends only requests that read.
 
-    async def plan() -> Plan:
+    Returns:
+        The plan, and the VPSes that a run of it would skip now, with the reasons.
+    """
+
+    async def plan() -> tuple[Plan, dict[str, str]]:
         async with account.client(patience=READING) as client:
-            return await client.fleet.plan(
+            made = await client.fleet.plan(
                 **chosen,
                 action=Action(command.action),
                 preflight=command.selection.preflight,
                 force=command.selection.force,
             )
+            if store == NO_STORE or not store_exists(store):
+                return made, {}
+            return made, await client.fleet.conflicts(made, policy, store=store)
 
     return run_loop(plan)
 
 
-def write_plan(plan: Plan, policy: FleetPolicy, output: Output, *, dry_run: bool) -> None:
+def write_plan(
+    command: FleetCommand,
+    plan: Plan,
+    policy: FleetPolicy,
+    skipped: dict[str, str],
+    of_run: RunTargets | None,
+) -> None:
     """Write the plan: as JSON, or for people unless they asked for quiet."""
-    console = screen()
+    output, dry_run, console = command.output, command.confirmation.dry_run, screen()
     if output.json:
-        emit(console, json_lines.plan_event(plan, dry_run=dry_run))
+        emit(console, json_lines.plan_event(plan, dry_run=dry_run, skipped=skipped))
     elif not output.quiet or dry_run:
-        show_plan(console, plan, policy, verbose=output.verbose)
-        if dry_run:
-            console.print("Dry run: nothing was sent.")
+        if of_run is not None:
+            console.print(of_run.in_words(), soft_wrap=True)
+        show_plan(console, plan, policy, skipped=skipped, verbose=output.verbose)
+    for warning in () if of_run is None else of_run.warnings():
+        typer.echo(warning, err=True)
+    if dry_run and not output.json:
+        console.print("Dry run: nothing was sent.")
 
 
 def store_flags(store: StoreOptions) -> list[str]:
@@ -143,10 +177,13 @@ def work_on(
     """
     console = screen()
 
+    waits = Waits(RUNNING if account.patience is None else account.patience)
+
     async def work() -> tuple[FleetRun, FinishedRun, bool]:
-        async with account.client(_show_nothing) as client:
+        async with account.client(waits.listen) as client:
             run = await begin(client)
-            view = make_view(console, output, run.id)
+            waits.names = run.plan.names
+            view = make_view(console, output, run.id, wait=waits.in_words)
             place = "not recorded" if store == NO_STORE else f"recorded in {store}"
             finished = await execute(run, view, lambda: view.show_message(f"Run {run.id}, {place}"))
         return run, finished, await is_open(store, run.id)
@@ -156,10 +193,6 @@ def work_on(
     resume = command_line("fleet", "resume", run.id, *flags, *account.flags)
     _sum_up(console, output, finished, resume if can_resume else None, code)
     return code
-
-
-def _show_nothing(_: Event) -> None:
-    """The view shows the run, and not its requests."""
 
 
 async def is_open(store: str, run_id: str) -> bool:

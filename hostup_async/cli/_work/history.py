@@ -1,38 +1,26 @@
-"""The commands on recorded runs: list, show, resume, abandon, draw."""
+"""The commands on recorded runs: list, abandon, draw."""
 
 import getpass
-from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
 
-import typer
-from rich.console import Console
-from rich.text import Text
-
-from hostup_async import (
-    AuditRecord,
-    Client,
-    Entry,
-    FleetRun,
-    RunRecord,
-    Store,
-    open_store,
-)
-from hostup_async._text import printable
+from hostup_async import RunRecord, Store, open_store
 from hostup_async.cli._exits import CommandFailed
-from hostup_async.cli._inputs.account import existing_store, find_account
+from hostup_async.cli._inputs.account import existing_store
 from hostup_async.cli._inputs.profiles import read_profile
-from hostup_async.cli._options import AccountOptions, LimitOptions, Output, StoreOptions
+from hostup_async.cli._options import AccountOptions, Confirmation, Output, StoreOptions
 from hostup_async.cli._output import json_lines
 from hostup_async.cli._output.format import format_local
-from hostup_async.cli._output.screen import emit, screen, table, truncate
-from hostup_async.cli._output.words import STYLES, in_words
+from hostup_async.cli._output.screen import emit, screen, table
 from hostup_async.cli._signals import run as run_loop
-from hostup_async.cli._work.fleet import store_flags, work_on
-
-_LAST = "last"
-_SHOWN = 20
-Recorded = tuple[RunRecord, list[Entry], list[AuditRecord]]
+from hostup_async.cli._work.plan import ask
+from hostup_async.cli._work.recorded import (
+    LAST,
+    SEARCHED,
+    counts_in_words,
+    read_recorded,
+    state_in_words,
+)
 
 
 def _where(store_options: StoreOptions, account_options: AccountOptions) -> str:
@@ -53,116 +41,73 @@ def list_runs(
     if output.json:
         emit(console, *map(json_lines.run_event, runs))
         return
-    rows = [(run.id, run.state.value, run.action.value, format_local(run.created_at),
-             _counts(run), run.reason or "") for run in runs]  # fmt: skip
+    rows = [(run.id, state_in_words(run), run.action.value, format_local(run.created_at),
+             counts_in_words(run), run.reason or "") for run in runs]  # fmt: skip
     console.print(table(("Run", "State", "Action", "Begun", "VPSes", "Reason"), rows))
 
 
-def show_run(
-    run_id: str, store_options: StoreOptions, account_options: AccountOptions, output: Output
-) -> None:
-    """Print one run: its outcomes, what did not complete, and its audit trail."""
-    run, entries, audit = _read(run_id, _where(store_options, account_options))
-    console = screen()
-    if output.json:
-        lines = [json_lines.run_event(run)]
-        lines += [json_lines.entry_event(run.id, entry) for entry in entries]
-        emit(console, *lines, *map(json_lines.audit_event, audit))
-        return
-    console.print(f"Run {run.id}: {run.action} at {run.origin}, {run.state}", style="bold")
-    console.print(printable(f"By {run.who}, {format_local(run.created_at)}. {run.reason or ''}"))
-    for state, count in sorted(run.counts.items()):
-        console.print(Text(f"{count:8}  {in_words(state.value)}", STYLES[state.value]))
-    _show_entries(console, entries, verbose=output.verbose)
-    for line in audit:
-        console.print(printable(f"{format_local(line.at)}  {line.what}  {line.who}"), style="dim")
-
-
-def _show_entries(console: Console, entries: Sequence[Entry], *, verbose: bool) -> None:
-    shown = [entry for entry in entries if verbose or (entry.reason and entry.state != "completed")]
-    lines = (f"{one.vps_id}  {in_words(one.state.value)}  {one.reason or ''}" for one in shown)
-    for line in truncate(lines, len(shown) if verbose else _SHOWN):
-        console.print(printable(line), soft_wrap=True)
-
-
-def resume_run(
+def abandon_run(
     run_id: str,
     store_options: StoreOptions,
     account_options: AccountOptions,
-    limit_options: LimitOptions,
-    output: Output,
-    *,
-    other_key: bool,
+    reason: str | None,
+    confirmation: Confirmation,
 ) -> None:
-    """Resume a run, and exit with the code for its outcome."""
-    account = find_account(account_options, limit_options)
-    store = existing_store(store_options.store, account.profile)
-    found = _find(run_id, store)
+    """End a run for good, once that is confirmed, and print the states that its VPSes are in.
 
-    async def begin(client: Client) -> FleetRun:
-        return await client.fleet.resume(found, store=store, other_key=other_key)
-
-    flags = store_flags(store_options)
-    raise typer.Exit(work_on(begin, account, output, store, flags=flags))
-
-
-def abandon_run(
-    run_id: str, store_options: StoreOptions, account_options: AccountOptions, reason: str | None
-) -> None:
-    """End a run for good, and print the states that its VPSes are in."""
+    Raises:
+        CommandFailed: It was not confirmed, or a living process works on it.
+    """
     store = _where(store_options, account_options)
+
+    async def find() -> RunRecord:
+        async with open_store(store) as opened:
+            return await opened.run(await _open_id(opened, run_id))
 
     async def abandon() -> RunRecord:
         async with open_store(store) as opened:
-            found = await _id(opened, run_id)
-            return await opened.abandon(found, who=getpass.getuser(), reason=reason or "")
+            return await opened.abandon(found.id, who=getpass.getuser(), reason=reason or "")
 
+    found = run_loop(find)
+    if found.state.is_open and found.holder is None:
+        _ask(found, confirmation)
     run = run_loop(abandon)
-    screen().print(f"Run {run.id} is abandoned: {_counts(run)}. Its VPSes are free for other runs.")
+    counts = counts_in_words(run)
+    screen().print(f"Run {run.id} is abandoned: {counts}. Its VPSes are free for other runs.")
+
+
+def _ask(run: RunRecord, confirmation: Confirmation) -> None:
+    question = (
+        f"Run {run.id} is {state_in_words(run)}: {counts_in_words(run)}. Abandoned, it can never "
+        "be resumed: what is planned is not sent, what was not answered stays ambiguous, and jobs "
+        "are followed no further.\nTo abandon it, type abandon: "
+    )
+    ask(question, "abandon", f"to abandon run {run.id} needs confirmation", confirmation)
+
+
+async def _open_id(store: Store, run_id: str) -> str:
+    """The id of a run: itself, or that of the newest run that is open for `last`."""
+    if run_id != LAST:
+        return run_id
+    open_runs = (run.id for run in await store.runs(SEARCHED) if run.state.is_open)
+    found = next(open_runs, None)
+    if found is None:
+        message = "no run can be abandoned: nothing is left to do of those that the store has"
+        raise CommandFailed(message)
+    return found
 
 
 def draw_run(
     run_id: str, store_options: StoreOptions, account_options: AccountOptions, path: Path | None
 ) -> None:
     """Write the HTML report of a run."""
-    recorded = _read(run_id, _where(store_options, account_options))
+    recorded = read_recorded(run_id, _where(store_options, account_options))
     try:
         html = import_module("hostup_async.cli._html")
     except ImportError as error:
         message = f"the report needs more packages ({error}): pip install 'hostup[report]'"
         raise CommandFailed(message) from None
-    target = path or Path(f"hostup-{recorded[0].id}.html")
-    target.write_text(html.render(*recorded), encoding="utf-8")
+    target = path or Path(f"hostup-{recorded.record.id}.html")
+    page = html.render(recorded.record, recorded.entries, recorded.audit)
+    target.write_text(page, encoding="utf-8")
     screen().print(f"Wrote {target}", soft_wrap=True)
-
-
-def _read(run_id: str, store: str) -> Recorded:
-    async def read() -> Recorded:
-        async with open_store(store) as opened:
-            found = await _id(opened, run_id)
-            entries = [entry async for entry in opened.entries(found)]
-            return await opened.run(found), entries, await opened.audit(found)
-
-    return run_loop(read)
-
-
-def _find(run_id: str, store: str) -> str:
-    async def read() -> str:
-        async with open_store(store) as opened:
-            return await _id(opened, run_id)
-
-    return run_loop(read)
-
-
-async def _id(store: Store, run_id: str) -> str:
-    if run_id != _LAST:
-        return run_id
-    newest = await store.runs(1)
-    if not newest:
-        message = "the store has no runs yet"
-        raise CommandFailed(message)
-    return newest[0].id
-
-
-def _counts(run: RunRecord) -> str:
-    return ", ".join(f"{count} {in_words(state)}" for state, count in sorted(run.counts.items()))

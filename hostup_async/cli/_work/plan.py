@@ -1,7 +1,7 @@
 """Shows the plan before anything is sent, and asks for confirmation."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Final
 
 from rich.console import Console
@@ -16,8 +16,23 @@ _UNASKED: Final = 10  # VPSes that need no confirmation
 _SHOWN: Final = 10
 
 
-def show_plan(console: Console, plan: Plan, policy: FleetPolicy, *, verbose: bool = False) -> None:
-    """Print the plan: its VPSes, those left out and why, and how many can fail at most."""
+def show_plan(
+    console: Console,
+    plan: Plan,
+    policy: FleetPolicy,
+    *,
+    skipped: Mapping[str, str] | None = None,
+    verbose: bool = False,
+) -> None:
+    """Print the plan: its VPSes, those left out and why, and how many can fail at most.
+
+    Args:
+        console: Where to print.
+        plan: The plan.
+        policy: How it would be run.
+        skipped: VPSes that a run would skip now, because of other runs, and why.
+        verbose: Whether every VPS is shown.
+    """
     most = len(plan) + len(plan.excluded) if verbose else _SHOWN
     force = " (forced)" if plan.force else ""
     console.print(
@@ -30,13 +45,17 @@ def show_plan(console: Console, plan: Plan, policy: FleetPolicy, *, verbose: boo
         console.print(f"Left out: {len(plan.excluded)}", style="yellow")
     for line in truncate((f"{one.vps_id}: {one.reason}" for one in plan.excluded), most):
         console.print(f"  {printable(line)}", soft_wrap=True)
+    if skipped:
+        console.print(f"Skipped if sent now: {len(skipped)}", style="yellow")
+        for line in truncate((f"{one}: {why}" for one, why in skipped.items()), most):
+            console.print(f"  {printable(line)}", soft_wrap=True)
     if len(plan):
-        for line in _limits_in_words(plan, policy):
+        for line in limits_in_words(plan, policy):
             console.print(line, soft_wrap=True)
     console.print(f"Plan {plan.id}, hash {plan.hash}", style="dim")
 
 
-def _limits_in_words(plan: Plan, policy: FleetPolicy) -> Iterator[str]:
+def limits_in_words(plan: Plan, policy: FleetPolicy) -> Iterator[str]:
     """What the policy promises for this plan."""
     if policy.canary and policy.canary < len(plan):
         canaries = "1 VPS goes" if policy.canary == 1 else f"{policy.canary} VPSes go"
@@ -67,19 +86,44 @@ def _at_most(total: int, policy: FleetPolicy) -> str:
     return f"At most {failures} + {window} = {min(total, failures + window)} can fail."
 
 
-def confirm(plan: Plan, confirmation: Confirmation) -> None:
+def confirm_number(
+    action: str, count: int, confirmation: Confirmation, *, always: bool = False
+) -> None:
     """Ask for the number of VPSes, when they are more than ten.
+
+    Args:
+        action: What is done to them.
+        count: The number.
+        confirmation: Whether the operator has confirmed already.
+        always: Whether to ask for any number of them.
 
     Raises:
         CommandFailed: The number is wrong, or there is no terminal to ask at.
     """
-    if confirmation.yes or len(plan) <= _UNASKED:
+    if count > _UNASKED or (always and count):
+        need = f"{vpses(count)} need{'s' * (count == 1)} confirmation"
+        ask(f"To {action} {vpses(count)}, type their number: ", str(count), need, confirmation)
+
+
+def ask(question: str, answer: str, need: str, confirmation: Confirmation) -> None:
+    """Ask a question that one answer confirms, unless --yes has confirmed it already.
+
+    Args:
+        question: What is asked.
+        answer: The answer that confirms it.
+        need: What needs the confirmation, for the error where there is no terminal.
+        confirmation: Whether the operator has confirmed already.
+
+    Raises:
+        CommandFailed: The answer is another one, or there is no terminal to ask at.
+    """
+    if confirmation.yes:
         return
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
-        message = f"{len(plan)} VPSes need confirmation, and there is no terminal: add --yes"
+        message = f"{need}, and there is no terminal: add --yes"
         raise usage(message)
-    sys.stderr.write(f"To {plan.action} {len(plan)} VPSes, type their number: ")
+    sys.stderr.write(question)
     sys.stderr.flush()
-    if sys.stdin.readline().strip() != str(len(plan)):
-        message = "this is not the number of VPSes; nothing was sent"
+    if sys.stdin.readline().strip() != answer:
+        message = f"the answer was not {answer}; nothing was sent"
         raise CommandFailed(message, ExitCode.USAGE)

@@ -1,18 +1,20 @@
 """What a run came to: its exit code, and the summary that people read."""
 
+import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Final
+from typing import Any, Final
 
 from rich.console import Console
 from rich.text import Text
 
-from hostup_async import FleetReport, Outcome, OutcomeStatus, StopCause
+from hostup_async import FleetReport, Outcome, OutcomeStatus, RunState, StopCause
 from hostup_async._text import printable
 from hostup_async.cli._exits import RANKED, ExitCode
 from hostup_async.cli._output.format import format_duration
 from hostup_async.cli._output.screen import vpses
 from hostup_async.cli._output.words import STYLES, describe, in_words
+from hostup_async.cli._work.recorded import RecordedRun, last_end
 from hostup_async.cli._work.run import FinishedRun
 
 # A stop without a row here has the exit code of the outcomes that it leaves.
@@ -54,6 +56,22 @@ def exit_code(ended: FinishedRun, *, left_out: bool) -> ExitCode:
     if left_out:
         codes.add(ExitCode.FAILED)
     return next(code for code in RANKED if code in codes)
+
+
+def recorded_run(run: RecordedRun) -> FinishedRun:
+    """A recorded run as if this process had just finished with it."""
+    end = None if run.record.state is RunState.RUNNING else last_end(run)
+    detail: dict[str, Any] = {} if end is None else json.loads(end.detail)
+    cause = StopCause(detail["cause"]) if detail.get("cause") else None
+    report = FleetReport(
+        run_id=run.record.id,
+        action=run.record.action,
+        outcomes=tuple(entry.outcome() for entry in run.entries),
+        seconds=detail.get("seconds", 0.0),
+        stopped=detail.get("stopped"),
+        stop_cause=cause,
+    )
+    return FinishedRun(report, run.record.is_interrupted or cause is StopCause.INTERRUPTED)
 
 
 def show_report(console: Console, report: FleetReport) -> None:

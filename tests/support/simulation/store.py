@@ -130,16 +130,33 @@ class SimulatedStore(Store):
         await self._wait()
         return stored
 
+    async def find_conflicts(
+        self,
+        origin: str,
+        entries: Sequence[Entry],
+        *,
+        cooldown: float,
+        server_now: float | None = None,
+    ) -> list[Entry]:
+        return await self._disk.runs.find_conflicts(
+            origin, entries, cooldown=cooldown, server_now=server_now
+        )
+
+    async def settle(self, run_id: str, entries: Sequence[Entry]) -> list[Entry]:
+        await self._wait()
+        self._free(run_id)
+        return await self._disk.runs.settle(run_id, entries)
+
     async def save(self, run_id: str, entries: Sequence[Entry]) -> None:
         for entry in entries:
             if entry.state is EntryState.INTENT:
                 self.process.saving[entry.vps_id] = self._disk.loop.now
         await self._commit(run_id, lambda: self._save(run_id, entries))
 
-    async def acquire(self, run_id: str, *, who: str = "") -> RunRecord:
+    async def acquire(self, run_id: str, *, who: str = "", policy: str | None = None) -> RunRecord:
         await self._wait()
         self._free(run_id)
-        record = await self._disk.runs.acquire(run_id, who=who)
+        record = await self._disk.runs.acquire(run_id, who=who, policy=policy)
         self._take(run_id)
         await self._wait()
         return record
