@@ -337,7 +337,9 @@ class LimitEstimate:
 
     def _ours(self, limit: float) -> float:
         """What we allow ourselves of a limit."""
-        return limit if self.share == 1 or limit == inf else max(1, floor(self.share * limit))
+        if self.share == 1 or limit == inf:
+            return limit
+        return max(1, floor(round(self.share * limit, 9)))  # 0.29 * 100 is 28.999..., and means 29
 
     def _adopt(self, limit: float, window: float) -> None:
         self.limit, self.cap, self.window = limit, self._ours(limit), window

@@ -5,12 +5,14 @@ from typing import Annotated, Literal
 
 import typer
 
+from hostup_async.cli._commands.help import Commands
 from hostup_async.cli._commands.option_groups import expand_option_groups
-from hostup_async.cli._commands.power import RESET
+from hostup_async.cli._commands.power import add_power_command
 from hostup_async.cli._exits import report_errors
 from hostup_async.cli._options import (
     AccountOptions,
     Confirmation,
+    Force,
     Ids,
     LimitOptions,
     Output,
@@ -20,12 +22,8 @@ from hostup_async.cli._options import (
     StoreOptions,
 )
 
-fleet = typer.Typer(
-    no_args_is_help=True,
-    rich_markup_mode=None,
-    help="Plan, resume, list and draw fleet runs.",
-)
-fleet.command(no_args_is_help=True)(RESET)
+fleet = Commands("Plan, resume, list and draw fleet runs.")
+add_power_command(fleet, "reset")
 
 
 @fleet.command(no_args_is_help=True)
@@ -39,6 +37,7 @@ def plan(  # noqa: PLR0913 - each is a group of options
         typer.Option(help="What to do with each VPS."),
     ] = "reset",
     selection: Selection,
+    force: Force,
     policy: PolicyOptions,
     output: Output,
     account: AccountOptions,
@@ -55,6 +54,7 @@ def plan(  # noqa: PLR0913 - each is a group of options
             action=action,
             ids=ids or [],
             selection=selection,
+            force=force.force,
             policy=policy,
             account=account,
             limits=limits,

@@ -8,7 +8,6 @@ from typing import Final
 
 import anyio
 import typer
-from rich.console import Console
 
 from hostup_async import Budget, Client, FleetPolicy, FleetRun
 from hostup_async.cli._demo.comparison import Report
@@ -18,7 +17,7 @@ from hostup_async.cli._demo.summary import print_summary
 from hostup_async.cli._exits import CommandFailed, ExitCode
 from hostup_async.cli._inputs.account import command_line
 from hostup_async.cli._options import Output
-from hostup_async.cli._output.screen import screen
+from hostup_async.cli._output.screen import Screen, screen
 from hostup_async.cli._output.views import View, make_view
 from hostup_async.cli._signals import run as run_loop
 from hostup_async.cli._work.fleet import is_open
@@ -51,7 +50,7 @@ def resume_demo(path: Path, output: Output, *, plain: bool) -> None:
     raise typer.Exit(code)
 
 
-def _demonstrate(home: DemoHome, console: Console, output: Output, *, plain: bool) -> ExitCode:
+def _demonstrate(home: DemoHome, console: Screen, output: Output, *, plain: bool) -> ExitCode:
     began = time.monotonic()
     make = partial(make_view, console, output, plain=plain)
     finished, books, can_resume = run_loop(lambda: _run(home, make))

@@ -13,8 +13,12 @@ VERSION: Final = 1
 
 
 def line(event: str, members: Mapping[str, Any]) -> str:
-    """One event as a line, without its end."""
-    return json.dumps({"v": VERSION, "event": event, **members}, default=str)
+    """One event as a line, without its end.
+
+    `v` and `event` are ours, also where the API gives an object members of these names.
+    """
+    envelope = {"v": VERSION, "event": event}
+    return json.dumps({**envelope, **members, **envelope}, default=str)
 
 
 def plan_event(plan: Plan, *, dry_run: bool) -> str:

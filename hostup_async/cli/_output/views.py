@@ -5,7 +5,7 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from typing import Final, Protocol
 
-from rich.console import Console, Group
+from rich.console import Group
 from rich.live import Live
 from rich.text import Text
 
@@ -14,7 +14,7 @@ from hostup_async._text import printable
 from hostup_async.cli._options import Output
 from hostup_async.cli._output import json_lines, words
 from hostup_async.cli._output.pace import Pace
-from hostup_async.cli._output.screen import emit
+from hostup_async.cli._output.screen import Screen, emit
 
 _LONG_RUN: Final = 60.0  # seconds; after that, a log of the run need not grow each second
 _BETWEEN_LINES: Final = 10.0  # seconds, in a long run
@@ -46,12 +46,12 @@ class View(Protocol):
         ...
 
 
-def make_view(console: Console, output: Output, run_id: str, *, plain: bool = False) -> View:
+def make_view(console: Screen, output: Output, run_id: str, *, plain: bool = False) -> View:
     """The view that suits the options and the terminal; `plain` asks for lines everywhere."""
     if output.json:
         return JsonView(console, run_id)
     is_quiet = plain or output.quiet
-    if console.is_terminal and not console.is_dumb_terminal and not is_quiet:
+    if console.is_live and not console.is_dumb_terminal and not is_quiet:
         return LiveView(console, verbose=output.verbose)
     return PlainView(console, verbose=output.verbose, quiet=output.quiet)
 
@@ -77,7 +77,7 @@ async def _keep_showing(view: View, read: Callable[[], RunSnapshot]) -> None:
 class _Lines:
     """Writes lines that stay."""
 
-    def __init__(self, console: Console, *, verbose: bool, quiet: bool = False) -> None:
+    def __init__(self, console: Screen, *, verbose: bool, quiet: bool = False) -> None:
         self._console: Final = console
         self._verbose: Final = verbose
         self._quiet: Final = quiet
@@ -100,7 +100,7 @@ class _Lines:
 class PlainView(_Lines):
     """Writes a line for each snapshot that differs from the one before."""
 
-    def __init__(self, console: Console, *, verbose: bool = False, quiet: bool = False) -> None:
+    def __init__(self, console: Screen, *, verbose: bool = False, quiet: bool = False) -> None:
         super().__init__(console, verbose=verbose, quiet=quiet)
         self.interval = 1.0
         self._last = ""
@@ -126,7 +126,7 @@ class LiveView(_Lines):
 
     interval = 0.1
 
-    def __init__(self, console: Console, *, verbose: bool = False) -> None:
+    def __init__(self, console: Screen, *, verbose: bool = False) -> None:
         super().__init__(console, verbose=verbose)
         self._live: Final = Live(console=console, auto_refresh=False, transient=True)
 
@@ -153,7 +153,7 @@ class JsonView:
 
     interval = 1.0
 
-    def __init__(self, console: Console, run_id: str) -> None:
+    def __init__(self, console: Screen, run_id: str) -> None:
         self._console: Final = console
         self._run_id: Final = run_id
         self._pace: Final = Pace()

@@ -1,7 +1,7 @@
 """The commands that act: plan, show the plan, confirm, run, sum up."""
 
 from collections.abc import Awaitable, Callable
-from typing import Final
+from pathlib import Path
 
 import typer
 from attrs import frozen
@@ -26,8 +26,9 @@ from hostup_async.cli._inputs.account import (
     find_account,
     find_store,
 )
+from hostup_async.cli._inputs.paths import NO_STORE, store_in
 from hostup_async.cli._inputs.policy import make_policy
-from hostup_async.cli._inputs.targets import selector
+from hostup_async.cli._inputs.targets import EXCLUDED, exclude, excluded_ids, selector
 from hostup_async.cli._options import (
     AccountOptions,
     Confirmation,
@@ -45,9 +46,6 @@ from hostup_async.cli._work.plan import confirm, show_plan
 from hostup_async.cli._work.run import FinishedRun, execute
 from hostup_async.cli._work.verdict import exit_code, show_report
 
-NO_STORE: Final = "none"
-"""The value of --store for a run that is not recorded."""
-
 
 @frozen
 class FleetCommand:
@@ -56,6 +54,7 @@ class FleetCommand:
     action: str
     ids: list[str]
     selection: Selection
+    force: bool
     policy: PolicyOptions
     account: AccountOptions
     limits: LimitOptions
@@ -81,7 +80,8 @@ def act(command: FleetCommand) -> None:
         return
     confirm(plan, command.confirmation)
     store = find_store(command.store.store, account.profile)
-    left_out = bool(command.ids or command.selection.from_file) and bool(plan.excluded)
+    is_listed = bool(command.ids or command.selection.from_file)
+    left_out = is_listed and any(one.reason != EXCLUDED for one in plan.excluded)
 
     async def begin(client: Client) -> FleetRun:
         return client.fleet.run(plan, policy, store=None if store == NO_STORE else store)
@@ -93,6 +93,7 @@ def act(command: FleetCommand) -> None:
 def make_plan(command: FleetCommand, account: Account) -> Plan:
     """Make the plan that the options describe. Sends only requests that read."""
     chosen = selector(command.ids, command.selection)
+    left_out = excluded_ids(command.selection)
 
     async def plan() -> Plan:
         async with account.client(patience=READING) as client:
@@ -100,10 +101,10 @@ def make_plan(command: FleetCommand, account: Account) -> Plan:
                 **chosen,
                 action=Action(command.action),
                 preflight=command.selection.preflight,
-                force=command.selection.force,
+                force=command.force,
             )
 
-    return run_loop(plan)
+    return exclude(run_loop(plan), left_out)
 
 
 def write_plan(plan: Plan, policy: FleetPolicy, output: Output, *, dry_run: bool) -> None:
@@ -119,7 +120,7 @@ def write_plan(plan: Plan, policy: FleetPolicy, output: Output, *, dry_run: bool
 
 def store_flags(store: StoreOptions) -> list[str]:
     """The options that lead another command to the same store."""
-    return ["--store", store.store] if store.store else []
+    return ["--store", store_in(Path.cwd(), store.store)] if store.store else []
 
 
 def work_on(

@@ -1,6 +1,5 @@
 """The commands on recorded runs: list, show, resume, abandon, draw."""
 
-import getpass
 from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
@@ -18,14 +17,17 @@ from hostup_async import (
     Store,
     open_store,
 )
+from hostup_async._store.owner import whoami
 from hostup_async._text import printable
 from hostup_async.cli._exits import CommandFailed
-from hostup_async.cli._inputs.account import existing_store, find_account
+from hostup_async.cli._inputs.account import existing_store, find_account, open_to_read
 from hostup_async.cli._inputs.profiles import read_profile
 from hostup_async.cli._options import AccountOptions, LimitOptions, Output, StoreOptions
 from hostup_async.cli._output import json_lines
+from hostup_async.cli._output.files import replace_file
 from hostup_async.cli._output.format import format_local
-from hostup_async.cli._output.screen import emit, screen, table, truncate
+from hostup_async.cli._output.screen import emit, screen, truncate
+from hostup_async.cli._output.table import table
 from hostup_async.cli._output.words import STYLES, in_words
 from hostup_async.cli._signals import run as run_loop
 from hostup_async.cli._work.fleet import store_flags, work_on
@@ -46,7 +48,7 @@ def list_runs(
     store = _where(store_options, account_options)
 
     async def read() -> list[RunRecord]:
-        async with open_store(store) as opened:
+        async with open_to_read(store) as opened:
             return await opened.runs(limit)
 
     console, runs = screen(), run_loop(read)
@@ -115,7 +117,7 @@ def abandon_run(
     async def abandon() -> RunRecord:
         async with open_store(store) as opened:
             found = await _id(opened, run_id)
-            return await opened.abandon(found, who=getpass.getuser(), reason=reason or "")
+            return await opened.abandon(found, who=whoami(), reason=reason or "")
 
     run = run_loop(abandon)
     screen().print(f"Run {run.id} is abandoned: {_counts(run)}. Its VPSes are free for other runs.")
@@ -132,13 +134,13 @@ def draw_run(
         message = f"the report needs more packages ({error}): pip install 'hostup[report]'"
         raise CommandFailed(message) from None
     target = path or Path(f"hostup-{recorded[0].id}.html")
-    target.write_text(html.render(*recorded), encoding="utf-8")
+    replace_file(target, html.render(*recorded))
     screen().print(f"Wrote {target}", soft_wrap=True)
 
 
 def _read(run_id: str, store: str) -> Recorded:
     async def read() -> Recorded:
-        async with open_store(store) as opened:
+        async with open_to_read(store) as opened:
             found = await _id(opened, run_id)
             entries = [entry async for entry in opened.entries(found)]
             return await opened.run(found), entries, await opened.audit(found)
@@ -148,7 +150,7 @@ def _read(run_id: str, store: str) -> Recorded:
 
 def _find(run_id: str, store: str) -> str:
     async def read() -> str:
-        async with open_store(store) as opened:
+        async with open_to_read(store) as opened:
             return await _id(opened, run_id)
 
     return run_loop(read)

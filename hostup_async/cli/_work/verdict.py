@@ -19,6 +19,7 @@ from hostup_async.cli._work.run import FinishedRun
 _OF_CAUSE: Final = {
     StopCause.INTERRUPTED: ExitCode.INTERRUPTED,
     StopCause.KEY_REFUSED: ExitCode.AUTHENTICATION,
+    StopCause.STORE_LOST: ExitCode.FAILED,
     StopCause.CANARY: ExitCode.BUDGET,
     StopCause.MAX_FAILURES: ExitCode.BUDGET,
     StopCause.MAX_AMBIGUOUS: ExitCode.BUDGET,

@@ -1,0 +1,55 @@
+"""Paths that mean one file, whatever directory the command runs in."""
+
+import os
+from pathlib import Path
+from typing import Final
+
+from hostup_async.cli._exits import usage
+
+NO_STORE: Final = "none"
+"""The name of a store for a run that is not recorded."""
+_SQLITE: Final = "sqlite:///"
+
+
+def store_in(directory: Path, name: str) -> str:
+    """The store with this name, as an absolute path.
+
+    A store that is another file in each directory would forget what it recorded in the others.
+
+    Args:
+        directory: What a relative path starts from.
+        name: A path, which may begin with `~`; or `sqlite:///` and a path; or `none`.
+
+    Example:
+        >>> store_in(Path("/etc/hostup"), "fleet.db"), store_in(Path("/"), "none")
+        ('/etc/hostup/fleet.db', 'none')
+    """
+    path = name.removeprefix(_SQLITE)
+    if not path or name == NO_STORE or "://" in path:  # said by `open_store` where it is no store
+        return name
+    return os.path.normpath(directory / expand(path))
+
+
+def expand(path: str) -> Path:
+    """A path with its `~` expanded.
+
+    Raises:
+        CommandFailed: The home directory is not known.
+    """
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:
+        message = f"the home directory of {path} is not known: write the whole path"
+        raise usage(message) from None
+
+
+def absolute(path: Path, what: str) -> Path:
+    """A directory of the user's own.
+
+    Raises:
+        CommandFailed: It is relative, as where the home directory is not known.
+    """
+    if path.is_absolute():
+        return path
+    message = f"{what} would be {path}, which is relative: set HOME, and XDG paths, to whole paths"
+    raise usage(message)
