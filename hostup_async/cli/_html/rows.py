@@ -8,8 +8,9 @@ from attrs import frozen
 
 from hostup_async import Entry, EntryState
 from hostup_async.cli._output.format import format_utc
+from hostup_async.cli._output.reasons import shared_words
+from hostup_async.cli._shell_words import in_shell_words
 
-_LEAST_TELLING: Final = 6  # a shorter id may be part of a word
 _TO_TENTHS: Final = -5  # of microseconds
 MEANINGS: Final = {
     EntryState.COMPLETED: "accepted, and the job ended well",
@@ -81,7 +82,7 @@ def took(entry: Entry) -> float | None:
 
 def group_reasons(entries: Iterable[Entry]) -> list[Reason]:
     """The reasons, the most common first."""
-    shared = Counter((one.state, _shared_words(one)) for one in entries if one.reason)
+    shared = Counter((one.state, shared_words(one)) for one in entries if one.reason)
     return [
         Reason(number, state, words, count)
         for number, ((state, words), count) in enumerate(shared.most_common(), 1)
@@ -94,7 +95,7 @@ def make_rows(entries: Sequence[Entry], reasons: Iterable[Reason]) -> Iterator[R
     form = _form_for(entries)
     shown = {0}
     for one in entries:
-        group = numbers[one.state, _shared_words(one)] if one.reason else 0
+        group = numbers[one.state, shared_words(one)] if one.reason else 0
         yield _make_row(one, group, form, is_first=group not in shown)
         shown.add(group)
 
@@ -105,7 +106,7 @@ def _make_row(one: Entry, group: int, form: str, *, is_first: bool) -> Row:
         number=one.position + 1,
         vps_id=one.vps_id,
         state=one.state,
-        reason=one.reason or "",
+        reason=in_shell_words(one.reason or ""),
         group=group,
         is_first=is_first,
         sent=format_utc(one.sent_at, form)[:_TO_TENTHS],
@@ -115,15 +116,6 @@ def _make_row(one: Entry, group: int, form: str, *, is_first: bool) -> Row:
         requests=" ".join(one.request_ids),
         evidence=one.evidence or "",
     )
-
-
-def _shared_words(entry: Entry) -> str:
-    """The reason without what names this VPS or its requests alone."""
-    words = entry.reason or ""
-    for own in (entry.vps_id, entry.job_id, *entry.request_ids):
-        if own and len(own) >= _LEAST_TELLING:
-            words = words.replace(own, "…")
-    return words
 
 
 def _form_for(entries: Iterable[Entry]) -> str:

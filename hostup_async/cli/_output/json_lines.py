@@ -49,9 +49,9 @@ def progress_event(snapshot: RunSnapshot, rate: float) -> str:
     )
 
 
-def outcome_event(run_id: str, outcome: Outcome) -> str:
-    """What became of one VPS."""
-    return line("outcome", {"run_id": run_id, **outcome.to_dict()})
+def outcome_event(run_id: str, outcome: Outcome, name: str | None = None) -> str:
+    """What became of one VPS, which may have a name."""
+    return line("outcome", {"run_id": run_id, **outcome.to_dict(), "name": name})
 
 
 def run_event(run: RunRecord) -> str:

@@ -1,7 +1,7 @@
 """The views of a running run: live on a terminal, lines on a pipe, JSON for programs."""
 
 import asyncio
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from typing import Final, Protocol
 
@@ -14,6 +14,7 @@ from hostup_async._text import printable
 from hostup_async.cli._options import Output
 from hostup_async.cli._output import json_lines, words
 from hostup_async.cli._output.pace import Pace
+from hostup_async.cli._output.reasons import label
 from hostup_async.cli._output.screen import Screen, emit
 
 _LONG_RUN: Final = 60.0  # seconds; after that, a log of the run need not grow each second
@@ -46,14 +47,30 @@ class View(Protocol):
         ...
 
 
-def make_view(console: Screen, output: Output, run_id: str, *, plain: bool = False) -> View:
-    """The view that suits the options and the terminal; `plain` asks for lines everywhere."""
+def make_view(
+    console: Screen,
+    output: Output,
+    run_id: str,
+    *,
+    names: Mapping[str, str] | None = None,
+    plain: bool = False,
+) -> View:
+    """The view that suits the options and the terminal.
+
+    Args:
+        console: Where it is drawn.
+        output: How much is shown, and in which form.
+        run_id: The run that is shown.
+        names: The names of VPSes, by id, as far as they are known.
+        plain: Whether lines are asked for everywhere.
+    """
+    names = names or {}
     if output.json:
-        return JsonView(console, run_id)
+        return JsonView(console, run_id, names)
     is_quiet = plain or output.quiet
     if console.is_live and not console.is_dumb_terminal and not is_quiet:
-        return LiveView(console, verbose=output.verbose)
-    return PlainView(console, verbose=output.verbose, quiet=output.quiet)
+        return LiveView(console, names, verbose=output.verbose)
+    return PlainView(console, names, verbose=output.verbose, quiet=output.quiet)
 
 
 @contextmanager
@@ -77,8 +94,11 @@ async def _keep_showing(view: View, read: Callable[[], RunSnapshot]) -> None:
 class _Lines:
     """Writes lines that stay."""
 
-    def __init__(self, console: Screen, *, verbose: bool, quiet: bool = False) -> None:
+    def __init__(
+        self, console: Screen, names: Mapping[str, str], *, verbose: bool, quiet: bool = False
+    ) -> None:
         self._console: Final = console
+        self._names: Final = names
         self._verbose: Final = verbose
         self._quiet: Final = quiet
         self._pace: Final = Pace()
@@ -88,20 +108,27 @@ class _Lines:
         if outcome.status is OutcomeStatus.NOT_SENT and not self._verbose:
             return  # the summary counts them
         if outcome.status is not OutcomeStatus.COMPLETED or self._verbose:
-            text = printable(f"{outcome.vps_id}  {words.describe(outcome)}")
+            text = printable(f"{label(outcome.vps_id, self._names)}  {words.describe(outcome)}")
             style = words.STYLES[outcome.status.value]
             self._console.print(Text(text, style), soft_wrap=True)
 
     def show_message(self, text: str) -> None:
         """Print a line."""
-        self._console.print(Text(text, "bold"), soft_wrap=True)
+        self._console.print(Text(printable(text), "bold"), soft_wrap=True)
 
 
 class PlainView(_Lines):
     """Writes a line for each snapshot that differs from the one before."""
 
-    def __init__(self, console: Screen, *, verbose: bool = False, quiet: bool = False) -> None:
-        super().__init__(console, verbose=verbose, quiet=quiet)
+    def __init__(
+        self,
+        console: Screen,
+        names: Mapping[str, str],
+        *,
+        verbose: bool = False,
+        quiet: bool = False,
+    ) -> None:
+        super().__init__(console, names, verbose=verbose, quiet=quiet)
         self.interval = 1.0
         self._last = ""
 
@@ -112,7 +139,7 @@ class PlainView(_Lines):
         line = " | ".join(part for part in parts if part)
         if not self._quiet and line != self._last:
             when = words.times(snapshot, rate)
-            self._console.print(f"{when} | {line}", soft_wrap=True)
+            self._console.print(printable(f"{when} | {line}"), soft_wrap=True)
         self._last = line
         if snapshot.seconds > _LONG_RUN:
             self.interval = _BETWEEN_LINES
@@ -126,8 +153,8 @@ class LiveView(_Lines):
 
     interval = 0.1
 
-    def __init__(self, console: Screen, *, verbose: bool = False) -> None:
-        super().__init__(console, verbose=verbose)
+    def __init__(self, console: Screen, names: Mapping[str, str], *, verbose: bool = False) -> None:
+        super().__init__(console, names, verbose=verbose)
         self._live: Final = Live(console=console, auto_refresh=False, transient=True)
 
     def update(self, snapshot: RunSnapshot) -> None:
@@ -138,7 +165,7 @@ class LiveView(_Lines):
             words.traffic(snapshot),
             words.wait(snapshot),
         )
-        texts = [Text(line, no_wrap=True, overflow="ellipsis") for line in lines if line]
+        texts = [Text(printable(line), no_wrap=True, overflow="ellipsis") for line in lines if line]
         self._live.start()
         legend = words.legend(snapshot)
         self._live.update(Group(words.Bar(snapshot), legend, *texts), refresh=True)
@@ -153,8 +180,9 @@ class JsonView:
 
     interval = 1.0
 
-    def __init__(self, console: Screen, run_id: str) -> None:
+    def __init__(self, console: Screen, run_id: str, names: Mapping[str, str]) -> None:
         self._console: Final = console
+        self._names: Final = names
         self._run_id: Final = run_id
         self._pace: Final = Pace()
 
@@ -165,7 +193,8 @@ class JsonView:
 
     def show_outcome(self, outcome: Outcome) -> None:
         """An `outcome` event."""
-        emit(self._console, json_lines.outcome_event(self._run_id, outcome))
+        name = self._names.get(outcome.vps_id)
+        emit(self._console, json_lines.outcome_event(self._run_id, outcome, name))
 
     def show_message(self, text: str) -> None:
         """A `message` event."""

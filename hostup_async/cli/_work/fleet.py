@@ -1,6 +1,6 @@
 """The commands that act: plan, show the plan, confirm, run, sum up."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 
 import typer
@@ -147,7 +147,7 @@ def work_on(
     async def work() -> tuple[FleetRun, FinishedRun, bool]:
         async with account.client(_show_nothing) as client:
             run = await begin(client)
-            view = make_view(console, output, run.id)
+            view = make_view(console, output, run.id, names=run.plan.names)
             place = "not recorded" if store == NO_STORE else f"recorded in {store}"
             finished = await execute(run, view, lambda: view.show_message(f"Run {run.id}, {place}"))
         return run, finished, await is_open(store, run.id)
@@ -155,7 +155,7 @@ def work_on(
     run, finished, can_resume = run_loop(work)
     code = exit_code(finished, left_out=left_out)
     resume = command_line("fleet", "resume", run.id, *flags, *account.flags)
-    _sum_up(console, output, finished, resume if can_resume else None, code)
+    _sum_up(console, output, finished, resume if can_resume else None, code, run.plan.names)
     return code
 
 
@@ -176,7 +176,12 @@ async def is_open(store: str, run_id: str) -> bool:
 
 
 def _sum_up(
-    console: Console, output: Output, finished: FinishedRun, resume: str | None, code: ExitCode
+    console: Console,
+    output: Output,
+    finished: FinishedRun,
+    resume: str | None,
+    code: ExitCode,
+    names: Mapping[str, str],
 ) -> None:
     if output.json:
         report = finished.report.to_dict()
@@ -184,6 +189,6 @@ def _sum_up(
         end = {"interrupted": finished.interrupted, "resume": resume, "exit_code": code}
         emit(console, json_lines.line("report", {**report, **end}))
         return
-    show_report(console, finished.report)
+    show_report(console, finished.report, names)
     if resume:
         console.print(f"Resume with: {resume}", soft_wrap=True)
