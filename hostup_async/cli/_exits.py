@@ -12,7 +12,6 @@ from typing import Any, Final
 import typer
 
 from hostup_async._text import printable
-from hostup_async.cli._shell_words import as_option, in_shell_words
 from hostup_async.cli._streams import forget_lost_output, lost_output
 
 
@@ -113,7 +112,7 @@ def _refuse_other_encodings(options: dict[str, Any]) -> None:
     for name, value in options.items():
         texts = value if isinstance(value, list) else [value]
         if any(isinstance(one, str) and _SURROGATE.search(one) for one in texts):
-            option = "an id" if name == "ids" else as_option(name)
+            option = "an id" if name == "ids" else f"--{name.replace('_', '-')}"
             message = f"{option} is not UTF-8 text: check the terminal's encoding. Nothing was sent"
             raise usage(message)
 
@@ -131,6 +130,8 @@ def _code_of(error: Exception) -> ExitCode | None:
 
 
 def _fail(message: str, code: ExitCode) -> ExitCode:
+    from hostup_async.cli._shell_words import in_shell_words  # noqa: PLC0415 - --help need not wait
+
     _say(in_shell_words(message))
     return code
 

@@ -9,6 +9,7 @@ from hostup_async.cli._exits import usage
 NO_STORE: Final = "none"
 """The name of a store for a run that is not recorded."""
 _SQLITE: Final = "sqlite:///"
+_NO_FILE: Final = frozenset({"", NO_STORE, ":memory:"})
 
 
 def store_in(directory: Path, name: str) -> str:
@@ -25,7 +26,7 @@ def store_in(directory: Path, name: str) -> str:
         ('/etc/hostup/fleet.db', 'none')
     """
     path = name.removeprefix(_SQLITE)
-    if not path or name == NO_STORE or "://" in path:  # said by `open_store` where it is no store
+    if path in _NO_FILE or "://" in path:  # `open_store` says what is wrong with it
         return name
     return os.path.normpath(directory / expand(path))
 
