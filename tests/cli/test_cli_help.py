@@ -44,14 +44,6 @@ def test_the_options_of_an_action_are_in_sections(action: str) -> None:
         assert option in found[section]
     options, _, _ = found["Options"].partition("Examples")
     assert options.strip() == "-h, --help  Show this message and exit."
-        "-h,",
-        "--help",
-        "Show",
-        "this",
-        "message",
-        "and",
-        "exit.",
-    ]
 
 
 def test_the_commands_are_in_sections() -> None:
@@ -126,9 +118,9 @@ def messages() -> Iterator[str]:
                     for one in node.values
                 )
         for node in ast.walk(tree):
-            is_text = isinstance(node, ast.Constant) and isinstance(node.value, str)
-            if is_text and id(node) not in inside:
-                yield node.value
+            value = node.value if isinstance(node, ast.Constant) else None
+            if isinstance(value, str) and id(node) not in inside:
+                yield value
 
 
 SPOKEN = [
