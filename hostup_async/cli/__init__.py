@@ -4,7 +4,7 @@
 a selection and a policy of them; `_work` does what a command does, and `_output` shows it. `_html`
 draws the report of a run, and `_demo` is `hostup demo` and `hostup sandbox`. `_signals` runs a
 command until it ends or is stopped, `_streams` guards what it reads and prints, and `_exits` says
-with which code it ends.
+with which code it ends, its errors in `_shell_words`.
 """
 
 import sys

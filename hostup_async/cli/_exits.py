@@ -7,7 +7,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from enum import IntEnum
 from functools import wraps
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import typer
 
@@ -42,6 +42,7 @@ EXIT_CODES: Final = (
     "failure limit or the canary; 4 the outcome of some VPSes is unknown; 5 the key is missing or "
     "refused; 130 interrupted."
 )
+_FILES: Final = frozenset({"from_file", "key_file", "exclude", "store"})
 _SURROGATE: Final = re.compile("[\ud800-\udfff]")
 RANKED: Final = (
     ExitCode.INTERRUPTED,
@@ -107,11 +108,12 @@ def _run(command: Callable[..., None], options: dict[str, Any]) -> int:
 def _refuse_other_encodings(options: dict[str, Any]) -> None:
     """Refuse an argument that is not UTF-8 text: it can be neither recorded nor sent.
 
-    Python carries its odd bytes as lone surrogates.
+    Python carries its odd bytes as lone surrogates. The name of a file may have them.
     """
     for name, value in options.items():
-        texts = value if isinstance(value, list) else [value]
-        if any(isinstance(one, str) and _SURROGATE.search(one) for one in texts):
+        texts = cast("list[object]", value) if isinstance(value, list) else [value]
+        is_odd = any(isinstance(one, str) and _SURROGATE.search(one) for one in texts)
+        if is_odd and name not in _FILES:
             option = "an id" if name == "ids" else f"--{name.replace('_', '-')}"
             message = f"{option} is not UTF-8 text: check the terminal's encoding. Nothing was sent"
             raise usage(message)

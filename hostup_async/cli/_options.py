@@ -173,7 +173,7 @@ class StoreOptions:
 
 
 @frozen
-class Filters:
+class FilterOptions:
     """Which VPSes of the account are meant."""
 
     PANEL: ClassVar = "Selection"
@@ -213,7 +213,7 @@ class Filters:
 
 
 @frozen
-class Selection(Filters):
+class Selection(FilterOptions):
     """Which VPSes to act on, besides the ids given as arguments."""
 
     from_file: Annotated[

@@ -189,6 +189,11 @@ def test_the_api_cannot_overwrite_the_envelope_of_json() -> None:
 # --- paths --------------------------------------------------------------------------------------
 
 
+def nameless(*_: object) -> str:
+    """What asks for the user of an uid that has no name."""
+    raise KeyError
+
+
 def configure(text: str, *, mark: str = "") -> Path:
     path = config_path()
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -240,11 +245,14 @@ def test_without_a_home_nothing_is_kept_in_the_working_directory(
 ) -> None:
     for name in ("XDG_STATE_HOME", "XDG_CONFIG_HOME"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("HOME", "relative")
+    monkeypatch.delenv("HOME")
+    monkeypatch.setattr("pwd.getpwuid", nameless)
+    monkeypatch.setenv("HOSTUP_API_KEY", "sk_env_00000000")
     for find in (default_store, config_path):
-        with pytest.raises(CommandFailed, match="relative") as failed:
+        with pytest.raises(CommandFailed, match="set HOME") as failed:
             find()
         assert failed.value.code is ExitCode.USAGE
+    assert str(find_account(AccountOptions(), LimitOptions()).key) == "sk_env_00000000"
 
 
 # --- encodings ----------------------------------------------------------------------------------
@@ -275,6 +283,17 @@ def test_an_argument_that_is_not_utf_8_is_refused(
     assert f"{option or 'an id'} is not UTF-8 text" in ended.stderr
 
 
+def test_the_name_of_a_file_may_have_any_bytes(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    store, ids = (tmp_path / os.fsdecode(name) for name in (b"st\xf6re.db", b"\xfcds"))
+    with sandbox(monkeypatch, vps=1, jobs=INSTANT) as served:
+        ids.write_text(served.vps_ids[0])
+        assert here("reset", "--from", str(ids), "--store", str(store)).returncode == 0
+    assert store.exists()
+    assert here("fleet", "status", "--store", str(store)).returncode == 0
+
+
 def test_a_latin_1_reason_on_the_real_command_line(monkeypatch: pytest.MonkeyPatch) -> None:
     with sandbox(monkeypatch, vps=1):
         ended = hostup("reset", "--all", os.fsdecode(b"--reason=gr\xfcn"))
@@ -286,9 +305,6 @@ def test_a_latin_1_reason_on_the_real_command_line(monkeypatch: pytest.MonkeyPat
 
 
 def test_an_uid_without_a_name_can_abandon(monkeypatch: pytest.MonkeyPatch) -> None:
-    def nameless() -> str:
-        raise KeyError
-
     monkeypatch.setattr("getpass.getuser", nameless)
     with sandbox(monkeypatch, vps=2, job_failure_rate=1.0, jobs=INSTANT):
         here("reset", "--all")

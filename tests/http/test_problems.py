@@ -125,7 +125,8 @@ def test_the_published_examples_are_read_whole(text: str, cls: type[ApiError]) -
     assert error.request_id == "req_01hxa3b4c5d6e7f8g9h0j1k2m3"
     assert error.retry_after == 2.5
     assert error.raw == body
-    assert str(error).startswith(f"POST /reset: {body['status']} {body['code']}: ")
+    assert str(error).startswith(f"{body['status']} {body['code']}: ")
+    assert str(error).endswith(f" (POST /reset, request {body['requestId']})")
     assert body["requestId"] in str(error)
 
 

@@ -66,6 +66,7 @@ SOLE_IMPORTERS = {
     "matplotlib": {"cli"},
     "platformdirs": {"cli"},
     "sqlalchemy": {"_store"},
+    "yaml": {"cli"},
 }
 SYNC_ORDER = [
     "_loop",

@@ -88,7 +88,7 @@ class Commands(typer.Typer):
             examples: Lines for the end of its help.
         """
         lines = "\n".join(f"  {line}" for line in examples)
-        chosen = {"cls": _GroupedCommand, "context_settings": _CONTEXT, **options}
+        chosen: dict[str, Any] = {"cls": _GroupedCommand, "context_settings": _CONTEXT, **options}
         if lines:
             chosen["epilog"] = f"\b\nExamples:\n{lines}"
         return super().command(name, **chosen)

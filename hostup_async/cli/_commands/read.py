@@ -7,7 +7,7 @@ import typer
 from hostup_async.cli._commands.help import Commands
 from hostup_async.cli._commands.option_groups import expand_option_groups
 from hostup_async.cli._exits import report_errors
-from hostup_async.cli._options import AccountOptions, Details, Filters, LimitOptions, Listing
+from hostup_async.cli._options import AccountOptions, Details, FilterOptions, LimitOptions, Listing
 
 vps = Commands("List VPSes, and show one.")
 auth = Commands("Check the API key.")
@@ -27,7 +27,7 @@ _Id = Annotated[str, typer.Argument(metavar="ID", help="Id of the VPS.")]
 @report_errors
 @expand_option_groups
 def list_(
-    *, filters: Filters, listing: Listing, account: AccountOptions, limits: LimitOptions
+    *, filters: FilterOptions, listing: Listing, account: AccountOptions, limits: LimitOptions
 ) -> None:
     """List the VPSes of the account, or those that match all that is given."""
     from hostup_async.cli._inputs.account import find_account  # noqa: PLC0415 - --help need not wait

@@ -5,7 +5,6 @@ import shlex
 import sys
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import asynccontextmanager
-from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Final, TypeVar
@@ -142,12 +141,19 @@ def _keys(options: AccountOptions, profile: Profile) -> Iterator[tuple[SecretTex
     if options.key_file:
         yield _key_in(options.key_file), f"the file {options.key_file}"
     from_environment = _key(os.environ.get(KEY_VARIABLE)), f"the variable {KEY_VARIABLE}"
-    from_profile = profile.api_key, f"profile {profile.name} of {config_path()}"
+    from_profile = profile.api_key, f"profile {profile.name} of {_config_name()}"
     for key, source in _in_order(options, from_environment, from_profile):
         if key:
             yield key, source
     if kept := _in_keyring(profile.name):
         yield kept, f"the keyring, as {profile.name} of {_SERVICE}"
+
+
+def _config_name() -> str:
+    try:
+        return str(config_path())
+    except CommandFailed:  # the home directory is not known
+        return "~/.config/hostup/config.toml"
 
 
 def _key(text: str | None) -> SecretText | None:
@@ -170,7 +176,8 @@ def _in_keyring(name: str) -> SecretText | None:
     if find_spec("keyring") is None:
         return None
     try:
-        keyring = import_module("keyring")  # an extra, and slow to import
+        import keyring  # noqa: PLC0415 - an extra, and slow to import
+
         return _key(keyring.get_password(_SERVICE, name))
     except Exception as error:  # noqa: BLE001 - the system's keyring is a plug-in, which may raise anything
         if type(error).__name__ != "NoKeyringError":
@@ -180,7 +187,7 @@ def _in_keyring(name: str) -> SecretText | None:
 
 def _no_key(profile: Profile) -> str:
     return (
-        f"there is no API key: set {KEY_VARIABLE}, or write the key to {config_path()} (mode 600) "
+        f"there is no API key: set {KEY_VARIABLE}, or write the key to {_config_name()} (mode 600) "
         f"as api_key under [profiles.{profile.name}], or to the keyring (pip install "
         f"'hostup[keyring]'; keyring set {_SERVICE} {profile.name}). Make a key in HostUp's "
         "control panel, with the scopes read:vm and power:vm."

@@ -1,6 +1,7 @@
 """Paths that mean one file, whatever directory the command runs in."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -44,13 +45,21 @@ def expand(path: str) -> Path:
         raise usage(message) from None
 
 
-def absolute(path: Path, what: str) -> Path:
+def own_directory(find: Callable[[], Path], what: str) -> Path:
     """A directory of the user's own.
 
+    Args:
+        find: Finds it, relative or not at all where the home directory is not known.
+        what: What it is for.
+
     Raises:
-        CommandFailed: It is relative, as where the home directory is not known.
+        CommandFailed: It is not known.
     """
-    if path.is_absolute():
-        return path
-    message = f"{what} would be {path}, which is relative: set HOME, and XDG paths, to whole paths"
+    try:
+        found = find()
+    except RuntimeError:
+        found = Path()
+    if found.is_absolute():
+        return found
+    message = f"there is no place for {what}, since your home directory is not known: set HOME"
     raise usage(message)

@@ -4,6 +4,7 @@ import os
 import stat
 import tomllib
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, cast
 
@@ -12,9 +13,9 @@ from attrs import frozen
 
 from hostup_async import RateLimit
 from hostup_async._config import SecretText, hide
-from hostup_async.cli._exits import usage
+from hostup_async.cli._exits import CommandFailed, usage
 from hostup_async.cli._inputs.limits import read_limit, read_share
-from hostup_async.cli._inputs.paths import absolute, store_in
+from hostup_async.cli._inputs.paths import own_directory, store_in
 
 _APP: Final = "hostup"
 _OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
@@ -45,15 +46,14 @@ class Profile:
 
 def config_path() -> Path:
     """The path of the configuration file, whether it exists or not."""
-    directory = platformdirs.user_config_path(_APP, appauthor=False)
-    return absolute(directory, "the directory of the configuration") / "config.toml"
+    find = partial(platformdirs.user_config_path, _APP, appauthor=False)
+    return own_directory(find, "the configuration file") / "config.toml"
 
 
 def default_store() -> Path:
     """The path of the default store. Makes its directory, readable by this user only."""
-    directory = absolute(
-        platformdirs.user_state_path(_APP, appauthor=False), "the directory of the store"
-    )
+    find = partial(platformdirs.user_state_path, _APP, appauthor=False)
+    directory = own_directory(find, "the store (or name one with --store)")
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     return directory / "fleet.db"
 
@@ -64,7 +64,12 @@ def read_profile(name: str | None) -> Profile:
     Raises:
         CommandFailed: The profile does not exist, or the file cannot be used.
     """
-    path = config_path()
+    try:
+        path = config_path()
+    except CommandFailed:
+        if name is None:
+            return Profile()
+        raise
     try:
         text = _read(path)
     except FileNotFoundError:

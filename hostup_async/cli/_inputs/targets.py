@@ -11,7 +11,7 @@ from hostup_async import Client, Plan, Vps
 from hostup_async._text import printable
 from hostup_async.cli._exits import usage
 from hostup_async.cli._inputs.id_lists import STDIN, given_ids, ids_in_file
-from hostup_async.cli._options import Filters, Selection
+from hostup_async.cli._options import FilterOptions, Selection
 
 EXCLUDED: Final = "it is in the file of --exclude"
 """Why a VPS is not in a plan that the user did not want there."""
@@ -46,7 +46,7 @@ class VpsFilter:
         )
 
 
-def read_filter(filters: Filters) -> VpsFilter:
+def read_filter(filters: FilterOptions) -> VpsFilter:
     """The filter that the options describe.
 
     Raises:
@@ -60,7 +60,7 @@ def read_filter(filters: Filters) -> VpsFilter:
     return VpsFilter(filters.name, tags, filters.power)
 
 
-def excluded_ids(filters: Filters) -> frozenset[str]:
+def excluded_ids(filters: FilterOptions) -> frozenset[str]:
     """The VPSes that are to be left out."""
     return frozenset(ids_in_file(filters.exclude)) if filters.exclude else frozenset()
 

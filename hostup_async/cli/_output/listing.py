@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from importlib import import_module
 from typing import Any, Generic, TypeVar
 
 from attrs import frozen
@@ -116,7 +115,7 @@ def as_yaml(value: object) -> str:
         CommandFailed: PyYAML is not installed.
     """
     try:
-        yaml = import_module("yaml")
+        import yaml  # noqa: PLC0415 - slow to import
     except ImportError:
         message = "-o yaml needs PyYAML: pip install 'hostup[cli]'"
         raise CommandFailed(message) from None

@@ -50,7 +50,7 @@ def fit(widths: Sequence[int], room: int) -> list[int]:
 
     Example:
         >>> fit([10, 30, 20], 80), fit([10, 30, 20], 54), fit([10, 30, 20], 24)
-        ([10, 30, 20], [10, 20, 20], [10, 12])
+        ([10, 30, 20], [10, 20, 20], [10, 8])
     """
     first, *rest = widths
     while rest and first + sum(rest) + _GAP * len(rest) > room:

@@ -10,7 +10,7 @@ from hostup_async._text import printable
 from hostup_async.cli._exits import CommandFailed, ExitCode
 from hostup_async.cli._inputs.account import READING, Account
 from hostup_async.cli._inputs.targets import excluded_ids, listed, read_filter, read_tags
-from hostup_async.cli._options import Details, Filters, Listing
+from hostup_async.cli._options import Details, FilterOptions, Listing
 from hostup_async.cli._output.format import format_units, format_with_zone
 from hostup_async.cli._output.listing import Column, Listed, write_details
 from hostup_async.cli._output.screen import screen, vpses
@@ -60,7 +60,7 @@ def _call(account: Account, work: Callable[[Client], Awaitable[T]]) -> T:
     return run_loop(call)
 
 
-def list_vpses(account: Account, listing: Listing, filters: Filters) -> None:
+def list_vpses(account: Account, listing: Listing, filters: FilterOptions) -> None:
     """Print the VPSes that are meant."""
     VPSES.check(listing)
     chosen, excluded = read_filter(filters), excluded_ids(filters)
