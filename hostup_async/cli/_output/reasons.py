@@ -50,6 +50,16 @@ def label(vps_id: str, names: Mapping[str, str]) -> str:
     return printable(f"{vps_id} ({name})" if name else vps_id)
 
 
+def in_columns(vps_id: str, names: Mapping[str, str]) -> str:
+    """A VPS at the head of a line: its id, two blanks, and its name where that is known.
+
+    Example:
+        >>> in_columns("vps_1", {"vps_1": "web"}), in_columns("vps_2", {})
+        ('vps_1  web', 'vps_2')
+    """
+    return printable(f"{vps_id}  {names.get(vps_id) or ''}".rstrip())
+
+
 def shared_words(one: Entry | Outcome) -> str:
     """A reason without what names one VPS, its job or its requests alone."""
     words = one.reason or ""

@@ -14,7 +14,7 @@ from hostup_async._text import printable
 from hostup_async.cli._options import Output
 from hostup_async.cli._output import json_lines, words
 from hostup_async.cli._output.pace import Pace
-from hostup_async.cli._output.reasons import label
+from hostup_async.cli._output.reasons import in_columns
 from hostup_async.cli._output.screen import Screen, emit
 
 _LONG_RUN: Final = 60.0  # seconds; after that, a log of the run need not grow each second
@@ -108,7 +108,8 @@ class _Lines:
         if outcome.status is OutcomeStatus.NOT_SENT and not self._verbose:
             return  # the summary counts them
         if outcome.status is not OutcomeStatus.COMPLETED or self._verbose:
-            text = printable(f"{label(outcome.vps_id, self._names)}  {words.describe(outcome)}")
+            vps = in_columns(outcome.vps_id, self._names)
+            text = printable(f"{vps}  {words.describe(outcome)}")
             style = words.STYLES[outcome.status.value]
             self._console.print(Text(text, style), soft_wrap=True)
 

@@ -10,7 +10,7 @@ from hostup_async import FleetPolicy, OnAmbiguous, Plan
 from hostup_async._text import printable
 from hostup_async.cli._exits import CommandFailed, ExitCode, usage
 from hostup_async.cli._options import Confirmation
-from hostup_async.cli._output.reasons import label
+from hostup_async.cli._output.reasons import in_columns, label
 from hostup_async.cli._output.screen import truncate, vpses
 
 _UNASKED: Final = 10  # VPSes that need no confirmation
@@ -24,7 +24,7 @@ def show_plan(console: Console, plan: Plan, policy: FleetPolicy, *, verbose: boo
     console.print(
         f"{plan.action.capitalize()}{force} {vpses(len(plan))} at {plan.origin}", style="bold"
     )
-    for line in truncate((label(one, plan.names) for one in plan.ids), most):
+    for line in truncate((in_columns(one, plan.names) for one in plan.ids), most):
         console.print(f"  {printable(line)}", soft_wrap=True)
     if plan.excluded:
         console.print(f"Left out: {len(plan.excluded)}", style="yellow")
