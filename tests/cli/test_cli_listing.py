@@ -12,7 +12,10 @@ from cli_tools import COMMAND, PATIENCE, events, here, sandbox, terminal
 
 from hostup_async import Vps
 from hostup_async.cli._inputs.targets import VpsFilter, read_tags
+from hostup_async.cli._options import Listing
+from hostup_async.cli._output.screen import screen
 from hostup_async.cli._output.table import fit
+from hostup_async.cli._work.inventory import VPSES
 from hostup_async.sandbox import Durations
 from hostup_async.sandbox._bodies import VpsBodies
 
@@ -138,6 +141,21 @@ def test_what_does_not_fit_is_cut_and_then_left_out(
     widths: list[int], room: int, wanted: list[int]
 ) -> None:
     assert fit(widths, room) == wanted
+
+
+def test_runs_are_listed_in_each_format(monkeypatch: pytest.MonkeyPatch) -> None:
+    with sandbox(monkeypatch, vps=1, jobs=INSTANT):
+        assert here("reset", "--all", "--reason", "hung").returncode == 0
+    (run,) = events(here("fleet", "runs", "--json").stdout, "run")
+    assert here("fleet", "runs", "-q").stdout == f"{run['id']}\n"
+    row = here("fleet", "runs", "--columns", "id,vpses,reason", "--no-headers").stdout
+    assert row == f"{run['id']}  1 completed  hung\n"
+    assert run["fingerprint"] in here("fleet", "runs", "-o", "wide").stdout
+
+
+def test_an_id_with_a_line_end_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    VPSES.write(screen(), Listing(output="id"), [vps(), Vps(id="vps_2\nvps_3\x1b[2J"), Vps(id="")])
+    assert capsys.readouterr().out == "vps_1\nvps_2?vps_3?[2J\n"
 
 
 # --- one command's output is another one's input --------------------------------------------------

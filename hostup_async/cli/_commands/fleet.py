@@ -15,6 +15,7 @@ from hostup_async.cli._options import (
     Force,
     Ids,
     LimitOptions,
+    Listing,
     Output,
     PolicyOptions,
     Run,
@@ -114,13 +115,13 @@ def runs(
     *,
     limit: Annotated[int, typer.Option(min=1, help="Number of runs to list.")] = 20,
     store: StoreOptions,
-    output: Output,
+    listing: Listing,
     account: AccountOptions,
 ) -> None:
     """List the recorded runs, newest first."""
     from hostup_async.cli._work.history import list_runs  # noqa: PLC0415 - --help need not wait
 
-    list_runs(store, account, output, limit)
+    list_runs(store, account, listing, limit)
 
 
 @fleet.command()

@@ -9,7 +9,7 @@ from pathlib import Path
 def replace_file(path: Path, text: str) -> None:
     """Write a file; where that fails, the file that was there is still there.
 
-    What is no ordinary file, such as a pipe or /dev/stdout, is written to as it is.
+    A pipe, or a device such as /dev/stdout, is written to as it is.
 
     Raises:
         OSError: It cannot be written, for instance because the disk is full.

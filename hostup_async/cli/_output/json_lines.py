@@ -56,8 +56,12 @@ def outcome_event(run_id: str, outcome: Outcome, name: str | None = None) -> str
 
 def run_event(run: RunRecord) -> str:
     """A recorded run."""
-    members = asdict(run, filter=lambda field, _: field.name not in {"plan", "policy"})
-    return line("run", members)
+    return line("run", run_members(run))
+
+
+def run_members(run: RunRecord) -> dict[str, Any]:
+    """What is told of a recorded run: all but its plan and its policy."""
+    return asdict(run, filter=lambda field, _: field.name not in {"plan", "policy"})
 
 
 def entry_event(run_id: str, entry: Entry) -> str:

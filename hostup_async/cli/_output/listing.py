@@ -6,6 +6,7 @@ from typing import Any, Generic, TypeVar
 
 from attrs import frozen
 
+from hostup_async._text import printable
 from hostup_async.cli._exits import CommandFailed, usage
 from hostup_async.cli._options import Details, Listing
 from hostup_async.cli._output import json_lines
@@ -74,7 +75,8 @@ class Listed(Generic[T]):
         """Write the items."""
         columns = self.check(listing)
         if listing.format == "id":
-            ids = (str(self.columns[0].read(one)) for one in items)
+            # A line end in an id would make two ids of it for what reads them.
+            ids = (printable(self.columns[0].read(one)) for one in items)
             emit(console, *filter(None, ids))
         elif listing.format == "json":
             emit(console, *(json_lines.line(self.event, self.members(one)) for one in items))

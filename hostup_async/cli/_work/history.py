@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
+from typing import Final
 
 import typer
 from rich.console import Console
@@ -22,12 +23,18 @@ from hostup_async._text import printable
 from hostup_async.cli._exits import CommandFailed
 from hostup_async.cli._inputs.account import existing_store, find_account, open_to_read
 from hostup_async.cli._inputs.profiles import read_profile
-from hostup_async.cli._options import AccountOptions, LimitOptions, Output, StoreOptions
+from hostup_async.cli._options import (
+    AccountOptions,
+    LimitOptions,
+    Listing,
+    Output,
+    StoreOptions,
+)
 from hostup_async.cli._output import json_lines
 from hostup_async.cli._output.files import replace_file
 from hostup_async.cli._output.format import format_local
+from hostup_async.cli._output.listing import Column, Listed
 from hostup_async.cli._output.screen import emit, screen, truncate
-from hostup_async.cli._output.table import table
 from hostup_async.cli._output.words import STYLES, in_words
 from hostup_async.cli._signals import run as run_loop
 from hostup_async.cli._work.fleet import store_flags, work_on
@@ -42,22 +49,17 @@ def _where(store_options: StoreOptions, account_options: AccountOptions) -> str:
 
 
 def list_runs(
-    store_options: StoreOptions, account_options: AccountOptions, output: Output, limit: int
+    store_options: StoreOptions, account_options: AccountOptions, listing: Listing, limit: int
 ) -> None:
     """Print the newest runs."""
+    RUNS.check(listing)
     store = _where(store_options, account_options)
 
     async def read() -> list[RunRecord]:
         async with open_to_read(store) as opened:
             return await opened.runs(limit)
 
-    console, runs = screen(), run_loop(read)
-    if output.json:
-        emit(console, *map(json_lines.run_event, runs))
-        return
-    rows = [(run.id, run.state.value, run.action.value, format_local(run.created_at),
-             _counts(run), run.reason or "") for run in runs]  # fmt: skip
-    console.print(table(("Run", "State", "Action", "Begun", "VPSes", "Reason"), rows))
+    RUNS.write(screen(), listing, run_loop(read))
 
 
 def show_run(
@@ -168,3 +170,20 @@ async def _id(store: Store, run_id: str) -> str:
 
 def _counts(run: RunRecord) -> str:
     return ", ".join(f"{count} {in_words(state)}" for state, count in sorted(run.counts.items()))
+
+
+RUNS: Final = Listed[RunRecord](
+    event="run",
+    columns=(
+        Column("Id", lambda run: run.id),
+        Column("State", lambda run: run.state.value),
+        Column("Action", lambda run: run.action.value),
+        Column("Begun", lambda run: format_local(run.created_at)),
+        Column("VPSes", _counts),
+        Column("Reason", lambda run: run.reason),
+        Column("By", lambda run: run.who, is_wide=True),
+        Column("API", lambda run: run.origin, is_wide=True),
+        Column("Key", lambda run: run.fingerprint, is_wide=True),
+    ),
+    members=json_lines.run_members,
+)
