@@ -210,7 +210,9 @@ def _action_route(
 ) -> tuple[Url, bytes | None]:
     """The URL to send an action to, and the body to send."""
     path = f"/vps{_segment(power_action.vps_id)}/actions/{power_action.action.value}"
-    return requester.api_url(path), b'{"force": true}' if force else None
+    # A plan that an older version recorded may have `force` with another action.
+    forces = force and power_action.action is Action.RESTART
+    return requester.api_url(path), b'{"force": true}' if forces else None
 
 
 def _unseen(rows: list[Vps], ids: set[str]) -> list[Vps]:

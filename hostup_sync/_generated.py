@@ -930,26 +930,29 @@ class FleetResource(Handle[hostup_async.FleetResource]):
         ids: Iterable[str] | None = None,
         all: bool = False,
         name: str | None = None,
+        where: Callable[[Vps], bool] | None = None,
         action: Action | ActionWord = Action.RESET,
         preflight: Preflight | PreflightWord = Preflight.LIST,
         force: bool = False,
     ) -> Plan:
         """Decide what a run does, and to which VPSes; only reads are sent.
 
-        Select the VPSes in one way: `ids`, `all` or `name`.
+        Select the VPSes in one way: `ids`, `all` or `name`; `where` leaves some of these out.
 
         Args:
             ids: These VPSes.
             all: Every VPS of the account.
             name: Every VPS of exactly this name; upper and lower case are the same.
+            where: With `all` or `name`: only the VPSes for which this is true.
             action: What to do to each.
             preflight: What to read beforehand: `"none"`; `"list"`, which leaves out VPSes that the
                 account does not have, that are terminated, or whose gate is shut; or `"gates"`,
                 which also reads each VPS's gate just before its action.
-            force: For `restart`: do not wait for the guest to agree.
+            force: For `restart` alone: do not wait for the guest to agree.
 
         Raises:
-            ConfigurationError: Not exactly one of `ids`, `all` and `name`, or a bad value.
+            ConfigurationError: Not exactly one of `ids`, `all` and `name`, `where` with `ids`,
+                `force` with another action than `restart`, or a bad value.
 
         Example:
             >>> def preview(client):
@@ -963,6 +966,7 @@ class FleetResource(Handle[hostup_async.FleetResource]):
             ids=ids,
             all=all,
             name=name,
+            where=where,
             action=action,
             preflight=preflight,
             force=force,
@@ -1328,12 +1332,16 @@ class Client(Handle[hostup_async.Client]):
 
 def open_store(
     store: str | os.PathLike[str] | Store | None,
+    *,
+    read_only: bool = False,
 ) -> AbstractContextManager[Store]:
     """Open a store, and close it at the end if it was opened here and nothing else uses it.
 
     Args:
         store: A path or `sqlite:///path` of a file, which is created if it does not exist and
             needs the extra `hostup[store]`; None for memory; or a `Store`, which is lent.
+        read_only: Only read from the file, which then need not be writable: nothing is created,
+            and a run whose process was killed is shown as it left it.
 
     Raises:
         ConfigurationError: That does not name a store.
@@ -1350,4 +1358,5 @@ def open_store(
         Store._of,
         hostup_async.open_store,
         store._async if isinstance(store, Store) else store,
+        read_only=read_only,
     )

@@ -3,6 +3,7 @@
 import json
 from datetime import timedelta
 from enum import StrEnum
+from math import floor
 from typing import Any, ClassVar, Final, Literal, Self, TypeAlias
 
 from attrs import field, fields, frozen
@@ -189,10 +190,12 @@ class FleetPolicy(JsonReady):
             raise ConfigurationError(msg) from None
 
 
+# A share is a binary fraction, and 0.29 * 100 is 28.999...: what is off by less than this is whole.
+_DIGITS: Final = 9
 _NAMES: Final = [one.name for one in fields(FleetPolicy)]
 
 
 def _count(bound: float | None, total: int) -> int | None:
     if bound is None or isinstance(bound, int):
         return bound
-    return max(1, int(bound * total))
+    return max(1, floor(round(bound * total, _DIGITS)))

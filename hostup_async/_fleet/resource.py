@@ -1,7 +1,7 @@
 """The resource `client.fleet`: plans, runs, and runs resumed."""
 
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Final
 
 from attrs import evolve
@@ -39,32 +39,35 @@ class FleetResource:
     def __repr__(self) -> str:
         return f"<FleetResource of {self._origin}>"
 
-    async def plan(
+    async def plan(  # noqa: PLR0913 - each is a choice of its own, named where it is made
         self,
         *,
         ids: Iterable[str] | None = None,
         all: bool = False,  # noqa: A002 - the word that says it
         name: str | None = None,
+        where: Callable[[Vps], bool] | None = None,
         action: Action | ActionWord = Action.RESET,
         preflight: Preflight | PreflightWord = Preflight.LIST,
         force: bool = False,
     ) -> Plan:
         """Decide what a run does, and to which VPSes; only reads are sent.
 
-        Select the VPSes in one way: `ids`, `all` or `name`.
+        Select the VPSes in one way: `ids`, `all` or `name`; `where` leaves some of these out.
 
         Args:
             ids: These VPSes.
             all: Every VPS of the account.
             name: Every VPS of exactly this name; upper and lower case are the same.
+            where: With `all` or `name`: only the VPSes for which this is true.
             action: What to do to each.
             preflight: What to read beforehand: `"none"`; `"list"`, which leaves out VPSes that the
                 account does not have, that are terminated, or whose gate is shut; or `"gates"`,
                 which also reads each VPS's gate just before its action.
-            force: For `restart`: do not wait for the guest to agree.
+            force: For `restart` alone: do not wait for the guest to agree.
 
         Raises:
-            ConfigurationError: Not exactly one of `ids`, `all` and `name`, or a bad value.
+            ConfigurationError: Not exactly one of `ids`, `all` and `name`, `where` with `ids`,
+                `force` with another action than `restart`, or a bad value.
 
         Example:
             >>> async def preview(client):
@@ -77,9 +80,16 @@ class FleetResource:
         if (ids is not None) + everything + (name is not None) != 1:
             msg = "Select the VPSes in exactly one way: ids=[...], all=True or name=..."
             raise ConfigurationError(msg)
+        if where is not None and ids is not None:
+            msg = "`where` chooses from what the API lists: pass it with all=True or name=..."
+            raise ConfigurationError(msg)
+        if force and action is not Action.RESTART:
+            msg = f"`force` is for restart alone, and this is a {action}: leave it out."
+            raise ConfigurationError(msg)
         rows: list[Vps] | None
         if ids is None:
-            rows = [vps async for vps in self._parts.vps.list(name=name) if vps.id]
+            listed = [vps async for vps in self._parts.vps.list(name=name) if vps.id]
+            rows = [vps for vps in listed if where is None or where(vps)]
             wanted = tuple(vps.id for vps in rows)
         else:
             wanted = distinct(ids)

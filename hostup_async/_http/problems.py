@@ -120,14 +120,19 @@ def effective_status(problem: Problem) -> int:
 
 
 def make_api_error(what: str, problem: Problem, *, is_html: bool = False) -> ApiError:
-    """The error for a refusal; `what` names the request."""
+    """The error for a refusal; `what` names the request.
+
+    Its message begins with the cause and the advice, and ends with the request and its id, which
+    differ where many VPSes are refused for one reason.
+    """
     status = min(effective_status(problem), _SERVER_ERROR)
     cls = _CLASSES.get(status, ApiError)
     otherwise = _REDIRECTED if status in _REDIRECTS else _OTHERWISE
     advice = _ADVICE_BY_CODE.get(problem.code or "") or _ADVICE.get(status, otherwise)
     if cls is Forbidden and is_html:
         advice = _FILTERED
-    return cls(f"{what}: {describe(problem)}. {advice}", problem=problem)
+    request = f", request {problem.request_id}" if problem.request_id else ""
+    return cls(f"{describe(problem)}. {advice} ({what}{request})", problem=problem)
 
 
 def make_outcome_unknown(
@@ -157,9 +162,8 @@ def _moment(epoch: float) -> str:
 
 
 def describe(problem: Problem) -> str:
-    """A problem in one line: status, code, detail, and the request id that support asks for."""
+    """A problem in one line: status, code and detail."""
     denied = "with `success: false`" if problem.status in SUCCESSES else None
     words = [str(problem.status), denied, problem.code]
     detail = (problem.detail or problem.title or "").rstrip(".")
-    request = f" (request {problem.request_id})" if problem.request_id else ""
-    return " ".join(filter(None, words)) + (f": {detail}" if detail else "") + request
+    return " ".join(filter(None, words)) + (f": {detail}" if detail else "")

@@ -336,8 +336,8 @@ class LimitEstimate:
             self.pacer.measure(_SAFE * (accepted + 1) / seconds)
 
     def _ours(self, limit: float) -> float:
-        """What we allow ourselves of a limit."""
-        return limit if self.share == 1 or limit == inf else max(1, floor(self.share * limit))
+        """What we allow ourselves of a limit; 29 % of 100 is 29, though 0.29 * 100 is below."""
+        return limit if self.share == 1 or limit == inf else max(1, int(self.share * limit + 1e-9))
 
     def _adopt(self, limit: float, window: float) -> None:
         self.limit, self.cap, self.window = limit, self._ours(limit), window

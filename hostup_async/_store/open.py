@@ -25,12 +25,16 @@ _SCHEME: Final = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]+:(?://|$)")
 
 
 @asynccontextmanager
-async def open_store(store: str | os.PathLike[str] | Store | None) -> AsyncGenerator[Store, None]:
+async def open_store(
+    store: str | os.PathLike[str] | Store | None, *, read_only: bool = False
+) -> AsyncGenerator[Store, None]:
     """Open a store, and close it at the end if it was opened here and nothing else uses it.
 
     Args:
         store: A path or `sqlite:///path` of a file, which is created if it does not exist and
             needs the extra `hostup[store]`; None for memory; or a `Store`, which is lent.
+        read_only: Only read from the file, which then need not be writable: nothing is created,
+            and a run whose process was killed is shown as it left it.
 
     Raises:
         ConfigurationError: That does not name a store.
@@ -43,7 +47,7 @@ async def open_store(store: str | os.PathLike[str] | Store | None) -> AsyncGener
         ...             print(run.id, run.state, run.counts)
     """
     await _load_sql_for(store)
-    found = find_store(store)
+    found = find_store(store, read_only=read_only)
     users = _USERS.get(found, 0)
     if found.is_open and not users:  # it is closed where it was opened
         yield found
@@ -79,7 +83,7 @@ def store_for(
     return MemoryStore.shared(origin, fingerprint) if store is None else store
 
 
-def find_store(store: str | os.PathLike[str] | Store | None) -> Store:
+def find_store(store: str | os.PathLike[str] | Store | None, *, read_only: bool = False) -> Store:
     """The store that `open_store` would open."""
     if store is None:
         return MemoryStore()
@@ -87,17 +91,17 @@ def find_store(store: str | os.PathLike[str] | Store | None) -> Store:
         return store
     path = os.fspath(store)
     if path.startswith(_SQLITE):
-        return _in_file(path.removeprefix(_SQLITE))
+        return _in_file(path.removeprefix(_SQLITE), read_only=read_only)
     if found := _SCHEME.match(path):
         msg = (  # the rest of the URL may hold a password
             f"A {found[0]}... URL does not name a store: name a file, as fleet.db or "
             "sqlite:///fleet.db, or pass None for memory."
         )
         raise ConfigurationError(msg)
-    return _in_file(path)
+    return _in_file(path, read_only=read_only)
 
 
-def _in_file(path: str) -> Store:
+def _in_file(path: str, *, read_only: bool) -> Store:
     try:
         import_module("aiosqlite")  # the driver, which SQLAlchemy loads too late to say so here
         from hostup_async._store.sql import (  # noqa: PLC0415 - an extra, and slow to import
@@ -107,4 +111,4 @@ def _in_file(path: str) -> Store:
     except ImportError as error:
         msg = "A store in a file needs more packages: pip install 'hostup[store]'."
         raise ConfigurationError(msg) from error
-    return SqlStore(SqliteFile(path))
+    return SqlStore(SqliteFile(path, read_only=read_only), read_only=read_only)

@@ -1,12 +1,18 @@
 """How the program ends: its exit codes, and errors as one line instead of a traceback."""
 
+import os
+import re
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from enum import IntEnum
 from functools import wraps
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import typer
+
+from hostup_async._text import printable
+from hostup_async.cli._streams import forget_lost_output, lost_output
 
 
 class ExitCode(IntEnum):
@@ -16,7 +22,7 @@ class ExitCode(IntEnum):
     """All VPSes completed, or the command did what it was asked to."""
     FAILED = 1
     """A VPS failed, was refused, skipped, not done, not sent or not followed, or timed out; or the
-    command could not do what it was asked to."""
+    command could not do what it was asked to, or could not write its output."""
     USAGE = 2
     """The options, the file of ids or the configuration cannot be used; nothing was sent."""
     BUDGET = 3
@@ -31,10 +37,13 @@ class ExitCode(IntEnum):
 
 # As the helps and the README say it.
 EXIT_CODES: Final = (
-    "Exit codes: 0 all completed; 1 some failed, were refused, skipped, not done, not sent or not "
-    "followed, or timed out; 2 wrong options; 3 stopped by a failure limit or the canary; 4 the "
-    "outcome of some VPSes is unknown; 5 the key is missing or refused; 130 interrupted."
+    "Exit codes: 0 all completed; 1 some failed, were refused, skipped, not done, not sent, not "
+    "followed or timed out, or the output cannot be written; 2 wrong options; 3 stopped by a "
+    "failure limit or the canary; 4 the outcome of some VPSes is unknown; 5 the key is missing or "
+    "refused; 130 interrupted."
 )
+_FILES: Final = frozenset({"from_file", "key_file", "exclude", "store"})
+_SURROGATE: Final = re.compile("[\ud800-\udfff]")
 RANKED: Final = (
     ExitCode.INTERRUPTED,
     ExitCode.AUTHENTICATION,
@@ -63,22 +72,51 @@ def report_errors(command: Callable[..., None]) -> Callable[..., None]:
 
     @wraps(command)
     def run(**options: Any) -> None:  # noqa: ANN401 - whatever the command takes
-        try:
-            command(**options)
-        except KeyboardInterrupt:
-            _exit("interrupted before anything was sent", ExitCode.INTERRUPTED)
-        except CommandFailed as error:
-            _exit(str(error), error.code)
-        except OSError as error:
-            file = f"{error.filename}: " if error.filename else ""
-            _exit(f"{file}{error.strerror or error}", ExitCode.FAILED)
-        except Exception as error:
-            code = _code_of(error)
-            if code is None:
-                raise
-            _exit(str(error), code)
+        forget_lost_output()
+        code = _run(command, options)
+        if (lost := lost_output()) is not None:
+            _say(f"standard output cannot be written: {lost.strerror or lost}")
+            code = code or ExitCode.FAILED
+        if code:
+            raise typer.Exit(code)
 
     return run
+
+
+def _run(command: Callable[..., None], options: dict[str, Any]) -> int:
+    """The exit code of a command, whose error was told."""
+    try:
+        _refuse_other_encodings(options)
+        command(**options)
+    except typer.Exit as ended:
+        return ended.exit_code
+    except KeyboardInterrupt:
+        return _fail("interrupted before anything was sent", ExitCode.INTERRUPTED)
+    except CommandFailed as error:
+        return _fail(str(error), error.code)
+    except OSError as error:
+        file = f"{os.fsdecode(error.filename)}: " if error.filename else ""
+        return _fail(f"{file}{error.strerror or error}", ExitCode.FAILED)
+    except Exception as error:
+        code = _code_of(error)
+        if code is None:
+            raise
+        return _fail(str(error), code)
+    return ExitCode.COMPLETED
+
+
+def _refuse_other_encodings(options: dict[str, Any]) -> None:
+    """Refuse an argument that is not UTF-8 text: it can be neither recorded nor sent.
+
+    Python carries its odd bytes as lone surrogates. The name of a file may have them.
+    """
+    for name, value in options.items():
+        texts = cast("list[object]", value) if isinstance(value, list) else [value]
+        is_odd = any(isinstance(one, str) and _SURROGATE.search(one) for one in texts)
+        if is_odd and name not in _FILES:
+            option = "an id" if name == "ids" else f"--{name.replace('_', '-')}"
+            message = f"{option} is not UTF-8 text: check the terminal's encoding. Nothing was sent"
+            raise usage(message)
 
 
 def _code_of(error: Exception) -> ExitCode | None:
@@ -93,10 +131,14 @@ def _code_of(error: Exception) -> ExitCode | None:
     return ExitCode.FAILED if isinstance(error, HostUpError | SandboxError) else None
 
 
-def _exit(message: str, code: ExitCode) -> None:
-    try:
-        sys.stderr.write(f"hostup: {message}\n")
+def _fail(message: str, code: ExitCode) -> ExitCode:
+    from hostup_async.cli._shell_words import in_shell_words  # noqa: PLC0415 - --help need not wait
+
+    _say(in_shell_words(message))
+    return code
+
+
+def _say(message: str) -> None:
+    with suppress(OSError):  # standard error cannot be written
+        sys.stderr.write(f"hostup: {printable(message)}\n")
         sys.stderr.flush()
-    except OSError:  # standard error is closed
-        pass
-    raise typer.Exit(code) from None

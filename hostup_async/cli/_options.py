@@ -1,9 +1,11 @@
 """The options that commands share. Showing their help needs no library but typer."""
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Final, Literal
 
 import typer
 from attrs import frozen
+
+STORE_VARIABLE: Final = "HOSTUP_STORE"
 
 Ids = Annotated[
     list[str] | None,
@@ -17,6 +19,8 @@ Run = Annotated[
 @frozen
 class AccountOptions:
     """The account to use: from flags, the environment, the configuration file or the keyring."""
+
+    PANEL: ClassVar = "Connection"
 
     profile: Annotated[
         str | None,
@@ -55,6 +59,8 @@ class AccountOptions:
 class LimitOptions:
     """The rate limit, where it is known, and how much of it to use."""
 
+    PANEL: ClassVar = "Connection"
+
     limit: Annotated[
         str | None,
         typer.Option(
@@ -78,6 +84,8 @@ class LimitOptions:
 class Output:
     """How much is shown, and in which form."""
 
+    PANEL: ClassVar = "Output"
+
     json: Annotated[
         bool,
         typer.Option("--json", help="Print JSON, one object a line (see docs/json.md)."),
@@ -92,14 +100,72 @@ class Output:
 
 
 @frozen
+class Listing:
+    """How a list is written."""
+
+    PANEL: ClassVar = "Output"
+
+    output: Annotated[
+        Literal["table", "wide", "id", "json", "yaml"],
+        typer.Option(
+            "--output",
+            "-o",
+            help="table; wide, with all columns; id, one a line; json, one object a line (see "
+            "docs/json.md); yaml.",
+        ),
+    ] = "table"
+    json: Annotated[bool, typer.Option("--json", help="As -o json.")] = False
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="As -o id.")] = False
+    columns: Annotated[
+        str | None,
+        typer.Option(metavar="NAMES", help="Columns of the table, such as id,name, in this order."),
+    ] = None
+    no_headers: Annotated[
+        bool, typer.Option("--no-headers", help="Leave out the headings of the table.")
+    ] = False
+
+    @property
+    def format(self) -> str:
+        """The format, however it was asked for."""
+        return "json" if self.json else "id" if self.quiet else self.output
+
+    @property
+    def is_table(self) -> bool:
+        """Whether people read it."""
+        return self.format in {"table", "wide"}
+
+
+@frozen
+class Details:
+    """How one thing is written."""
+
+    PANEL: ClassVar = "Output"
+
+    output: Annotated[
+        Literal["table", "json", "yaml"],
+        typer.Option(
+            "--output", "-o", help="table, a row for each fact; json (see docs/json.md); yaml."
+        ),
+    ] = "table"
+    json: Annotated[bool, typer.Option("--json", help="As -o json.")] = False
+
+    @property
+    def format(self) -> str:
+        """The format, however it was asked for."""
+        return "json" if self.json else self.output
+
+
+@frozen
 class StoreOptions:
     """The store in which runs are recorded."""
+
+    PANEL: ClassVar = "Connection"
 
     store: Annotated[
         str | None,
         typer.Option(
             metavar="FILE",
-            envvar="HOSTUP_STORE",
+            envvar=STORE_VARIABLE,
             help="File in which runs are recorded; none records nothing. Default: the profile's "
             "store, or else fleet.db in your state directory (~/.local/state/hostup on Linux).",
         ),
@@ -107,7 +173,47 @@ class StoreOptions:
 
 
 @frozen
-class Selection:
+class FilterOptions:
+    """Which VPSes of the account are meant."""
+
+    PANEL: ClassVar = "Selection"
+
+    name: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="VPSes of this name, in upper or lower case; * stands for any characters and ? "
+            "for one: --name 'web-*'.",
+        ),
+    ] = None
+    tag: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="TAG", help="VPSes with this tag; given twice, with both. * and ? as above."
+        ),
+    ] = None
+    power: Annotated[
+        Literal[
+            "running",
+            "stopped",
+            "starting",
+            "stopping",
+            "paused",
+            "provisioning",
+            "error",
+            "unknown",
+        ]
+        | None,
+        typer.Option(metavar="STATE", help="VPSes in this power state: running, stopped, ..."),
+    ] = None
+    exclude: Annotated[
+        str | None,
+        typer.Option(metavar="FILE", help="Leave out the VPSes whose ids stand in this file."),
+    ] = None
+
+
+@frozen
+class Selection(FilterOptions):
     """Which VPSes to act on, besides the ids given as arguments."""
 
     from_file: Annotated[
@@ -115,14 +221,11 @@ class Selection:
         typer.Option(
             "--from",
             metavar="FILE",
-            help="File of VPS ids, one a line. # begins a comment; - means standard input.",
+            help="File of VPS ids, one a line, or of JSON as vps list --json writes it. # begins a "
+            "comment; - means standard input.",
         ),
     ] = None
     all_of_them: Annotated[bool, typer.Option("--all", help="Every VPS of the account.")] = False
-    name: Annotated[
-        str | None,
-        typer.Option(help="Every VPS with exactly this name, in upper or lower case."),
-    ] = None
     preflight: Annotated[
         Literal["none", "list", "gates"],
         typer.Option(
@@ -131,6 +234,14 @@ class Selection:
             "actions each VPS allows (one more request for each)."
         ),
     ] = "list"
+
+
+@frozen
+class Force:
+    """Whether a restart waits for the guest."""
+
+    PANEL: ClassVar = "Selection"
+
     force: Annotated[
         bool,
         typer.Option("--force", help="With restart: do not wait for the guest system to agree."),
@@ -140,6 +251,8 @@ class Selection:
 @frozen
 class PolicyOptions:
     """The limits of a run, and what it does with failures."""
+
+    PANEL: ClassVar = "Bounds"
 
     canary: Annotated[
         int,
@@ -220,6 +333,8 @@ class PolicyOptions:
 @frozen
 class Confirmation:
     """Whether to ask before sending, or to send nothing."""
+
+    PANEL: ClassVar = "Confirmation"
 
     dry_run: Annotated[
         bool,

@@ -21,11 +21,16 @@ def run(work: Callable[[], Awaitable[T]]) -> T:
 
 @contextmanager
 def on_signals(*actions: Callable[[], None]) -> Generator[None]:
-    """Call the first action for the first signal, and so on; later signals act as by default."""
+    """Call the first action for the first signal, and so on; later signals act as by default.
+
+    A signal that this process was told to ignore stays ignored: `nohup` does that with SIGHUP, and
+    a script's shell with the SIGINT of what it runs in the background.
+    """
     loop, left = asyncio.get_running_loop(), list(actions)
+    heeded = [number for number in STOPS if signal.getsignal(number) is not signal.SIG_IGN]
 
     def restore() -> None:
-        for number in STOPS:
+        for number in heeded:
             loop.remove_signal_handler(number)
 
     def handle() -> None:
@@ -34,7 +39,7 @@ def on_signals(*actions: Callable[[], None]) -> Generator[None]:
         if not left:
             restore()
 
-    for number in STOPS:
+    for number in heeded:
         loop.add_signal_handler(number, handle)
     try:
         yield

@@ -11,9 +11,9 @@ def test_the_list(monkeypatch: pytest.MonkeyPatch) -> None:
         listed, named = here("vps", "list"), here("vps", "list", "--name", "WEB-2.example.com")
         as_json = here("vps", "list", "--json")
     assert all(vps_id in listed.stdout for vps_id in served.vps_ids)
-    assert "3 VPSes" in listed.stdout
+    assert listed.stdout.count("\n") == 4  # no rule and no summary where a program may read it
     assert "stopped" in listed.stdout
-    assert "1 VPS\n" in named.stdout
+    assert named.stdout.count("\n") == 2
     assert served.vps_ids[1] in named.stdout
     assert [one["id"] for one in events(as_json.stdout, "vps")] == list(served.vps_ids)
 
@@ -44,7 +44,7 @@ def test_an_uptime_that_is_not_known(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_an_account_without_a_vps(monkeypatch: pytest.MonkeyPatch) -> None:
     with sandbox(monkeypatch, vps=0):
-        assert "0 VPSes" in here("vps", "list").stdout
+        assert here("vps", "list").stdout.split() == ["Id", "Name", "Address", "Service", "Power"]
         check = here("auth", "check")
         reset = here("reset", "--all")
     assert check.returncode == 0

@@ -12,8 +12,9 @@ from typer.testing import CliRunner
 
 from hostup_async.cli._commands.option_groups import expand_option_groups
 from hostup_async.cli._exits import CommandFailed, ExitCode
+from hostup_async.cli._inputs.id_lists import given_ids
 from hostup_async.cli._inputs.policy import count_or_share, duration, make_policy
-from hostup_async.cli._inputs.targets import given_ids, selector
+from hostup_async.cli._inputs.targets import selector
 from hostup_async.cli._options import PolicyOptions, Selection
 
 

@@ -283,7 +283,7 @@ def test_quiet_tells_failures_and_the_summary(monkeypatch: pytest.MonkeyPatch) -
         ended = here("reset", "--all", "--canary", "0", "-q")
     assert "Plan" not in ended.stdout
     assert "in flight of at most" not in ended.stdout
-    assert f"{served.vps_ids[0]}  failed" in ended.stdout
+    assert f"{served.vps_ids[0]}  web-1.example.com  failed" in ended.stdout
     assert "2  failed" in ended.stdout
 
 

@@ -31,7 +31,7 @@ def test_the_live_view_fits(monkeypatch: pytest.MonkeyPatch, rows: int, columns:
     assert any("in flight of at most" in line for line in drawn)
     assert any(line.startswith("waiting: ") for line in drawn)
     assert max(len(line) for line in drawn if "in flight of at most" in line) <= columns
-    failures = [line for line in drawn if re.match(r"vps_\w+  failed: ", line)]
+    failures = [line for line in drawn if re.match(r"vps_\w+  web-\S+  failed: ", line)]
     assert failures
     assert len(failures) == len(set(failures))  # each is told once, and stays
     assert "\x1b[?25h" in run.told  # the cursor is shown again

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tools import examples
 
-from hostup_async import Budget, Client, ConfigurationError, FleetPolicy
+from hostup_async import Budget, Client, ConfigurationError, FleetPolicy, Plan
 from hostup_async._store.memory import MemoryStore
 from hostup_async._store.records import AuditRecord, Entry, EntryState, RunState
 from hostup_async._text import visible
@@ -59,21 +59,43 @@ def test_the_header_says_what_was_done_by_whom_and_why(hundred: Document) -> Non
 
 def test_the_counts(hundred: Document) -> None:
     counts = [" ".join(tile.split()) for tile in hundred.texts["li"]]
-    begins = ("92 completed", "5 failed", "2 skipped", "1 ambiguous")
+    begins = ("5 failed", "1 ambiguous", "2 skipped", "92 completed")  # failures first
     assert len(counts) == len(begins)
     assert all(count.startswith(begin) for count, begin in zip(counts, begins, strict=True))
 
 
 def test_each_vps_has_its_row(hundred: Document) -> None:
     rows = hundred.rows["outcomes"]
-    assert [len(cells) for cells in rows] == [10] * 101
-    assert rows[2 + 7] == [
-        *("9", "vps_00000000000000000000000008", "completed", "", "14:13:20.8", "12.9", "1"),
+    assert [len(cells) for cells in rows] == [11] * 101
+    assert rows[1 + 8] == [
+        *("9", "vps_00000000000000000000000008", "", "completed", "", "14:13:20.8", "12.9", "1"),
         *("", "job_0000000000000008", "req_0000000000000008"),
     ]
-    assert rows[1 + 6][:7] == [
-        *("7", "vps_00000000000000000000000006", "skipped", "it is suspended", "", "", "0"),
+    assert rows[1 + 7][:8] == [
+        *("7", "vps_00000000000000000000000006", "", "skipped", "it is suspended", "", "", "0"),
     ]
+
+
+def test_failures_come_first_in_every_part() -> None:
+    entries = [entry(0), unsent(1, EntryState.SKIPPED, "held"), *fleet(100)[2:5], entry(5)]
+    page = page_of(entries)
+    assert page.column(3) == ["failed"] * 3 + ["skipped"] + ["completed"] * 2
+    assert page.column(0) == ["3", "4", "5", "2", "1", "6"]
+    assert [cells[1] for cells in page.rows["reasons"][1:]] == ["failed"] * 3 + ["skipped"]
+    headings = [*page.rows]
+    assert headings.index("reasons") < headings.index("outcomes")
+
+
+def test_each_vps_is_shown_with_its_name() -> None:
+    entries = fleet(4)
+    ids = [one.vps_id for one in entries]
+    names = {ids[0]: "web-1", ids[2]: "<b>db</b>"}
+    plan = Plan(action="reset", origin="https://x", ids=ids[:3], names=names)
+    plan = plan.without({ids[2]: "it is suspended"})
+    page = page_of(entries[:2], plan=plan.to_json())
+    assert page.column(2) == ["web-1", ""]
+    assert [ids[2], "<b>db</b>", "it is suspended"] in page.rows[""]
+    assert page.tags["b"] == 0
 
 
 def test_reasons_are_grouped_and_lead_to_rows(hundred: Document) -> None:
@@ -138,9 +160,9 @@ def test_what_others_wrote_is_text(text: str) -> None:
     assert page.tags["svg"] == 1
     seen = visible(text)
     assert page.rows["outcomes"][1][1] == seen
-    assert page.rows["outcomes"][1][8:] == [seen, seen]
-    assert page.rows["outcomes"][2][7:9] == [seen, seen]
-    assert page.rows["audit"][1][2:] == [seen, f"why: {seen}"]
+    assert page.rows["outcomes"][1][9:] == [seen, seen]
+    assert page.rows["outcomes"][2][8:10] == [seen, seen]
+    assert page.rows["audit"][1][2:] == [seen.replace("_", " "), f"why: {seen}"]
     assert seen in page.texts["dd"]
 
 
@@ -152,7 +174,7 @@ def test_any_text_is_shown_and_can_be_written(text: str, why: str) -> None:
     told = render(run_of([], reason=why), entries, ())
     told.encode()
     page = Document(told)
-    assert page.rows["outcomes"][1][1:4] == [visible(text), "skipped", visible(why)]
+    assert page.rows["outcomes"][1][1:5] == [visible(text), "", "skipped", visible(why)]
     assert page.tags["script"] == 1
 
 
@@ -211,8 +233,8 @@ def test_a_run_that_goes_on() -> None:
         Entry("vps_3", 3),
     ]
     page = page_of(entries, state=RunState.RUNNING)
-    assert page.column(2) == ["completed", "accepted", "intent", "planned"]
-    assert page.column(5) == ["4.9", "", "", ""]
+    assert page.column(3) == ["intent", "accepted", "planned", "completed"]
+    assert page.column(6) == ["", "", "", "4.9"]
     assert "3 sent, 2 accepted, 1 known." in page.texts["figcaption"][0]
 
 
@@ -229,7 +251,7 @@ def test_exclusions_are_told() -> None:
     plan = import_module("hostup_async._fleet.plan").Plan.from_json(run.plan)
     less = plan.without({entries[1].vps_id: "it is <suspended>"})
     page = Document(render(run_of(entries[:1], plan=less.to_json()), entries[:1], ()))
-    assert [entries[1].vps_id, "it is <suspended>"] in page.rows[""]
+    assert [entries[1].vps_id, "", "it is <suspended>"] in page.rows[""]
 
 
 def test_the_audit_trail_is_told() -> None:
@@ -244,7 +266,7 @@ def test_the_audit_trail_is_told() -> None:
 
 def test_days_are_told_where_there_are_several() -> None:
     page = page_of([entry(0), entry(1, sent_at=BEGUN + 86_400)])
-    assert page.column(4) == ["2026-09-21 14:13:20.0", "2026-09-22 14:13:20.0"]
+    assert page.column(5) == ["2026-09-21 14:13:20.0", "2026-09-22 14:13:20.0"]
 
 
 def test_slow_jobs_do_not_flatten_the_others() -> None:
@@ -267,8 +289,8 @@ async def test_a_run_as_its_store_has_it() -> None:
         run = await store.run(report.run_id)
         entries = [one async for one in store.entries(run.id)]
         page = Document(render(run, entries, await store.audit(run.id)))
-    assert page.column(1) == [outcome.vps_id for outcome in report.outcomes]
-    assert page.column(2) == [outcome.status.value for outcome in report.outcomes]
+    found = dict(zip(page.column(1), page.column(3), strict=True))
+    assert found == {one.vps_id: one.status.value for one in report.outcomes}
     assert [cells[2] for cells in page.rows["audit"][1:]] == ["created", "finished"]
     assert "to see it drawn" in page.texts["dd"]
 

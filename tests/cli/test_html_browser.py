@@ -7,15 +7,18 @@ from typing import Any
 
 import pytest
 from browser import Tab, chromium, needs_chromium, tab
-from html_tools import REASONS, Document, fleet, line, run_of, vps_id
+from html_tools import REASONS, Document, entry, fleet, line, run_of, vps_id
 from PIL import Image
 
+from hostup_async import EntryState, FleetPolicy, Plan
 from hostup_async.cli._html import render
 
 pytestmark = needs_chromium
 SHOWN = "[...document.querySelectorAll('#outcomes tbody tr')].map(row => row.cells[1].textContent)"
 SAID = "document.querySelector('#filter output').value"
 FRAGMENT = "location.hash"
+FAILURES_FIRST = [vps_id(n) for n in (0, 1, 2, 3, 4, 7, 5, 6, *range(8, 100))]
+BOX = "(element => { const box = element.getBoundingClientRect(); return [box.left, box.right]; })"
 
 
 @pytest.fixture(scope="module")
@@ -78,10 +81,12 @@ async def test_typing_filters_the_table(browser: str, pages: dict[int, str]) -> 
         ("status=skipped", [vps_id(5), vps_id(6)]),
         ("status=failed&search=locked", [vps_id(1), vps_id(4)]),
         ("sort=-number&status=failed", [vps_id(n) for n in (4, 3, 2, 1, 0)]),
+        ("sort=number", [vps_id(n) for n in range(100)]),
+        ("sort=name&status=failed", [vps_id(n) for n in (0, 1, 2, 3, 4)]),
         ("sort=-took&status=failed", [vps_id(n) for n in (4, 3, 2, 1, 0)]),
         ("sort=reason&status=failed", [vps_id(n) for n in (2, 1, 4, 0, 3)]),
         ("search=%3Cscript%3E", []),
-        ("sort=nonsense&status=nonsense", [vps_id(n) for n in range(100)]),
+        ("sort=nonsense&status=nonsense", FAILURES_FIRST),
     ],
 )
 async def test_the_address_says_what_is_shown(
@@ -186,3 +191,78 @@ async def test_what_the_browser_reads_is_what_a_parser_reads(
         assert "<b>lunch</b>" in await page.evaluate("document.querySelector('main').innerText")
     entries = fleet(100)
     assert read == Document(render(run_of(entries), entries, ())).column(1)
+
+
+@pytest.fixture(scope="module")
+def named(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A report with names, long reasons, a canary, a ramp and pauses."""
+    why = (
+        "409 vps_not_ready: the node is being evacuated. The VPS is not in a state for this; see "
+        "hostup vps show ID, and try later. (POST /api/v2/vps/…/actions/reset, request …)"
+    )
+    entries = [
+        entry(n, EntryState.REFUSED, reason=why) if n % 10 == 3 else entry(n) for n in range(60)
+    ]
+    ids = [one.vps_id for one in entries]
+    names = {one: f"web-{n}.customer.example.com" for n, one in enumerate(ids)}
+    plan = Plan(action="reset", origin="https://cloud.hostup.se", ids=ids, names=names)
+    audit = (line(2, "paused", why="a call from the customer"), line(4, "unpaused"))
+    path = tmp_path_factory.mktemp("named") / "report.html"
+    run = run_of(entries, plan=plan.to_json(), policy=FleetPolicy(canary=1).to_json())
+    path.write_text(render(run, entries, audit), "utf-8")
+    return path.as_uri()
+
+
+async def at_width(page: Tab, width: int, address: str) -> None:
+    """Load a page in a window of this width."""
+    size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": False}
+    await page.call("Emulation.setDeviceMetricsOverride", **size)
+    await page.load(address)
+
+
+@pytest.mark.parametrize("width", [1400, 500])
+async def test_the_page_is_read_without_scrolling_sideways(
+    browser: str, named: str, width: int
+) -> None:
+    async with tab(browser, "about:blank") as page:
+        await at_width(page, width, named)
+        assert await page.evaluate("document.documentElement.scrollWidth") <= width
+        assert await page.evaluate("innerWidth") == width
+        row = "document.querySelector('#outcomes tbody tr')"
+        for cell in range(5):  # number, VPS, name, outcome, reason
+            left, right = await page.evaluate(f"{BOX}({row}.cells[{cell}])")
+            assert 0 <= left < right <= width
+        left, right = await page.evaluate(f"{BOX}({row}.cells[4])")
+        assert right - left >= min(440, width - 60)
+        assert await page.evaluate(f"{row}.cells[2].innerText") == "web-3.customer.example.com"
+        assert await page.evaluate(f"{row}.cells[4].scrollWidth <= {row}.cells[4].offsetWidth + 1")
+    assert page.trouble == []
+
+
+async def test_on_a_phone_each_fact_has_its_name(browser: str, named: str) -> None:
+    async with tab(browser, "about:blank") as page:
+        await at_width(page, 500, named)
+        read = "(cell, part) => getComputedStyle(cell, part).content"
+        cells = "document.querySelector('#outcomes tbody tr').cells"
+        assert "sent" in await page.evaluate(f"({read})({cells}[5], '::before')")
+        assert "took" in await page.evaluate(f"({read})({cells}[6], '::before')")
+        pauses = await page.evaluate("document.querySelector('main').innerText")
+        assert "canary: its result was awaited" in pauses
+        assert "paused: a call from the customer" in pauses
+        tables = "[...document.querySelectorAll('td')].filter(td => td.offsetParent)"
+        widest = f"Math.max(...{tables}.map(td => td.getBoundingClientRect().right))"
+        assert await page.evaluate(widest) <= 500
+
+
+async def test_failures_are_the_first_that_is_seen(browser: str, named: str) -> None:
+    async with tab(browser, "about:blank") as page:
+        await at_width(page, 1400, named)
+        state = (
+            "[...document.querySelectorAll('#outcomes tbody tr')].map(r => r.cells[3].innerText)"
+        )
+        assert await page.evaluate(state) == ["refused"] * 6 + ["completed"] * 54
+        tops = "['reasons', 'outcomes'].map(id => document.getElementById(id).offsetTop)"
+        reasons, outcomes = await page.evaluate(tops)
+        figure = await page.evaluate("document.querySelector('figure').offsetTop")
+        assert reasons < figure < outcomes
+        assert reasons < 900  # without scrolling

@@ -82,7 +82,7 @@ def test_an_even_pace_has_no_pauses() -> None:
 
 def test_the_wait_for_the_canaries_is_named() -> None:
     told = timeline(sent(0), sent(0.5), sent(25), sent(25.5), canary=2)
-    assert pauses(told) == [(0.5, 25, "the canary's result was awaited")]
+    assert pauses(told) == [(0.5, 25, "canary: the results of 2 were awaited")]
 
 
 def test_a_stop_lasts_until_the_run_is_taken_up() -> None:
@@ -197,3 +197,14 @@ def test_a_short_interruption_is_drawn_as_it_was() -> None:
 )
 def test_ticks_stand_at_round_moments(length: float, first: str, second: str) -> None:
     assert [words for _, words in axis_of(length).ticks()][:2] == [first, second]
+
+
+def test_the_steps_of_the_ramp_are_named() -> None:
+    moments = [0, 10, 10.25, 30, 30.25, 30.5, 30.75, 60]  # a canary, 2, 4, and the first of 8
+    told = timeline(*map(sent, moments), canary=1)
+    assert pauses(told) == [
+        (0, 10, "canary: its result was awaited"),
+        (10.25, 30, "ramp: 4 more, once half of the 2 before were known"),
+        (30.75, 60, "ramp: 8 more, once half of the 4 before were known"),
+    ]
+    assert all(pause.why for pause in told.pauses)

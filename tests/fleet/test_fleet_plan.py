@@ -33,6 +33,31 @@ async def test_a_plan_of_all_costs_one_list_and_sends_nothing(
     assert (await sandbox.books()).requests == {"list": 1}
 
 
+async def test_where_chooses_from_what_is_listed(sandbox: Sandbox, client: Client) -> None:
+    plan = await client.fleet.plan(all=True, where=lambda vps: vps.name != "web-3.example.com")
+    assert plan.ids == (sandbox.vps_ids[1], *sandbox.vps_ids[3:])
+    assert [one.vps_id for one in plan.excluded] == [sandbox.vps_ids[0]]
+    assert (await sandbox.books()).requests == {"list": 1}
+    with pytest.raises(ConfigurationError, match="`where` chooses from what the API lists"):
+        await client.fleet.plan(ids=["vps_1"], where=lambda _: True)
+
+
+@pytest.mark.parametrize("action", [one for one in Action if one is not Action.RESTART])
+async def test_force_is_for_restart_alone(sandbox: Sandbox, client: Client, action: Action) -> None:
+    with pytest.raises(ConfigurationError, match="for restart alone"):
+        await client.fleet.plan(all=True, action=action, force=True)
+    assert (await sandbox.books()).requests == {}
+
+
+async def test_force_in_an_old_plan_is_sent_with_a_restart_alone(
+    sandbox: Sandbox, client: Client
+) -> None:
+    plan = Plan(action="reset", origin=sandbox.url, ids=[sandbox.vps_ids[1]], force=True)
+    async with client.fleet.run(plan) as run:
+        report = await run.wait()
+    assert [one.status for one in report.outcomes] == ["completed"]  # with a body it is refused
+
+
 async def test_a_plan_of_a_name_has_that_one_alone(sandbox: Sandbox, client: Client) -> None:
     plan = await client.fleet.plan(name="WEB-3.example.com")
     assert plan.ids == (sandbox.vps_ids[2],)

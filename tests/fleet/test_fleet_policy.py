@@ -99,3 +99,11 @@ def test_what_is_no_policy_is_refused(text: str) -> None:
 def test_every_setting_is_described() -> None:
     text = inspect.getdoc(FleetPolicy) or ""  # of the same indentation on each Python
     assert all(f"\n    {one.name}: " in text for one in fields(FleetPolicy))
+
+
+@given(st.integers(1, 99), st.integers(1, 200))
+def test_a_share_in_per_cent_is_as_many_as_people_count(per_cent: int, hundreds: int) -> None:
+    policy = FleetPolicy(max_failures=per_cent / 100, max_ambiguous=per_cent / 100)
+    assert policy.failures_allowed(of=100 * hundreds) == per_cent * hundreds
+    assert policy.ambiguous_allowed(of=100 * hundreds) == per_cent * hundreds
+    assert policy.failures_allowed(of=99) == max(1, 99 * per_cent // 100)

@@ -125,7 +125,8 @@ def test_the_published_examples_are_read_whole(text: str, cls: type[ApiError]) -
     assert error.request_id == "req_01hxa3b4c5d6e7f8g9h0j1k2m3"
     assert error.retry_after == 2.5
     assert error.raw == body
-    assert str(error).startswith(f"POST /reset: {body['status']} {body['code']}: ")
+    assert str(error).startswith(f"{body['status']} {body['code']}: ")
+    assert str(error).endswith(f" (POST /reset, request {body['requestId']})")
     assert body["requestId"] in str(error)
 
 
@@ -276,14 +277,19 @@ def test_a_page_changes_no_other_advice() -> None:
         (Problem(status=409, code="vps_not_ready"), "409 vps_not_ready"),
         (Problem(status=404, title="Not found", detail="Gone."), "404: Gone"),
         (Problem(status=404, title="Not found"), "404: Not found"),
-        (
-            Problem(status=409, code="x", detail="Busy.", request_id="req_1"),
-            "409 x: Busy (request req_1)",
-        ),
+        (Problem(status=409, code="x", detail="Busy.", request_id="req_1"), "409 x: Busy"),
     ],
 )
 def test_a_problem_is_described_in_one_line(problem: Problem, text: str) -> None:
     assert describe(problem) == text
+
+
+def test_a_message_begins_with_the_cause_and_ends_with_the_request() -> None:
+    problem = Problem(status=404, code="vps_not_found", request_id="req_1")
+    text = str(make_api_error("GET /x", problem))
+    assert text.startswith("404 vps_not_found. Check the id")
+    assert text.endswith(" (GET /x, request req_1)")
+    assert str(make_api_error("GET /x", Problem(status=404))).endswith(" (GET /x)")
 
 
 NASTY = "\x1b]0;owned\x07\r\n\u202eevil\ud800\x00"

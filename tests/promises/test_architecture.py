@@ -66,6 +66,7 @@ SOLE_IMPORTERS = {
     "matplotlib": {"cli"},
     "platformdirs": {"cli"},
     "sqlalchemy": {"_store"},
+    "yaml": {"cli"},
 }
 SYNC_ORDER = [
     "_loop",
@@ -84,8 +85,11 @@ PRIVATE_NAMES_FOR_CLI = {
     "_config.BASE_VARIABLE",
     "_config.KEY_VARIABLE",
     "_config.SecretText",
+    "_config.find_base",
+    "_config.find_key",
     "_config.hide",
     "_polling.durations.DurationModel",
+    "_store.owner.whoami",
     "_text.printable",
     "_text.visible",
     "_vps.check_id",

@@ -183,6 +183,7 @@ def test_a_share_leaves_the_rest_of_every_window_to_others(
 
 def test_a_share_of_a_given_limit_is_its_count() -> None:
     assert Budget(RateLimit(60, 60), share=0.7).snapshot().left == 42
+    assert Budget(RateLimit(100, 60), share=0.29).snapshot().left == 29
     assert Budget(RateLimit(1, 60), share=0.1).snapshot().left == 1
     assert Budget(RateLimit.UNLIMITED, share=0.5).snapshot().limit is None
     assert Budget(RateLimit(60, 60), share=0.7).snapshot().share == 0.7

@@ -466,3 +466,40 @@ async def test_a_file_of_version_3_is_brought_up_to_date_and_not_marked(file: Pa
         await store.learn([record])
         assert await store.learnt() == [record]
     assert "hostup_durations" in tables(file)  # an older process may be using it
+
+
+async def test_a_file_that_is_only_read_is_left_as_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "fleet.db"
+    async with in_file(path) as store:
+        await store.create(a_run("r1"), planned(0, 1), cooldown=0)
+    before = path.read_bytes()
+    async with open_store(path, read_only=True) as store:
+        assert [run.id for run in await store.runs()] == ["r1"]
+        assert len([entry async for entry in store.entries("r1")]) == 2
+        with pytest.raises(StoreError, match="cannot be written"):
+            await store.forget()
+    assert path.read_bytes() == before
+    assert os.listdir(tmp_path) == ["fleet.db"]  # noqa: PTH208 - the path's own way blocks, too
+
+
+async def test_a_file_in_use_can_be_read_meanwhile(tmp_path: Path) -> None:
+    path = tmp_path / "fleet.db"
+    async with in_file(path) as store:
+        await store.create(a_run("r1"), planned(0), cooldown=0)
+        async with open_store(path, read_only=True) as reader:
+            (run,) = await reader.runs()
+            assert run.state is RunState.RUNNING
+            await store.release("r1", RunState.STOPPED)
+            (run,) = await reader.runs()
+            assert run.state is RunState.STOPPED
+
+
+async def test_to_read_a_file_it_must_be_there_and_a_store(tmp_path: Path) -> None:
+    for name, content in (("none.db", None), ("empty.db", b"")):
+        path = tmp_path / name
+        if content is not None:
+            path.write_bytes(content)
+        with pytest.raises(StoreError):
+            async with open_store(path, read_only=True):
+                pass
+        assert path.exists() is (content is not None)

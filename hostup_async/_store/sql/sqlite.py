@@ -5,6 +5,7 @@ import os
 import sqlite3
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import quote
 
 import aiosqlite
 import anyio
@@ -41,12 +42,14 @@ class SqliteFile:
 
     Args:
         path: The file; its directory must exist.
+        read_only: Only read; the file must exist.
 
     Raises:
         ConfigurationError: A file cannot have that name.
     """
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
+    def __init__(self, path: str | os.PathLike[str], *, read_only: bool = False) -> None:
+        self._read_only: Final = read_only
         name = os.fspath(path)
         if not name or "\0" in name or name == ":memory:":
             msg = (
@@ -64,7 +67,8 @@ class SqliteFile:
 
     def engine(self) -> AsyncEngine:
         """An engine whose writing transactions take the file's lock when they begin."""
-        self._make_file()
+        if not self._read_only:
+            self._make_file()
         self._traces = self._files.traces()
         self._left_at = None
         self._is_disturbed = False
@@ -79,11 +83,22 @@ class SqliteFile:
         )
 
     def _connect(self, database: str, **options: Any) -> aiosqlite.Connection:  # noqa: ANN401 - the driver's
+        if self._read_only:
+            database = self._read_only_uri()
+            options["uri"] = True
         connection = aiosqlite.connect(database, **options)
         # Before aiosqlite 0.22 the connection is a thread, since then it has one.
         self._thread = getattr(connection, "_thread", connection)
         self._thread.daemon = True
         return connection
+
+    def _read_only_uri(self) -> str:
+        """The file for reading. Without a log, no process has it open, so no lock is needed.
+
+        SQLite could not lock it where it cannot create the log's index beside it.
+        """
+        mode = "mode=ro" if self._traces.has_log else "mode=ro&immutable=1"
+        return f"file:{quote(os.fsencode(self._path))}?{mode}"
 
     async def settle(self) -> None:
         """Wait for the end of a failed connection's thread, which still calls our loop."""
@@ -108,6 +123,9 @@ class SqliteFile:
 
     async def set_up(self, connection: AsyncConnection) -> Traces:
         """Set the pragmas, and create the tables that the file lacks."""
+        if self._read_only:
+            await self._check(connection)
+            return self._traces
         await self._prepare(connection)
         self._version = await _data_version(await _driver(connection))
         self._files.opened()
@@ -157,6 +175,17 @@ class SqliteFile:
             await connection.execute(text("BEGIN IMMEDIATE"))  # the driver begins none for tables
             await connection.run_sync(schema.create)
         await _copy_log(await _driver(connection))
+
+    async def _check(self, connection: AsyncConnection) -> None:
+        """Make sure that there are tables to read."""
+        async with connection.begin():
+            await connection.run_sync(self._refuse_another)
+            if not await connection.run_sync(schema.is_ready):
+                msg = (
+                    f"The store {self.name} has no tables of this version: open it once with the "
+                    "right to write."
+                )
+                raise StoreError(msg)
 
     @staticmethod
     async def _use_wal(connection: AsyncConnection) -> None:

@@ -53,6 +53,7 @@ class SqlStore(Store):
             `hostup_async._store.sql.lease`.
         clock: The time in seconds since the epoch; for tests.
         owner: Who holds the runs; by default this process; for tests.
+        read_only: Write nothing when it is opened.
     """
 
     def __init__(
@@ -62,7 +63,9 @@ class SqlStore(Store):
         lease: Seconds = DEFAULT_LEASE,
         clock: Callable[[], float] | None = None,
         owner: Owner | None = None,
+        read_only: bool = False,
     ) -> None:
+        self._read_only: Final = read_only
         self._database: Final = Database(backend, self._prepare)
         self._clock: Final = clock or _clock.wall
         self._given_owner: Final = owner
@@ -97,6 +100,8 @@ class SqlStore(Store):
         self._owner = self._given_owner or Owner.here()
         self._owner.opened(asyncio.get_running_loop())
         self._held.owner = self._owner.text
+        if self._read_only:
+            return False
         is_marked = await loss.mark_possible_loss(connection, traces, _clock.wall())
         return await lease.release_dead(connection, _clock.wall()) or is_marked
 

@@ -7,25 +7,26 @@ import typer
 
 from hostup_async import __version__
 from hostup_async.cli._commands.at_work import fleet
+from hostup_async.cli._commands.help import Commands
 from hostup_async.cli._commands.limit import limit as limit_commands
 from hostup_async.cli._commands.option_groups import expand_option_groups
-from hostup_async.cli._commands.power import POWER
+from hostup_async.cli._commands.power import POWER, add_power_command
 from hostup_async.cli._commands.read import auth, vps
 from hostup_async.cli._exits import EXIT_CODES, report_errors
 from hostup_async.cli._options import Output
 
-app = typer.Typer(
-    no_args_is_help=True,
-    rich_markup_mode=None,  # plain help reads the same everywhere, and needs no import of rich
-    pretty_exceptions_enable=False,  # they print locals, and a local may hold a key
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
-app.add_typer(vps, name="vps")
-app.add_typer(fleet, name="fleet")
-app.add_typer(limit_commands, name="limit")
-app.add_typer(auth, name="auth")
-for command in POWER:
-    app.command(no_args_is_help=True)(command)
+_ACT: Final = "Act on VPSes"
+_READ: Final = "Read"
+_RUNS: Final = "Recorded runs"
+_TRY: Final = "Try it, without an account"
+
+app = Commands()
+app.add_typer(fleet, name="fleet", rich_help_panel=_RUNS)
+app.add_typer(limit_commands, name="limit", rich_help_panel=_RUNS)
+app.add_typer(vps, name="vps", rich_help_panel=_READ)
+app.add_typer(auth, name="auth", rich_help_panel=_READ)
+for action in POWER:
+    add_power_command(app, action, panel=_ACT)
 
 LimitOption = Annotated[
     str,
@@ -82,7 +83,7 @@ def hostup(
     """The program as a whole: what stands before any command."""
 
 
-@app.command()
+@app.command(rich_help_panel=_TRY)
 @report_errors
 @expand_option_groups
 def demo(  # noqa: PLR0913 - each is one option
@@ -128,7 +129,7 @@ def demo(  # noqa: PLR0913 - each is one option
     run_demo(config, Output(), plain=plain, linger=linger)
 
 
-@app.command()
+@app.command(rich_help_panel=_TRY)
 @report_errors
 def sandbox(
     *,

@@ -5,14 +5,17 @@ from typing import Annotated, Literal
 
 import typer
 
+from hostup_async.cli._commands.help import Commands
 from hostup_async.cli._commands.option_groups import expand_option_groups
-from hostup_async.cli._commands.power import RESET
+from hostup_async.cli._commands.power import add_power_command
 from hostup_async.cli._exits import report_errors
 from hostup_async.cli._options import (
     AccountOptions,
     Confirmation,
+    Force,
     Ids,
     LimitOptions,
+    Listing,
     Output,
     PolicyOptions,
     Run,
@@ -21,12 +24,8 @@ from hostup_async.cli._options import (
 )
 from hostup_async.cli._run_options import FromRun, NewBounds, OpenRun, Watching
 
-fleet = typer.Typer(
-    no_args_is_help=True,
-    rich_markup_mode=None,
-    help="Plan, resume, list and draw fleet runs.",
-)
-fleet.command(no_args_is_help=True)(RESET)
+fleet = Commands("Plan, resume, list and draw fleet runs.")
+add_power_command(fleet, "reset")
 
 
 @fleet.command(no_args_is_help=True)
@@ -41,6 +40,7 @@ def plan(  # noqa: PLR0913 - each is a group of options
     ] = "reset",
     selection: Selection,
     source: FromRun,
+    force: Force,
     policy: PolicyOptions,
     output: Output,
     store: StoreOptions,
@@ -60,6 +60,7 @@ def plan(  # noqa: PLR0913 - each is a group of options
             action=action,
             ids=ids or [],
             selection=selection,
+            force=force.force,
             policy=policy,
             account=account,
             limits=limits,
@@ -136,13 +137,13 @@ def runs(
     *,
     limit: Annotated[int, typer.Option(min=1, help="Number of runs to list.")] = 20,
     store: StoreOptions,
-    output: Output,
+    listing: Listing,
     account: AccountOptions,
 ) -> None:
     """List the recorded runs, newest first."""
     from hostup_async.cli._work.history import list_runs  # noqa: PLC0415 - --help need not wait
 
-    list_runs(store, account, output, limit)
+    list_runs(store, account, listing, limit)
 
 
 @fleet.command()

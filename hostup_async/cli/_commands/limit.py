@@ -4,15 +4,12 @@ from typing import Annotated
 
 import typer
 
+from hostup_async.cli._commands.help import Commands
 from hostup_async.cli._commands.option_groups import expand_option_groups
 from hostup_async.cli._exits import report_errors
-from hostup_async.cli._options import AccountOptions, Output, StoreOptions
+from hostup_async.cli._options import AccountOptions, Listing, Output, StoreOptions
 
-limit = typer.Typer(
-    no_args_is_help=True,
-    rich_markup_mode=None,
-    help="Show or forget what was learnt of the rate limit.",
-)
+limit = Commands("Show or forget what was learnt of the rate limit.")
 
 Key = Annotated[
     str | None,
@@ -23,7 +20,9 @@ Key = Annotated[
 @limit.command()
 @report_errors
 @expand_option_groups
-def show(*, key: Key = None, store: StoreOptions, output: Output, account: AccountOptions) -> None:
+def show(
+    *, key: Key = None, store: StoreOptions, listing: Listing, account: AccountOptions
+) -> None:
     """Show the rate limits and the durations of jobs that were learnt, and how old that is.
 
     A run begins with what was learnt before with the same key. If the limit has changed since, the
@@ -31,7 +30,7 @@ def show(*, key: Key = None, store: StoreOptions, output: Output, account: Accou
     """
     from hostup_async.cli._work.limit import show_learnt  # noqa: PLC0415 - --help need not wait
 
-    show_learnt(key, store, account, output)
+    show_learnt(key, store, account, listing)
 
 
 @limit.command()

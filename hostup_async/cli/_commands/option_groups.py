@@ -5,7 +5,7 @@ for each group, and `expand_option_groups` shows typer the options in it. Withou
 options of a run would stand in the signature of each of the commands that take them.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from functools import wraps
 from inspect import Parameter, Signature, signature
 from typing import Any, get_type_hints
@@ -13,8 +13,16 @@ from typing import Any, get_type_hints
 import attrs
 
 
-def expand_option_groups(command: Callable[..., None]) -> Callable[..., None]:
+def expand_option_groups(
+    command: Callable[..., None], *, without: Container[str] = ()
+) -> Callable[..., None]:
     """Wrap a command: each parameter that is an attrs class becomes one parameter for each field.
+
+    The options of a class are shown in the section of the help that its `PANEL` names.
+
+    Args:
+        command: The command.
+        without: Groups whose options it does not have, and which are as by default.
 
     Example:
         >>> @attrs.frozen
@@ -31,6 +39,7 @@ def expand_option_groups(command: Callable[..., None]) -> Callable[..., None]:
     parameters = [
         parameter
         for name, given in names.items()
+        if name not in without
         for parameter in (
             _fields(groups[name]) if name in groups else [given.replace(annotation=hints[name])]
         )
@@ -38,7 +47,10 @@ def expand_option_groups(command: Callable[..., None]) -> Callable[..., None]:
 
     @wraps(command)
     def run(**values: Any) -> None:  # noqa: ANN401 - each option has its own type
-        made = {name: _make_group(group, values) for name, group in groups.items()}
+        made = {
+            name: group() if name in without else _make_group(group, values)
+            for name, group in groups.items()
+        }
         command(**made, **values)
 
     vars(run)["__signature__"] = Signature(parameters)
@@ -48,6 +60,9 @@ def expand_option_groups(command: Callable[..., None]) -> Callable[..., None]:
 
 def _fields(group: type[Any]) -> list[Parameter]:
     hints = get_type_hints(group, include_extras=True)
+    for hint in hints.values():
+        for option in getattr(hint, "__metadata__", ()):
+            option.rich_help_panel = getattr(group, "PANEL", None)
     return [
         Parameter(one.name, Parameter.KEYWORD_ONLY, default=one.default, annotation=hints[one.name])
         for one in attrs.fields(group)

@@ -9,7 +9,6 @@ from typing import Final
 import anyio
 import typer
 from attrs import evolve
-from rich.console import Console
 
 from hostup_async import Budget, Client, FleetRun
 from hostup_async.cli._demo.comparison import Report
@@ -20,7 +19,7 @@ from hostup_async.cli._exits import CommandFailed, ExitCode
 from hostup_async.cli._inputs.account import RUNNING, command_line
 from hostup_async.cli._inputs.policy import make_policy
 from hostup_async.cli._options import Output, PolicyOptions
-from hostup_async.cli._output.screen import screen
+from hostup_async.cli._output.screen import Screen, screen
 from hostup_async.cli._output.views import View, make_view
 from hostup_async.cli._output.waits import Waits
 from hostup_async.cli._signals import run as run_loop
@@ -57,7 +56,7 @@ def resume_demo(path: Path, output: Output, *, plain: bool) -> None:
     raise typer.Exit(code)
 
 
-def _demonstrate(home: DemoHome, console: Console, output: Output, *, plain: bool) -> ExitCode:
+def _demonstrate(home: DemoHome, console: Screen, output: Output, *, plain: bool) -> ExitCode:
     began = time.monotonic()
     waits = Waits(RUNNING)
     make = partial(make_view, console, output, plain=plain, wait=waits.in_words)

@@ -8,7 +8,8 @@ from rich.text import Text
 
 from hostup_async import OutcomeStatus
 from hostup_async.cli._demo.comparison import ActualResult, Report, requests_in_words
-from hostup_async.cli._output.screen import table, truncate, vpses
+from hostup_async.cli._output.screen import truncate, vpses
+from hostup_async.cli._output.table import table
 from hostup_async.cli._output.words import STYLES, in_words
 
 _MOST_PROBLEMS: Final = 10

@@ -12,7 +12,6 @@ from hostup_async import (
     ConfigurationError,
     Entry,
     EntryState,
-    Exclusion,
     Plan,
     RunRecord,
 )
@@ -115,11 +114,11 @@ def tell_unnamed_pauses(timeline: Timeline) -> str | None:
     )
 
 
-def read_exclusions(run: RunRecord) -> tuple[Exclusion, ...]:
-    """What was asked for and is not part of the plan, as far as the plan can be read."""
+def read_plan(run: RunRecord) -> Plan:
+    """The plan; an empty one where it cannot be read."""
     with suppress(ConfigurationError):
-        return Plan.from_json(run.plan).excluded
-    return ()
+        return Plan.from_json(run.plan)
+    return Plan(action=run.action, origin=run.origin, ids=())
 
 
 def tell_detail(line: AuditRecord) -> str:

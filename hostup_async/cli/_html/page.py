@@ -29,6 +29,7 @@ def write_page(run: RunRecord, entries: Sequence[Entry], audit: Sequence[AuditRe
     timeline = read_timeline(run, entries, audit)
     durations = figures.read_durations(entries)
     reasons = group_reasons(entries)
+    plan = figures.read_plan(run)
     script = _asset("report.js")
     return _template().render(
         run=run,
@@ -48,8 +49,9 @@ def write_page(run: RunRecord, entries: Sequence[Entry], audit: Sequence[AuditRe
         durations_chart=_durations_chart(durations),
         reasons=reasons[:_MOST_REASONS],
         more_reasons=len(reasons[_MOST_REASONS:]),
-        rows=make_rows(entries, reasons),
-        excluded=figures.read_exclusions(run),
+        rows=make_rows(entries, reasons, plan.names),
+        excluded=plan.excluded,
+        names=plan.names,
         audit=[(line, figures.tell_detail(line)) for line in audit],
     )
 

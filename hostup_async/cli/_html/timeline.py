@@ -18,6 +18,7 @@ _NAMES: Final[dict[str, str]] = {AuditEvent.RATE_LIMITED: "rate limited (429)"}
 _LEAST_SECONDS: Final = 1.0
 _LEAST_SHARE: Final = 0.02
 _LEAST_SPACINGS: Final = 10
+_FIRST_STEP: Final = 2  # VPSes sent at once after the canaries; each further step doubles
 
 
 @frozen
@@ -97,7 +98,7 @@ def read_timeline(
     moments = sorted([run.created_at, *sent, *accepted, *known])
     end = max([moments[-1], run.finished_at or 0.0, *(line.at for line in audit)])
     named = [*_named(audit, moments, end), *_canary(run, sent)]
-    gaps = [Pause(*pair) for pair in pairwise(sent)]
+    gaps = list(_gaps(run, sent))
     free = [gap for gap in gaps if not any(_overlap(gap, pause) for pause in named)]
     return Timeline(
         begin=moments[0],
@@ -161,7 +162,23 @@ def _canary(run: RunRecord, sent: Sequence[float]) -> Iterator[Pause]:
     """The time between the canaries and what was sent once they were known."""
     count = read_members(run.policy).get("canary")
     if isinstance(count, int) and 0 < count < len(sent):
-        yield Pause(sent[count - 1], sent[count], "the canary's result was awaited")
+        yield Pause(sent[count - 1], sent[count], f"canary: {_results(count)} awaited")
+
+
+def _results(count: int) -> str:
+    return "its result was" if count == 1 else f"the results of {count} were"
+
+
+def _gaps(run: RunRecord, sent: Sequence[float]) -> Iterator[Pause]:
+    """The times between two sends; those before a step of the ramp have its name."""
+    canaries, steps = read_members(run.policy).get("canary"), dict[int, str]()
+    if isinstance(canaries, int) and canaries > 0:
+        begin, size = canaries + _FIRST_STEP, 2 * _FIRST_STEP
+        while begin < len(sent):
+            steps[begin] = f"ramp: {size} more, once half of the {size // 2} before were known"
+            begin, size = begin + size, 2 * size
+    for number, (one, other) in enumerate(pairwise(sent), 1):
+        yield Pause(one, other, steps.get(number))
 
 
 def _standing_out(gaps: Sequence[Pause]) -> Iterator[Pause]:

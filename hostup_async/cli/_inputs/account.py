@@ -3,20 +3,33 @@
 import os
 import shlex
 import sys
-from collections.abc import Iterator
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import asynccontextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Final, TypeVar
 
 from attrs import frozen
 
-from hostup_async import Budget, Client, Event, OnEvent, Retrying, Timeouts, Waiting
-from hostup_async._config import BASE_VARIABLE, KEY_VARIABLE, SecretText
+from hostup_async import (
+    Budget,
+    Client,
+    Event,
+    OnEvent,
+    Retrying,
+    Store,
+    Timeouts,
+    Waiting,
+    open_store,
+)
+from hostup_async._config import BASE_VARIABLE, KEY_VARIABLE, SecretText, find_base, find_key
+from hostup_async._text import printable
 from hostup_async.cli._exits import CommandFailed, ExitCode, usage
 from hostup_async.cli._inputs.limits import read_limit, read_share
+from hostup_async.cli._inputs.paths import NO_STORE, expand, store_in
 from hostup_async.cli._inputs.policy import duration
 from hostup_async.cli._inputs.profiles import Profile, config_path, default_store, read_profile
-from hostup_async.cli._options import AccountOptions, LimitOptions
+from hostup_async.cli._options import STORE_VARIABLE, AccountOptions, LimitOptions
 from hostup_async.cli._output.waits import budget_in_words
 
 T = TypeVar("T")
@@ -65,12 +78,23 @@ class Account:
         )
 
     @property
+    def origin(self) -> str:
+        """The API's scheme, host and port."""
+        return find_base(self.base)
+
+    @property
+    def fingerprint(self) -> str:
+        """The key's fingerprint."""
+        return find_key(self.key).fingerprint
+
+    @property
     def flags(self) -> list[str]:
         """The options that lead another command to the same account."""
+        key_file = self.options.key_file
         given = {
             "--profile": self.options.profile,
             "--api-base": self.options.api_base,
-            "--key-file": self.options.key_file,
+            "--key-file": key_file and os.fspath(Path(key_file).absolute()),
             "--limit": self.limits.limit,
             "--share": self.limits.share,
         }
@@ -81,7 +105,7 @@ def print_wait(event: Event) -> None:
     """Say what a command that reads waits for."""
     match event:
         case Retrying():
-            sys.stderr.write(f"hostup: retrying {event.path}: {event.reason}\n")
+            sys.stderr.write(f"hostup: retrying {event.path}: {printable(event.reason)}\n")
         case Waiting() if event.seconds >= _LONG_WAIT:
             wait = budget_in_words(event.reason, event.seconds, event.why)
             sys.stderr.write(f"hostup: waiting for the rate limit: {wait}\n")
@@ -129,12 +153,19 @@ def _keys(options: AccountOptions, profile: Profile) -> Iterator[tuple[SecretTex
     if options.key_file:
         yield _key_in(options.key_file), f"the file {options.key_file}"
     from_environment = _key(os.environ.get(KEY_VARIABLE)), f"the variable {KEY_VARIABLE}"
-    from_profile = profile.api_key, f"profile {profile.name} of {config_path()}"
+    from_profile = profile.api_key, f"profile {profile.name} of {_config_name()}"
     for key, source in _in_order(options, from_environment, from_profile):
         if key:
             yield key, source
     if kept := _in_keyring(profile.name):
         yield kept, f"the keyring, as {profile.name} of {_SERVICE}"
+
+
+def _config_name() -> str:
+    try:
+        return str(config_path())
+    except CommandFailed:  # the home directory is not known
+        return "~/.config/hostup/config.toml"
 
 
 def _key(text: str | None) -> SecretText | None:
@@ -143,7 +174,7 @@ def _key(text: str | None) -> SecretText | None:
 
 def _key_in(name: str) -> SecretText:
     try:
-        key = _key(Path(name).read_text(encoding="utf-8"))
+        key = _key(expand(name).read_text(encoding="utf-8-sig"))
     except (OSError, UnicodeDecodeError) as error:
         message = f"--key-file cannot be read: {error}"
         raise usage(message) from None
@@ -156,21 +187,19 @@ def _key_in(name: str) -> SecretText:
 def _in_keyring(name: str) -> SecretText | None:
     if find_spec("keyring") is None:
         return None
-    import keyring  # noqa: PLC0415 - an extra, and slow to import
-    from keyring.errors import KeyringError, NoKeyringError  # noqa: PLC0415 - an extra, and slow to import
-
     try:
+        import keyring  # noqa: PLC0415 - an extra, and slow to import
+
         return _key(keyring.get_password(_SERVICE, name))
-    except NoKeyringError:
-        return None
-    except KeyringError as error:
-        sys.stderr.write(f"hostup: the keyring cannot be used: {error}\n")
+    except Exception as error:  # noqa: BLE001 - the system's keyring is a plug-in, which may raise anything
+        if type(error).__name__ != "NoKeyringError":
+            sys.stderr.write(f"hostup: the keyring cannot be used: {printable(error)}\n")
         return None
 
 
 def _no_key(profile: Profile) -> str:
     return (
-        f"there is no API key: set {KEY_VARIABLE}, or write the key to {config_path()} (mode 600) "
+        f"there is no API key: set {KEY_VARIABLE}, or write the key to {_config_name()} (mode 600) "
         f"as api_key under [profiles.{profile.name}], or to the keyring (pip install "
         f"'hostup[keyring]'; keyring set {_SERVICE} {profile.name}). Make a key in HostUp's "
         "control panel, with the scopes read:vm and power:vm."
@@ -179,7 +208,21 @@ def _no_key(profile: Profile) -> str:
 
 def find_store(option: str | None, profile: Profile) -> str:
     """Where runs are recorded: the option's store, or the profile's, or the default one."""
-    return option or profile.store or os.fspath(default_store())
+    if option:
+        return store_in(Path.cwd(), _not_relative(option))
+    return profile.store or os.fspath(default_store())
+
+
+def _not_relative(option: str) -> str:
+    """The option; refuses a variable that means another file in each directory."""
+    is_variable = option == os.environ.get(STORE_VARIABLE)
+    if is_variable and not os.path.isabs(store_in(Path(), option)) and option != NO_STORE:  # noqa: PTH117 - it may be a URL
+        message = (
+            f"{STORE_VARIABLE} is {printable(option)!r}, which is another file in each directory, "
+            "so that what is recorded in one is not seen in the others: set it to a whole path"
+        )
+        raise usage(message)
+    return option
 
 
 def existing_store(option: str | None, profile: Profile) -> str:
@@ -199,6 +242,15 @@ def store_exists(store: str) -> bool:
     """Whether a store is there already, rather than to be created by its first run."""
     path = store.removeprefix("sqlite:///")
     return "://" in path or Path(path).exists()
+
+
+@asynccontextmanager
+async def open_to_read(store: str) -> AsyncGenerator[Store, None]:
+    """Open a store for a command that only reads: also where this user may not write to it."""
+    path = Path(store.removeprefix("sqlite:///"))
+    is_writable = os.access(path, os.W_OK) and os.access(path.parent, os.W_OK)
+    async with open_store(store, read_only=not is_writable) as opened:
+        yield opened
 
 
 def command_line(*words: str) -> str:

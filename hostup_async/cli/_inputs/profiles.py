@@ -4,6 +4,7 @@ import os
 import stat
 import tomllib
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, cast
 
@@ -12,8 +13,9 @@ from attrs import frozen
 
 from hostup_async import RateLimit
 from hostup_async._config import SecretText, hide
-from hostup_async.cli._exits import usage
+from hostup_async.cli._exits import CommandFailed, usage
 from hostup_async.cli._inputs.limits import read_limit, read_share
+from hostup_async.cli._inputs.paths import own_directory, store_in
 
 _APP: Final = "hostup"
 _OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
@@ -28,7 +30,8 @@ class Profile:
         name: The profile's name.
         api_key: The API key.
         api_base: Address of the API.
-        store: Where its runs are recorded.
+        store: Where its runs are recorded, as an absolute path; in the file, a relative path
+            starts from the file's directory.
         limit: The rate limit of its key.
         share: The part of that limit that it uses.
     """
@@ -43,12 +46,14 @@ class Profile:
 
 def config_path() -> Path:
     """The path of the configuration file, whether it exists or not."""
-    return platformdirs.user_config_path(_APP, appauthor=False) / "config.toml"
+    find = partial(platformdirs.user_config_path, _APP, appauthor=False)
+    return own_directory(find, "the configuration file") / "config.toml"
 
 
 def default_store() -> Path:
     """The path of the default store. Makes its directory, readable by this user only."""
-    directory = platformdirs.user_state_path(_APP, appauthor=False)
+    find = partial(platformdirs.user_state_path, _APP, appauthor=False)
+    directory = own_directory(find, "the store (or name one with --store)")
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     return directory / "fleet.db"
 
@@ -59,7 +64,12 @@ def read_profile(name: str | None) -> Profile:
     Raises:
         CommandFailed: The profile does not exist, or the file cannot be used.
     """
-    path = config_path()
+    try:
+        path = config_path()
+    except CommandFailed:
+        if name is None:
+            return Profile()
+        raise
     try:
         text = _read(path)
     except FileNotFoundError:
@@ -81,7 +91,7 @@ def read_profile(name: str | None) -> Profile:
 
 def _read(path: Path) -> str:
     """Read a file that may hold a key; refuse it when other users can read it."""
-    with path.open(encoding="utf-8") as file:
+    with path.open(encoding="utf-8-sig") as file:  # editors on Windows begin it with a mark
         if os.name == "posix" and os.fstat(file.fileno()).st_mode & _OTHERS:
             message = f"other users can read {path}, which may hold a key: chmod 600 {path}"
             raise usage(message)
@@ -118,7 +128,7 @@ def _profile(name: str, table: Mapping[str, Any], path: Path) -> Profile:
         name,
         hide(key),
         base,
-        store,
+        store and store_in(path.parent, store),
         None if limit is None else read_limit(f"{path}: limit", limit),
         None if share is None else read_share(f"{path}: share", share),
     )

@@ -13,8 +13,12 @@ VERSION: Final = 1
 
 
 def line(event: str, members: Mapping[str, Any]) -> str:
-    """One event as a line, without its end."""
-    return json.dumps({"v": VERSION, "event": event, **members}, default=str)
+    """One event as a line, without its end.
+
+    `v` and `event` are ours, also where the API gives an object members of these names.
+    """
+    envelope = {"v": VERSION, "event": event}
+    return json.dumps({**envelope, **members, **envelope}, default=str)
 
 
 def plan_event(plan: Plan, *, dry_run: bool, skipped: Mapping[str, str] | None = None) -> str:
@@ -50,15 +54,19 @@ def progress_event(snapshot: RunSnapshot, rate: float) -> str:
     )
 
 
-def outcome_event(run_id: str, outcome: Outcome) -> str:
-    """What became of one VPS."""
-    return line("outcome", {"run_id": run_id, **outcome.to_dict()})
+def outcome_event(run_id: str, outcome: Outcome, name: str | None = None) -> str:
+    """What became of one VPS, which may have a name."""
+    return line("outcome", {"run_id": run_id, **outcome.to_dict(), "name": name})
 
 
 def run_event(run: RunRecord) -> str:
     """A recorded run."""
-    members = asdict(run, filter=lambda field, _: field.name not in {"plan", "policy"})
-    return line("run", members)
+    return line("run", run_members(run))
+
+
+def run_members(run: RunRecord) -> dict[str, Any]:
+    """What is told of a recorded run: all but its plan and its policy."""
+    return asdict(run, filter=lambda field, _: field.name not in {"plan", "policy"})
 
 
 def entry_event(run_id: str, entry: Entry) -> str:

@@ -1,71 +1,51 @@
-"""Console output that survives a closed terminal, a broken pipe and control characters in names."""
+"""Console output: foreign text as it is, without control characters, and nothing folded."""
 
-import os
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from contextlib import suppress
 from typing import Final, TextIO, cast
 
-from rich import box
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.segment import Segment
 
 from hostup_async._text import printable
+from hostup_async.cli._streams import OutputStream
 
-_PLAIN_WIDTH: Final = 120
+_PIPE_WIDTH: Final = 100_000  # characters: nothing is folded or cut where no person reads it
 
 
-class _BrokenPipeSafe:
-    """A stream whose reader may leave: what is written after that goes to the null device.
-
-    A closed terminal must not end a run: the run is recorded in its store, not on the screen.
-    """
+class Screen(Console):
+    """A console that prints foreign text as it is, but for what would command a terminal."""
 
     def __init__(self, stream: TextIO) -> None:
-        self._stream: Final = stream
+        file = cast("TextIO", OutputStream(stream))
+        super().__init__(file=file, highlight=False, markup=False, emoji=False)
+        if not self.is_live:
+            self.width = _PIPE_WIDTH
 
     @property
-    def encoding(self) -> str:
-        return self._stream.encoding
+    def is_live(self) -> bool:
+        """Whether a person sits before it. FORCE_COLOR asks for colours only, also in a log."""
+        return self.file.isatty()
 
-    def isatty(self) -> bool:
-        return self._stream.isatty()
-
-    def fileno(self) -> int:
-        return self._stream.fileno()
-
-    def write(self, text: str) -> int:
-        try:
-            return self._stream.write(text)
-        except OSError:
-            self._silence()
-            return len(text)
-
-    def writelines(self, lines: Iterable[str]) -> None:
-        for line in lines:
-            self.write(line)
-
-    def flush(self) -> None:
-        try:
-            self._stream.flush()
-        except OSError:
-            self._silence()
-
-    def _silence(self) -> None:
-        with suppress(OSError), open(os.devnull, "wb") as nowhere:  # noqa: PTH123 - no path of ours
-            os.dup2(nowhere.fileno(), self._stream.fileno())
+    def render(
+        self, renderable: RenderableType, options: ConsoleOptions | None = None
+    ) -> Iterable[Segment]:
+        """What to write; all of it passes here, so no control character of the API's is left."""
+        for segment in super().render(renderable, options):
+            if segment.control or segment.text.isprintable():
+                yield segment
+            else:
+                text = "\n".join(map(printable, segment.text.split("\n")))
+                yield Segment(text, segment.style)
 
 
-def screen() -> Console:
-    """A console on standard output that never raises when its reader has gone."""
+def screen() -> Screen:
+    """A console on standard output; see `_streams` for what cannot be written there."""
     stream = sys.stdout
     with suppress(AttributeError):  # a stream that a test put there
         stream.reconfigure(errors="replace")  # type: ignore[union-attr]
-    console = Console(file=cast("TextIO", _BrokenPipeSafe(stream)), highlight=False, markup=False)
-    if not console.is_terminal and "COLUMNS" not in os.environ:
-        console.width = _PLAIN_WIDTH
-    return console
+    return Screen(stream)
 
 
 def emit(console: Console, *lines: str) -> None:
@@ -95,19 +75,3 @@ def vpses(count: int) -> str:
         ('1 VPS', '12 VPSes')
     """
     return f"{count} VPS" if count == 1 else f"{count} VPSes"
-
-
-def table(headings: Sequence[str], rows: Iterable[Sequence[object]]) -> Table:
-    """A table; its first column is never wrapped, since ids are there to be copied."""
-    made = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
-    for position, heading in enumerate(headings):
-        made.add_column(heading, no_wrap=not position, overflow="fold")
-    for row in rows:
-        made.add_row(*map(_cell, row))
-    return made
-
-
-def _cell(value: object) -> Text:
-    if isinstance(value, Text):
-        return value
-    return Text(printable("" if value is None else value))

@@ -1,11 +1,11 @@
 """The views of a running run: live on a terminal, lines on a pipe, JSON for programs."""
 
 import asyncio
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from typing import Final, Protocol
 
-from rich.console import Console, Group
+from rich.console import Group
 from rich.live import Live
 from rich.text import Text
 
@@ -14,7 +14,8 @@ from hostup_async._text import printable
 from hostup_async.cli._options import Output
 from hostup_async.cli._output import json_lines, words
 from hostup_async.cli._output.pace import Pace
-from hostup_async.cli._output.screen import emit
+from hostup_async.cli._output.reasons import in_columns
+from hostup_async.cli._output.screen import Screen, emit
 
 _LONG_RUN: Final = 60.0  # seconds; after that, a log of the run need not grow each second
 _BETWEEN_LINES: Final = 10.0  # seconds, in a long run
@@ -47,28 +48,31 @@ class View(Protocol):
 
 
 def make_view(
-    console: Console,
+    console: Screen,
     output: Output,
     run_id: str,
     *,
     wait: Callable[[RunSnapshot], str],
+    names: Mapping[str, str] | None = None,
     plain: bool = False,
 ) -> View:
     """The view that suits the options and the terminal.
 
     Args:
-        console: Where to show the run.
-        output: How much to show, and in which form.
-        run_id: The run.
+        console: Where it is drawn.
+        output: How much is shown, and in which form.
+        run_id: The run that is shown.
         wait: What it waits for, in words.
-        plain: Whether to write lines on a terminal too.
+        names: The names of VPSes, by id, as far as they are known.
+        plain: Whether lines are asked for everywhere.
     """
+    names = names or {}
     if output.json:
-        return JsonView(console, run_id)
+        return JsonView(console, run_id, names)
     is_quiet = plain or output.quiet
-    if console.is_terminal and not console.is_dumb_terminal and not is_quiet:
-        return LiveView(console, wait, verbose=output.verbose)
-    return PlainView(console, wait, verbose=output.verbose, quiet=output.quiet)
+    if console.is_live and not console.is_dumb_terminal and not is_quiet:
+        return LiveView(console, wait, names, verbose=output.verbose)
+    return PlainView(console, wait, names, verbose=output.verbose, quiet=output.quiet)
 
 
 @contextmanager
@@ -94,14 +98,16 @@ class _Lines:
 
     def __init__(
         self,
-        console: Console,
+        console: Screen,
         wait: Callable[[RunSnapshot], str],
+        names: Mapping[str, str],
         *,
         verbose: bool,
         quiet: bool = False,
     ) -> None:
         self._console: Final = console
         self._wait: Final = wait
+        self._names: Final = names
         self._verbose: Final = verbose
         self._quiet: Final = quiet
         self._pace: Final = Pace()
@@ -111,13 +117,14 @@ class _Lines:
         if outcome.status is OutcomeStatus.NOT_SENT and not self._verbose:
             return  # the summary counts them
         if outcome.status is not OutcomeStatus.COMPLETED or self._verbose:
-            text = printable(f"{outcome.vps_id}  {words.describe(outcome)}")
+            vps = in_columns(outcome.vps_id, self._names)
+            text = printable(f"{vps}  {words.describe(outcome)}")
             style = words.STYLES[outcome.status.value]
             self._console.print(Text(text, style), soft_wrap=True)
 
     def show_message(self, text: str) -> None:
         """Print a line."""
-        self._console.print(Text(text, "bold"), soft_wrap=True)
+        self._console.print(Text(printable(text), "bold"), soft_wrap=True)
 
 
 class PlainView(_Lines):
@@ -125,13 +132,14 @@ class PlainView(_Lines):
 
     def __init__(
         self,
-        console: Console,
+        console: Screen,
         wait: Callable[[RunSnapshot], str],
+        names: Mapping[str, str],
         *,
         verbose: bool = False,
         quiet: bool = False,
     ) -> None:
-        super().__init__(console, wait, verbose=verbose, quiet=quiet)
+        super().__init__(console, wait, names, verbose=verbose, quiet=quiet)
         self.interval = 1.0
         self._last = ""
 
@@ -142,7 +150,7 @@ class PlainView(_Lines):
         line = " | ".join(part for part in parts if part)
         if not self._quiet and line != self._last:
             when = words.times(snapshot, rate)
-            self._console.print(f"{when} | {line}", soft_wrap=True)
+            self._console.print(printable(f"{when} | {line}"), soft_wrap=True)
         self._last = line
         if snapshot.seconds > _LONG_RUN:
             self.interval = _BETWEEN_LINES
@@ -157,17 +165,22 @@ class LiveView(_Lines):
     interval = 0.1
 
     def __init__(
-        self, console: Console, wait: Callable[[RunSnapshot], str], *, verbose: bool = False
+        self,
+        console: Screen,
+        wait: Callable[[RunSnapshot], str],
+        names: Mapping[str, str],
+        *,
+        verbose: bool = False,
     ) -> None:
-        super().__init__(console, wait, verbose=verbose)
+        super().__init__(console, wait, names, verbose=verbose)
         self._live: Final = Live(console=console, auto_refresh=False, transient=True)
 
     def update(self, snapshot: RunSnapshot) -> None:
         """Draw this moment."""
         rate = self._pace.add(snapshot)
-        lines = (words.times(snapshot, rate), words.traffic(snapshot))
-        texts = [Text(line, no_wrap=True, overflow="ellipsis") for line in lines if line]
-        texts += [Text(reason) for reason in self._wait(snapshot).split("; ") if reason]
+        lines = [words.times(snapshot, rate), words.traffic(snapshot)]
+        texts = [Text(printable(line), no_wrap=True, overflow="ellipsis") for line in lines if line]
+        texts += [Text(printable(why)) for why in self._wait(snapshot).split("; ") if why]
         self._live.start()
         legend = words.legend(snapshot)
         self._live.update(Group(words.Bar(snapshot), legend, *texts), refresh=True)
@@ -182,8 +195,9 @@ class JsonView:
 
     interval = 1.0
 
-    def __init__(self, console: Console, run_id: str) -> None:
+    def __init__(self, console: Screen, run_id: str, names: Mapping[str, str]) -> None:
         self._console: Final = console
+        self._names: Final = names
         self._run_id: Final = run_id
         self._pace: Final = Pace()
 
@@ -194,7 +208,8 @@ class JsonView:
 
     def show_outcome(self, outcome: Outcome) -> None:
         """An `outcome` event."""
-        emit(self._console, json_lines.outcome_event(self._run_id, outcome))
+        name = self._names.get(outcome.vps_id)
+        emit(self._console, json_lines.outcome_event(self._run_id, outcome, name))
 
     def show_message(self, text: str) -> None:
         """A `message` event."""

@@ -7,6 +7,7 @@ from rich.text import Text
 
 from hostup_async import EntryState, Outcome, OutcomeStatus, RunSnapshot
 from hostup_async.cli._output.format import format_duration
+from hostup_async.cli._shell_words import in_shell_words
 
 STYLES: Final = {
     "completed": "green",
@@ -29,7 +30,6 @@ _WORDS: Final = {
     "not_followed": "not followed",
     "not_sent": "not sent",
 }
-_LONG: Final = 140
 _ALWAYS: Final = frozenset({"completed", "failed", "accepted", "planned"})
 
 
@@ -39,19 +39,21 @@ def in_words(state: str) -> str:
 
 
 def describe(outcome: Outcome) -> str:
-    """The outcome of one VPS and its reason, in one line; the store keeps the reason unshortened.
+    """The outcome of one VPS and its whole reason, in one line.
 
     Example:
         >>> describe(Outcome("vps_1", OutcomeStatus.FAILED, reason="No host."))
         'failed: No host.'
     """
-    status = in_words(outcome.status.value)
+    status, reason = in_words(outcome.status.value), reason_of(outcome)
+    return f"{status}: {in_shell_words(reason)}" if reason else status
+
+
+def reason_of(outcome: Outcome) -> str:
+    """Why: in short where evidence settles it, since the reason tells of the lost answer first."""
     if outcome.status is OutcomeStatus.NOT_DONE and outcome.evidence:
-        return f"{status}: its {outcome.evidence} shows that the action did not take place"
-    reason = outcome.reason or ""
-    if len(reason) > _LONG:
-        reason = f"{reason[:_LONG].rstrip()} ..."
-    return f"{status}: {reason}" if reason else status
+        return f"its {outcome.evidence} shows that the action did not take place"
+    return outcome.reason or ""
 
 
 def _shown(snapshot: RunSnapshot) -> list[tuple[str, int]]:

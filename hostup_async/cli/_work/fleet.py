@@ -1,7 +1,8 @@
 """The commands that act: plan, show the plan, confirm, run, sum up."""
 
-from collections.abc import Awaitable, Callable
-from typing import Any, Final
+from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
+from typing import Any
 
 import typer
 from attrs import frozen
@@ -27,8 +28,9 @@ from hostup_async.cli._inputs.account import (
     find_store,
     store_exists,
 )
+from hostup_async.cli._inputs.paths import NO_STORE, store_in
 from hostup_async.cli._inputs.policy import make_policy
-from hostup_async.cli._inputs.targets import selector
+from hostup_async.cli._inputs.targets import EXCLUDED, exclude, excluded_ids, selector
 from hostup_async.cli._options import (
     AccountOptions,
     Confirmation,
@@ -49,9 +51,6 @@ from hostup_async.cli._work.plan import confirm_number, show_plan
 from hostup_async.cli._work.run import FinishedRun, execute
 from hostup_async.cli._work.verdict import exit_code, show_report
 
-NO_STORE: Final = "none"
-"""The value of --store for a run that is not recorded."""
-
 
 @frozen
 class FleetCommand:
@@ -60,6 +59,7 @@ class FleetCommand:
     action: str
     ids: list[str]
     selection: Selection
+    force: bool
     policy: PolicyOptions
     account: AccountOptions
     limits: LimitOptions
@@ -93,7 +93,8 @@ def act(command: FleetCommand) -> None:
         return
     always = of_run is not None and of_run.may_act_twice
     confirm_number(plan.action, len(plan), command.confirmation, always=always)
-    left_out = bool(command.ids or command.selection.from_file) and bool(plan.excluded)
+    is_listed = bool(command.ids or command.selection.from_file)
+    left_out = is_listed and any(one.reason != EXCLUDED for one in plan.excluded)
 
     async def begin(client: Client) -> FleetRun:
         return client.fleet.run(plan, policy, store=None if store == NO_STORE else store)
@@ -114,15 +115,17 @@ def make_plan(
     Returns:
         The plan, and the VPSes that a run of it would skip now, with the reasons.
     """
+    left_out = excluded_ids(command.selection)
 
     async def plan() -> tuple[Plan, dict[str, str]]:
         async with account.client(patience=READING) as client:
-            made = await client.fleet.plan(
+            whole = await client.fleet.plan(
                 **chosen,
                 action=Action(command.action),
                 preflight=command.selection.preflight,
-                force=command.selection.force,
+                force=command.force,
             )
+            made = exclude(whole, left_out)
             if store == NO_STORE or not store_exists(store):
                 return made, {}
             return made, await client.fleet.conflicts(made, policy, store=store)
@@ -153,7 +156,7 @@ def write_plan(
 
 def store_flags(store: StoreOptions) -> list[str]:
     """The options that lead another command to the same store."""
-    return ["--store", store.store] if store.store else []
+    return ["--store", store_in(Path.cwd(), store.store)] if store.store else []
 
 
 def work_on(
@@ -183,7 +186,7 @@ def work_on(
         async with account.client(waits.listen) as client:
             run = await begin(client)
             waits.names = run.plan.names
-            view = make_view(console, output, run.id, wait=waits.in_words)
+            view = make_view(console, output, run.id, wait=waits.in_words, names=run.plan.names)
             place = "not recorded" if store == NO_STORE else f"recorded in {store}"
             finished = await execute(run, view, lambda: view.show_message(f"Run {run.id}, {place}"))
         return run, finished, await is_open(store, run.id)
@@ -191,7 +194,7 @@ def work_on(
     run, finished, can_resume = run_loop(work)
     code = exit_code(finished, left_out=left_out)
     resume = command_line("fleet", "resume", run.id, *flags, *account.flags)
-    _sum_up(console, output, finished, resume if can_resume else None, code)
+    _sum_up(console, output, finished, resume if can_resume else None, code, run.plan.names)
     return code
 
 
@@ -208,7 +211,12 @@ async def is_open(store: str, run_id: str) -> bool:
 
 
 def _sum_up(
-    console: Console, output: Output, finished: FinishedRun, resume: str | None, code: ExitCode
+    console: Console,
+    output: Output,
+    finished: FinishedRun,
+    resume: str | None,
+    code: ExitCode,
+    names: Mapping[str, str],
 ) -> None:
     if output.json:
         report = finished.report.to_dict()
@@ -216,6 +224,6 @@ def _sum_up(
         end = {"interrupted": finished.interrupted, "resume": resume, "exit_code": code}
         emit(console, json_lines.line("report", {**report, **end}))
         return
-    show_report(console, finished.report)
+    show_report(console, finished.report, names)
     if resume:
         console.print(f"Resume with: {resume}", soft_wrap=True)

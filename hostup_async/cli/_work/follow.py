@@ -1,10 +1,20 @@
 """`hostup fleet follow`: asks again what became of a run's jobs, and sends no action."""
 
+from collections.abc import Mapping
+
 import typer
 from attrs import frozen
 from rich.console import Console
 
-from hostup_async import EntryState, Event, FleetReport, OutcomeKnown, RunRecord, open_store
+from hostup_async import (
+    EntryState,
+    Event,
+    FleetReport,
+    OutcomeKnown,
+    Plan,
+    RunRecord,
+    open_store,
+)
 from hostup_async._text import printable
 from hostup_async.cli._exits import CommandFailed, ExitCode
 from hostup_async.cli._inputs.account import existing_store, find_account, print_wait
@@ -51,9 +61,11 @@ def follow_run(command: FollowCommand) -> None:
         else:
             print_wait(event)
 
-    async def follow() -> FleetReport | None:
+    async def find() -> RunRecord:
         async with open_store(store) as opened:
-            run = await opened.run(await find_id(opened, command.run_id))
+            return await opened.run(await find_id(opened, command.run_id))
+
+    async def follow() -> FleetReport | None:
         if not command.output.json and not command.output.quiet:
             console.print(_what_is_followed(run), soft_wrap=True)
         report: FleetReport | None = None
@@ -62,12 +74,13 @@ def follow_run(command: FollowCommand) -> None:
                 report = await client.fleet.follow(run.id, store=store, timeout=timeout)
         return report
 
+    run = run_loop(find)
     report = run_loop(follow)
     if report is None:
         message = "interrupted: what was found until now is recorded, and nothing was sent"
         raise CommandFailed(message, ExitCode.INTERRUPTED)
     code = exit_code(FinishedRun(report, interrupted=False), left_out=False)
-    _sum_up(console, report, command.output, code)
+    _sum_up(console, report, Plan.from_json(run.plan).names, command.output, code)
     raise typer.Exit(code)
 
 
@@ -86,9 +99,15 @@ def _show_outcome(console: Console, event: OutcomeKnown, output: Output) -> None
         console.print(text, soft_wrap=True)
 
 
-def _sum_up(console: Console, report: FleetReport, output: Output, code: ExitCode) -> None:
+def _sum_up(
+    console: Console,
+    report: FleetReport,
+    names: Mapping[str, str],
+    output: Output,
+    code: ExitCode,
+) -> None:
     if not output.json:
-        show_report(console, report)
+        show_report(console, report, names)
         return
     members = report.to_dict()
     del members["outcomes"]

@@ -6,10 +6,11 @@ from typing import Final
 
 from attrs import frozen
 
-from hostup_async import Outcome, OutcomeStatus, Plan, RunRecord, open_store
+from hostup_async import Outcome, OutcomeStatus, Plan, RunRecord
 from hostup_async.cli._exits import CommandFailed, usage
-from hostup_async.cli._inputs.account import existing_store
+from hostup_async.cli._inputs.account import existing_store, open_to_read
 from hostup_async.cli._inputs.profiles import Profile
+from hostup_async.cli._inputs.targets import VpsFilter, read_filter
 from hostup_async.cli._options import Selection
 from hostup_async.cli._output.words import in_words
 from hostup_async.cli._run_options import FromRun
@@ -88,8 +89,9 @@ def read_targets(
             return None
         message = "--only chooses among the outcomes of a run: add --from-run RUN"
         raise usage(message)
-    if ids or selection.from_file or selection.all_of_them or selection.name is not None:
-        message = "--from-run names the VPSes: leave out the ids, --from, --name and --all"
+    is_named = ids or selection.from_file or selection.all_of_them
+    if is_named or read_filter(selection) != VpsFilter():
+        message = "--from-run names the VPSes: leave out ids, --from, --all and each --name, --tag, --power"
         raise usage(message)
     wanted = read_statuses(source.only)
     run, outcomes = _read(source.from_run, existing_store(store, profile))
@@ -123,7 +125,7 @@ def read_statuses(text: str | None) -> list[OutcomeStatus]:
 
 def _read(run_id: str, store: str) -> tuple[RunRecord, list[Outcome]]:
     async def read() -> tuple[RunRecord, list[Outcome]]:
-        async with open_store(store) as opened:
+        async with open_to_read(store) as opened:
             found = await find_id(opened, run_id)
             outcomes = [entry.outcome() async for entry in opened.entries(found)]
             return await opened.run(found), outcomes

@@ -1,17 +1,20 @@
 """The commands on recorded runs: list, abandon, draw."""
 
-import getpass
 from importlib import import_module
 from pathlib import Path
+from typing import Final
 
 from hostup_async import RunRecord, Store, open_store
+from hostup_async._store.owner import whoami
 from hostup_async.cli._exits import CommandFailed
-from hostup_async.cli._inputs.account import existing_store
+from hostup_async.cli._inputs.account import existing_store, open_to_read
 from hostup_async.cli._inputs.profiles import read_profile
-from hostup_async.cli._options import AccountOptions, Confirmation, Output, StoreOptions
+from hostup_async.cli._options import AccountOptions, Confirmation, Listing, StoreOptions
 from hostup_async.cli._output import json_lines
+from hostup_async.cli._output.files import replace_file
 from hostup_async.cli._output.format import format_local
-from hostup_async.cli._output.screen import emit, screen, table
+from hostup_async.cli._output.listing import Column, Listed
+from hostup_async.cli._output.screen import screen
 from hostup_async.cli._signals import run as run_loop
 from hostup_async.cli._work.plan import ask
 from hostup_async.cli._work.recorded import (
@@ -28,22 +31,17 @@ def _where(store_options: StoreOptions, account_options: AccountOptions) -> str:
 
 
 def list_runs(
-    store_options: StoreOptions, account_options: AccountOptions, output: Output, limit: int
+    store_options: StoreOptions, account_options: AccountOptions, listing: Listing, limit: int
 ) -> None:
     """Print the newest runs."""
+    RUNS.check(listing)
     store = _where(store_options, account_options)
 
     async def read() -> list[RunRecord]:
-        async with open_store(store) as opened:
+        async with open_to_read(store) as opened:
             return await opened.runs(limit)
 
-    console, runs = screen(), run_loop(read)
-    if output.json:
-        emit(console, *map(json_lines.run_event, runs))
-        return
-    rows = [(run.id, state_in_words(run), run.action.value, format_local(run.created_at),
-             counts_in_words(run), run.reason or "") for run in runs]  # fmt: skip
-    console.print(table(("Run", "State", "Action", "Begun", "VPSes", "Reason"), rows))
+    RUNS.write(screen(), listing, run_loop(read))
 
 
 def abandon_run(
@@ -66,7 +64,7 @@ def abandon_run(
 
     async def abandon() -> RunRecord:
         async with open_store(store) as opened:
-            return await opened.abandon(found.id, who=getpass.getuser(), reason=reason or "")
+            return await opened.abandon(found.id, who=whoami(), reason=reason or "")
 
     found = run_loop(find)
     if found.state.is_open and found.holder is None:
@@ -108,6 +106,22 @@ def draw_run(
         message = f"the report needs more packages ({error}): pip install 'hostup[report]'"
         raise CommandFailed(message) from None
     target = path or Path(f"hostup-{recorded.record.id}.html")
-    page = html.render(recorded.record, recorded.entries, recorded.audit)
-    target.write_text(page, encoding="utf-8")
+    replace_file(target, html.render(recorded.record, recorded.entries, recorded.audit))
     screen().print(f"Wrote {target}", soft_wrap=True)
+
+
+RUNS: Final = Listed[RunRecord](
+    event="run",
+    columns=(
+        Column("Id", lambda run: run.id),
+        Column("State", state_in_words),
+        Column("Action", lambda run: run.action.value),
+        Column("Begun", lambda run: format_local(run.created_at)),
+        Column("VPSes", counts_in_words),
+        Column("Reason", lambda run: run.reason),
+        Column("By", lambda run: run.who, is_wide=True),
+        Column("API", lambda run: run.origin, is_wide=True),
+        Column("Key", lambda run: run.fingerprint, is_wide=True),
+    ),
+    members=json_lines.run_members,
+)

@@ -9,15 +9,14 @@ from attrs import frozen
 from hostup_async import LearntLimit, LearntLimits, LearntRecord, LimitStyle, open_store
 from hostup_async._polling.durations import DurationModel
 from hostup_async.cli._exits import CommandFailed
-from hostup_async.cli._inputs.account import existing_store
+from hostup_async.cli._inputs.account import existing_store, open_to_read
 from hostup_async.cli._inputs.profiles import read_profile
-from hostup_async.cli._options import AccountOptions, Output, StoreOptions
+from hostup_async.cli._options import AccountOptions, Listing, Output, StoreOptions
 from hostup_async.cli._output import json_lines
 from hostup_async.cli._output.format import format_units
-from hostup_async.cli._output.screen import emit, screen, table
+from hostup_async.cli._output.listing import Column, Listed
+from hostup_async.cli._output.screen import emit, screen
 from hostup_async.cli._signals import run as run_loop
-
-_HEADINGS: Final = ("Key", "API", "Limit", "Style", "Learnt", "Jobs take")
 
 
 @frozen
@@ -48,22 +47,17 @@ class Learnt:
 
 
 def show_learnt(
-    key: str | None, store_options: StoreOptions, account_options: AccountOptions, output: Output
+    key: str | None, store_options: StoreOptions, account_options: AccountOptions, listing: Listing
 ) -> None:
     """Print what the store has learnt."""
+    LEARNT.check(listing)
     store = existing_store(store_options.store, read_profile(account_options.profile))
 
     async def read() -> list[LearntRecord]:
-        async with open_store(store) as opened:
+        async with open_to_read(store) as opened:
             return await opened.learnt(fingerprint=key)
 
-    console, found = screen(), list(_by_key(run_loop(read)))
-    if output.json:
-        emit(console, *(json_lines.line("limit", _members(one)) for one in found))
-    elif found:
-        console.print(table(_HEADINGS, map(_row, found)))
-    else:
-        console.print("Nothing was learnt yet.")
+    LEARNT.write(screen(), listing, list(_by_key(run_loop(read))))
 
 
 def forget_learnt(
@@ -104,23 +98,24 @@ def _by_key(records: list[LearntRecord]) -> Iterator[Learnt]:
         yield Learnt(origin, fingerprint, limits, age, durations)
 
 
-def _row(learnt: Learnt) -> tuple[object, ...]:
+def _limits(learnt: Learnt) -> str:
     limits = list(learnt.each_limit)
     is_split = learnt.limits.is_split
     names = [f"{name}: {_words(one)}" if is_split else _words(one) for name, one in limits]
-    styles = dict.fromkeys(one.style.value.replace("_", " ") for _, one in limits)
+    return "; ".join(names) or "not known"
+
+
+def _styles(learnt: Learnt) -> str:
+    styles = (one.style.value.replace("_", " ") for _, one in learnt.each_limit)
+    return ", ".join(dict.fromkeys(styles))
+
+
+def _times(learnt: Learnt) -> str:
     times = (
         f"{action}: half within {one.quantile(0.5):.2g} s, 95 % within {one.quantile(0.95):.2g} s"
         for action, one in learnt.durations.items()
     )
-    return (
-        learnt.fingerprint,
-        learnt.origin,
-        "; ".join(names) or "not known",
-        ", ".join(styles),
-        f"{format_units(learnt.age)} ago",
-        "; ".join(times) or "not known",
-    )
+    return "; ".join(times) or "not known"
 
 
 def _words(limit: LearntLimit) -> str:
@@ -147,3 +142,18 @@ def _members(learnt: Learnt) -> dict[str, Any]:
             for action, one in learnt.durations.items()
         },
     }
+
+
+LEARNT: Final = Listed[Learnt](
+    event="limit",
+    columns=(
+        Column("Key", lambda learnt: learnt.fingerprint),
+        Column("API", lambda learnt: learnt.origin),
+        Column("Limit", _limits),
+        Column("Style", _styles),
+        Column("Learnt", lambda learnt: f"{format_units(learnt.age)} ago"),
+        Column("Jobs take", _times),
+    ),
+    members=_members,
+    none="Nothing was learnt yet.",
+)

@@ -10,6 +10,7 @@ from hostup_async import FleetPolicy, OnAmbiguous, Plan
 from hostup_async._text import printable
 from hostup_async.cli._exits import CommandFailed, ExitCode, usage
 from hostup_async.cli._options import Confirmation
+from hostup_async.cli._output.reasons import in_columns, label
 from hostup_async.cli._output.screen import truncate, vpses
 
 _UNASKED: Final = 10  # VPSes that need no confirmation
@@ -38,12 +39,12 @@ def show_plan(
     console.print(
         f"{plan.action.capitalize()}{force} {vpses(len(plan))} at {plan.origin}", style="bold"
     )
-    names = (f"{one}  {plan.names.get(one, '')}".rstrip() for one in plan.ids)
-    for line in truncate(names, most):
+    for line in truncate((in_columns(one, plan.names) for one in plan.ids), most):
         console.print(f"  {printable(line)}", soft_wrap=True)
     if plan.excluded:
         console.print(f"Left out: {len(plan.excluded)}", style="yellow")
-    for line in truncate((f"{one.vps_id}: {one.reason}" for one in plan.excluded), most):
+    reasons = (f"{label(one.vps_id, plan.names)}: {one.reason}" for one in plan.excluded)
+    for line in truncate(reasons, most):
         console.print(f"  {printable(line)}", soft_wrap=True)
     if skipped:
         console.print(f"Skipped if sent now: {len(skipped)}", style="yellow")

@@ -12,10 +12,9 @@ from hostup_async import (
     RunRecord,
     RunState,
     Store,
-    open_store,
 )
 from hostup_async.cli._exits import CommandFailed
-from hostup_async.cli._inputs.account import command_line
+from hostup_async.cli._inputs.account import command_line, open_to_read
 from hostup_async.cli._options import AccountOptions, StoreOptions
 from hostup_async.cli._output.words import in_words
 from hostup_async.cli._signals import run as run_loop
@@ -58,7 +57,7 @@ def read_recorded(run_id: str, store: str) -> RecordedRun:
     """A run of the store that has this id, or the newest one for `last`."""
 
     async def read() -> RecordedRun:
-        async with open_store(store) as opened:
+        async with open_to_read(store) as opened:
             return await read_run(opened, await find_id(opened, run_id))
 
     return run_loop(read)

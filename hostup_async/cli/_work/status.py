@@ -10,9 +10,9 @@ from attrs import frozen
 from rich.console import Console
 from rich.live import Live
 
-from hostup_async import RunRecord, Store, open_store
+from hostup_async import RunRecord, Store
 from hostup_async.cli._exits import CommandFailed, ExitCode
-from hostup_async.cli._inputs.account import existing_store
+from hostup_async.cli._inputs.account import existing_store, open_to_read
 from hostup_async.cli._inputs.profiles import read_profile
 from hostup_async.cli._options import AccountOptions, Output, StoreOptions
 from hostup_async.cli._output import json_lines
@@ -68,13 +68,13 @@ def show_run(command: StatusCommand) -> None:
 
 
 async def _read(command: StatusCommand, store: str, _: Console) -> tuple[RecordedRun, bool]:
-    async with open_store(store) as opened:
+    async with open_to_read(store) as opened:
         return await read_run(opened, await find_id(opened, command.run_id)), False
 
 
 async def _follow(command: StatusCommand, store: str, console: Console) -> tuple[RecordedRun, bool]:
     """The run once no process works on it; whether a signal ended the wait for that."""
-    async with open_store(store) as opened:
+    async with open_to_read(store) as opened:
         run_id = await find_id(opened, command.run_id)
         with until_stopped() as scope:
             if command.watching.watch and console.is_terminal and not command.output.json:

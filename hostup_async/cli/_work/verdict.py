@@ -1,10 +1,10 @@
 """What a run came to: its exit code, and the summary that people read."""
 
 import json
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
+from attrs import evolve
 from rich.console import Console
 from rich.text import Text
 
@@ -12,15 +12,21 @@ from hostup_async import FleetReport, Outcome, OutcomeStatus, RunState, StopCaus
 from hostup_async._text import printable
 from hostup_async.cli._exits import RANKED, ExitCode
 from hostup_async.cli._output.format import format_duration
-from hostup_async.cli._output.screen import vpses
-from hostup_async.cli._output.words import STYLES, describe, in_words
+from hostup_async.cli._output.reasons import share_reasons
+from hostup_async.cli._output.screen import truncate, vpses
+from hostup_async.cli._output.words import STYLES, in_words, reason_of
+from hostup_async.cli._shell_words import in_shell_words
 from hostup_async.cli._work.recorded import RecordedRun, last_end
 from hostup_async.cli._work.run import FinishedRun
 
+_SHOWN: Final = 10  # reasons
+# The counts say enough of these.
+_UNTOLD: Final = frozenset({OutcomeStatus.COMPLETED, OutcomeStatus.NOT_SENT})
 # A stop without a row here has the exit code of the outcomes that it leaves.
 _OF_CAUSE: Final = {
     StopCause.INTERRUPTED: ExitCode.INTERRUPTED,
     StopCause.KEY_REFUSED: ExitCode.AUTHENTICATION,
+    StopCause.STORE_LOST: ExitCode.FAILED,
     StopCause.CANARY: ExitCode.BUDGET,
     StopCause.MAX_FAILURES: ExitCode.BUDGET,
     StopCause.MAX_AMBIGUOUS: ExitCode.BUDGET,
@@ -74,16 +80,17 @@ def recorded_run(run: RecordedRun) -> FinishedRun:
     return FinishedRun(report, run.record.is_interrupted or cause is StopCause.INTERRUPTED)
 
 
-def show_report(console: Console, report: FleetReport) -> None:
-    """Print what became of all."""
+def show_report(console: Console, report: FleetReport, names: Mapping[str, str]) -> None:
+    """Print what became of all, with the names of the VPSes that are known."""
     console.print(
         f"{vpses(len(report.outcomes))} in {format_duration(report.seconds)}", style="bold"
     )
     show_counts(console, report.counts)
-    for reason, count in reasons(report.outcomes):
-        console.print(f"  {count:6}  {reason}", soft_wrap=True)
+    for line in truncate(_reasons(report.outcomes, names), _SHOWN):
+        console.print(printable(line), soft_wrap=True)
     if report.stopped:
-        console.print(f"Stopped: {report.stopped}", style="yellow", soft_wrap=True)
+        stopped = printable(in_shell_words(report.stopped))
+        console.print(f"Stopped: {stopped}", style="yellow", soft_wrap=True)
     for sentence in _economy(report):
         console.print(sentence, style="dim", soft_wrap=True)
 
@@ -96,14 +103,14 @@ def show_counts(console: Console, counts: Mapping[OutcomeStatus, int]) -> None:
             console.print(words)
 
 
-def reasons(outcomes: Iterable[Outcome], most: int = 5) -> list[tuple[str, int]]:
-    """The commonest reasons of what did not complete, cut short."""
-    lines = (
-        printable(describe(one))
-        for one in outcomes
-        if one.reason and one.status not in {OutcomeStatus.COMPLETED, OutcomeStatus.NOT_SENT}
+def _reasons(outcomes: Iterable[Outcome], names: Mapping[str, str]) -> Iterator[str]:
+    """The reasons of what did not complete, the most common first, and whose they are."""
+    told = (one for one in outcomes if one.status not in _UNTOLD and reason_of(one))
+    shared = share_reasons(
+        (in_words(one.status), evolve(one, reason=reason_of(one))) for one in told
     )
-    return Counter(lines).most_common(most)
+    for reason in shared:
+        yield f"  {len(reason.vps_ids):6}  {reason.state}: {reason.in_words(names)}"
 
 
 def _economy(report: FleetReport) -> Iterator[str]:

@@ -17,19 +17,19 @@
       row,
       texts,
       searched: texts.join("\n").toLowerCase(),
-      status: row.cells[2].className,
+      status: row.cells[3].className,
       reason: row.dataset.reason ?? "",
     };
   });
-  let sort = { key: "number", down: false };
+  let sort = { key: "", down: false }; // as the page has them: failures first
   let matching = rows;
   let showsAll = false;
 
   function readFragment() {
     const chosen = new URLSearchParams(location.hash.slice(1));
-    const key = (chosen.get("sort") ?? "number").replace(/^-/, "");
+    const key = (chosen.get("sort") ?? "").replace(/^-/, "");
     const known = headings.some((heading) => heading.dataset.key === key);
-    sort = { key: known ? key : "number", down: known && chosen.get("sort")?.startsWith("-") };
+    sort = { key: known ? key : "", down: known && chosen.get("sort")?.startsWith("-") };
     for (const name of ["search", "status", "reason"]) {
       form.elements[name].value = chosen.get(name) ?? "";
     }
@@ -41,7 +41,7 @@
     for (const name of ["search", "status", "reason"]) {
       if (form.elements[name].value) chosen.set(name, form.elements[name].value);
     }
-    if (sort.key !== "number" || sort.down) chosen.set("sort", (sort.down ? "-" : "") + sort.key);
+    if (sort.key) chosen.set("sort", (sort.down ? "-" : "") + sort.key);
     history.replaceState(null, "", "#" + chosen);
   }
 
@@ -63,7 +63,7 @@
       (!status || one.status === status) &&
       (!reason || one.reason === reason) &&
       words.every((word) => one.searched.includes(word)));
-    if (column > 0 || sort.down) matching.sort((one, other) => compare(column, one, other));
+    if (column >= 0) matching.sort((one, other) => compare(column, one, other));
     showsAll = false;
     show();
   }
@@ -103,7 +103,7 @@
   for (const one of rows) one.row.removeAttribute("id");
   form.addEventListener("input", () => { writeFragment(); choose(); });
   form.addEventListener("reset", () => {
-    sort = { key: "number", down: false };
+    sort = { key: "", down: false };
     setTimeout(() => { writeFragment(); choose(); });
   });
   form.addEventListener("submit", (event) => event.preventDefault());
