@@ -81,12 +81,12 @@ class Price:
             lowest: The price below which it does not fall, see `lowest_price`.
         """
         self._lowest = lowest
-        if self.trend:
-            ceiling = _MAX_PRICE * mean * max(confidence, _LEAST_CONFIDENCE)
-            e_folds = min(passed, LONGEST_STEP) / _PRICE_E_FOLD
-            # The first job that ends tells of short ones: all others are not polled at once.
-            ceiling = max(min(HIGHEST_PRICE, ceiling), self.value * exp(-e_folds))
-            self.value = min(self.value * exp(self.trend * e_folds), ceiling)
+        most = min(HIGHEST_PRICE, _MAX_PRICE * mean)
+        e_folds = min(passed, LONGEST_STEP) / _PRICE_E_FOLD
+        # The first job that ends tells of short ones: all others are not polled at once.
+        ceiling = max(most * max(confidence, _LEAST_CONFIDENCE), self.value * exp(-e_folds))
+        ceiling = min(most, ceiling)
+        self.value = min(self.value * exp(self.trend * e_folds), ceiling)
         self.value = max(self.value, self._lowest)
 
 

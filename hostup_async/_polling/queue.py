@@ -40,6 +40,7 @@ class PolledJob(Generic[K]):
         not_before: The moment before which no other is due.
         running_age: Its age when it was last found running.
         polled_age: Its age at the last poll, whatever that found.
+        scout_age: The age at which it is polled at the latest, to find out how long jobs take.
         serial: The number of its last `PollQueue.put` among those of all jobs; from it follows
             by how much its price differs from the common one.
         version: The number of its entry in the heap; all others are dead. 0 while it has none.
@@ -53,6 +54,7 @@ class PolledJob(Generic[K]):
         "not_before",
         "polled_age",
         "running_age",
+        "scout_age",
         "serial",
         "version",
     )
@@ -64,15 +66,21 @@ class PolledJob(Generic[K]):
         self.deadline = deadline
         self.not_before = -inf
         self.running_age = self.polled_age = 0.0
+        self.scout_age = inf
         self.serial = self.version = 0
+
+    @property
+    def is_scout(self) -> bool:
+        """Whether it is polled early, to find out how long jobs take."""
+        return self.scout_age < inf
 
     def due(self, price: float) -> float:
         """When a poll is worth its price in expected detection delay, within the job's bounds."""
-        phase = (self.serial - 1) * _GOLDEN % 1
-        price *= 1 + _PRICE_SPREAD * (1 - self.durations.confidence()) * (2 * phase - 1)
-        if not self.serial % _EARLY_POLL_EVERY:
+        phase, confidence = (self.serial - 1) * _GOLDEN % 1, self.durations.confidence()
+        price *= 1 + _PRICE_SPREAD * (1 - confidence) * (2 * phase - 1)
+        if confidence and not self.serial % _EARLY_POLL_EVERY:
             price = min(price, _EARLY_POLL_PRICE)
-        age = self.durations.due_age(self.polled_age, price)
+        age = min(self.durations.due_age(self.polled_age, price), self.scout_age)
         return min(max(self.not_before, self.began + age), self.deadline)
 
 

@@ -28,8 +28,14 @@ _SHORTEST_REST: Final = 0.005
 # Of what Little's law says is needed: durations vary, and an empty window wastes requests.
 _LITTLE_MARGIN: Final = 1.25
 _REQUESTS_PER_JOB: Final = 2  # at the best: its action, and one poll that finds it over
+_SURELY: Final = 0.95
 # The window where no rate limit is known. Not what is possible bounds it, but what is at stake.
 DEFAULT_WINDOW: Final = 1000
+
+
+# While nothing is known of durations, one job is polled at this age in seconds, and at twice the age
+# each time that it still runs: few polls tell how many jobs are to be in flight, and in time.
+_SCOUT_AGE: Final = 5.0
 
 
 @frozen
@@ -97,6 +103,7 @@ class PollScheduler(Generic[K]):
         self._price: Final = Price()
         self._usual_mean = UsualMean(self.durations)
         self._sending = 0
+        self._scout: PolledJob[K] | None = None
         self._decided_at = inf
         self._at_max_in_flight = False  # as of then
 
@@ -145,6 +152,7 @@ class PollScheduler(Generic[K]):
         self._queue.drop(key)
         began = now if began_at is None else min(began_at, now)
         job = PolledJob(key, durations or self.durations, began, deadline)
+        self._send_scout(job)
         self._queue.jobs[key] = job
         self._queue.put(job)
 
@@ -191,7 +199,17 @@ class PollScheduler(Generic[K]):
             self._queue.drop(key)
         else:
             job.not_before = not_before
+            if job.is_scout:
+                is_needed = not job.durations.confidence()
+                job.scout_age = max(_SCOUT_AGE, 2 * job.polled_age) if is_needed else inf
             self._queue.put(job)
+
+    def _send_scout(self, job: PolledJob[K]) -> None:
+        """Poll this job early, unless another one is already, or more is known."""
+        scout = self._scout
+        is_sent = scout is not None and scout.durations is job.durations and scout.key in self._queue.jobs
+        if not is_sent and not job.durations.confidence():
+            job.scout_age, self._scout = _SCOUT_AGE, job
 
     def decide(  # noqa: PLR0913 - each is a fact of the moment
         self,
@@ -258,13 +276,13 @@ class PollScheduler(Generic[K]):
         scarce = self._is_scarce(tokens_idle, admitted=admitted, overdue=now - due)
         self._price.trend = int(scarce)
         hurried = admitted and self._is_hurried(tokens_idle, sends_waiting, room)
-        if job and due <= now and not hurried:
+        if job and due <= now and (job.is_scout or not hurried):
             return self._poll(now)
         if admitted:
             self._sending += 1
             return _SEND
         if tokens_idle < 0:
-            return Rest(min(due, now + LONGEST_STEP) if job else due)
+            return self._save_request(now)
         return self._spare_request(now, window, sends_waiting)
 
     def concurrency_limit(
@@ -291,10 +309,11 @@ class PollScheduler(Generic[K]):
         """
         wanted = DEFAULT_WINDOW
         if rate is not None and rate < inf:
-            known_after = self._usual_mean.bearable(self.durations.mean()) + self.price
-            known_after += period / 2
+            mean = self._usual_mean.bearable(self.durations.mean())
+            known_after = mean + min(self.price, mean) + period / 2
             wanted = max(1, ceil(_LITTLE_MARGIN * rate / _REQUESTS_PER_JOB * known_after))
-            if 0 < sends_waiting <= min(tokens_left, wanted):
+            last = _REQUESTS_PER_JOB * sends_waiting + len(self) <= rate * (self.durations.quantile(_SURELY) + 2 * period)
+            if 0 < sends_waiting <= wanted and (last or sends_waiting <= tokens_left):
                 wanted = max(wanted, self.in_flight + sends_waiting)
         most = self.max_in_flight
         return ConcurrencyLimit(wanted if most is None else min(wanted, most), wanted)
@@ -320,6 +339,14 @@ class PollScheduler(Generic[K]):
         if now >= job.deadline:
             job.deadline = inf
         return Poll(job.key)
+
+    def _save_request(self, now: float) -> Poll[K] | Rest:
+        """No poll is worth its price, nothing may be sent, and requests will be missing later."""
+        due, job = self._queue.first_with_time_to_spare(self.price)
+        if due <= now:
+            return self._poll(now)
+        rest = _SHORTEST_REST if self._queue.is_rekeying else LONGEST_STEP
+        return Rest(min(due, now + rest) if job else due)
 
     def _spare_request(
         self, now: float, window: ConcurrencyLimit, sends_waiting: int
