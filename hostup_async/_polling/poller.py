@@ -99,7 +99,7 @@ class Poller:
         return self._scheduler.concurrency_limit(
             self._limiter.rate(),
             period=plan.period,
-            sends_waiting=self._left() if plan.surplus < 0 else 0,
+            sends_waiting=self._left(),
             tokens_left=plan.left,
         )
 
@@ -108,7 +108,8 @@ class Poller:
 
     def _needed(self) -> int:
         """About how many requests are needed until all is known."""
-        return _REQUESTS_PER_ACTION * self._left() + len(self._scheduler)
+        unknown = self._scheduler.in_flight - len(self._polls)
+        return _REQUESTS_PER_ACTION * self._left() + max(0, unknown)
 
     @property
     def held_back(self) -> float:

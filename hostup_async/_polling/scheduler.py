@@ -258,16 +258,19 @@ class PollScheduler(Generic[K]):
             period: Seconds of a window, after which requests come back together.
             renewed_in: Seconds until the window ends, and what is left of it is lost.
         """
+        window = self.concurrency_limit(
+            rate, period=period, sends_waiting=sends_waiting, tokens_left=tokens_left
+        )
         if tokens_spare is not None:
-            lost = tokens_left - self._usable(renewed_in, rate, sends_waiting if may_send else 0)
+            sendable = min(sends_waiting, window.size - self.in_flight) if may_send else 0
+            lost = tokens_left - self._usable(renewed_in, sendable)
             tokens_idle, tokens_spare = max(tokens_idle, lost), max(tokens_spare, lost)
         jobs = sends_waiting + len(self)
         if rate is None and sends_waiting and self.max_in_flight is not None:
             rate = inf  # the operator's bound keeps the requests few, and costs time
         self._pass_time(now, rate, None if tokens_spare is None else tokens_spare / max(1, jobs))
-        waiting = sends_waiting if tokens_idle < 0 else 0
         window = self.concurrency_limit(
-            rate, period=period, sends_waiting=waiting, tokens_left=tokens_left
+            rate, period=period, sends_waiting=sends_waiting, tokens_left=tokens_left
         )
         self.decided_limit = window
         room = window.size - self.in_flight if may_send else 0
@@ -318,10 +321,9 @@ class PollScheduler(Generic[K]):
         most = self.max_in_flight
         return ConcurrencyLimit(wanted if most is None else min(wanted, most), wanted)
 
-    def _usable(self, seconds: float, rate: float | None, sends_waiting: int) -> float:
+    def _usable(self, seconds: float, sendable: int) -> float:
         """About how many requests can be used within some seconds: sends, and polls of ends."""
-        room = max(0, self.concurrency_limit(rate).size - self.in_flight)
-        return min(sends_waiting, room) + len(self) * min(1, seconds / self.durations.mean())
+        return max(0, sendable) + len(self) * min(1, seconds / self.durations.mean())
 
     @staticmethod
     def _is_scarce(tokens_idle: float, *, admitted: bool, overdue: float) -> bool:

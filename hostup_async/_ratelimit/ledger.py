@@ -22,6 +22,7 @@ Rejected: counting from the send, as most clients do; a slow request then falls 
 of the server's than of ours, which is refused.
 """
 
+from bisect import bisect_left
 from collections import Counter, deque
 from copy import deepcopy
 from math import inf
@@ -171,12 +172,20 @@ class Ledger:
         if now < self.closed_until or self.estimate.pacer or not self.estimate.is_known:
             return 0
         self._expire(now)
-        room = min(self.estimate.cap - len(self._spent), self._server_remaining)
+        counted = len(self._spent) - self._expiring(now)
+        room = min(self.estimate.cap - counted, self._server_remaining)
         return max(0, room - self.in_flight)
 
     def renewed_in(self, now: float) -> float:
-        """Seconds until the first request counts no more, infinite where none counts."""
-        return max(0.0, self._spent[0] + self.estimate.span - now) if self._spent else inf
+        """Seconds until the first request of this window counts no more, infinite without one."""
+        first = self._expiring(now)
+        if first == len(self._spent):
+            return inf
+        return max(0.0, self._spent[first] + self.estimate.span - now)
+
+    def _expiring(self, now: float) -> int:
+        """How many requests of the window before count still, and soon no more."""
+        return bisect_left(self._spent, now - _WHOLE * self.estimate.span)
 
     def opens_at(self, now: float) -> float:
         """When the next request may go; infinite where only an answer under way can tell."""
@@ -332,6 +341,9 @@ class Ledger:
         if len(spent) + self.in_flight >= estimate.cap and now - self._opening >= _WHOLE * span:
             self._on_window_used_up(now)
         if self._is_fixed and estimate.is_known:
+            spent.clear()
+        elif self._is_fixed is None and estimate.resets:
+            self._before = spent.copy()
             spent.clear()
         while spent and spent[0] + span <= now:
             spent.popleft()
