@@ -26,6 +26,14 @@ _SHORTEST_DELAY: Final = 0.002
 # Upper bound of the price, in mean job durations. Above it almost every poll finds the job over,
 # so polling less saves nothing. It is lower while there is much to learn.
 _MAX_PRICE: Final = 0.9
+# That much more once durations are known.
+_MAX_KNOWN_PRICE: Final = 0.2
+# And that much more where windows are planned and no request is left over: a single poll in vain then
+# costs a window. It fades until this part of all polls may be in vain.
+_MAX_PLANNED_PRICE: Final = 1.0
+_FEW_IN_VAIN: Final = 0.03
+# The confidence from which on that bound is whole.
+_SURE: Final = 0.5
 # The confidence that is assumed for that bound at the least: a price that cannot rise while nothing
 # is known would spend a slow limit on the first jobs.
 _LEAST_CONFIDENCE: Final = 0.15
@@ -81,16 +89,18 @@ class Price:
             lowest: The price below which it does not fall, see `lowest_price`.
         """
         self._lowest = lowest
-        most = min(HIGHEST_PRICE, _MAX_PRICE * mean)
+        most = min(HIGHEST_PRICE, (_MAX_PRICE + _MAX_KNOWN_PRICE * confidence) * mean)
         e_folds = min(passed, LONGEST_STEP) / _PRICE_E_FOLD
         # The first job that ends tells of short ones: all others are not polled at once.
-        ceiling = max(most * max(confidence, _LEAST_CONFIDENCE), self.value * exp(-e_folds))
+        ceiling = max(most * min(1.0, max(confidence / _SURE, _LEAST_CONFIDENCE)), self.value * exp(-e_folds))
         ceiling = min(most, ceiling)
         self.value = min(self.value * exp(self.trend * e_folds), ceiling)
         self.value = max(self.value, self._lowest)
 
 
-def lowest_price(mean: float, rate: float | None, spare: float | None = None) -> float:
+def lowest_price(
+    mean: float, rate: float | None, spare: float | None = None, *, confidence: float = 0.0
+) -> float:
     """The lowest price of a poll, in seconds of expected detection delay.
 
     Where windows of a limit are planned it is the price at which as many polls are in vain as
@@ -105,7 +115,9 @@ def lowest_price(mean: float, rate: float | None, spare: float | None = None) ->
     """
     if spare is not None:
         planned = mean / (2 * (_HALF * spare + _HALF) ** 2)
-        return max(LOWEST_PRICE, min(planned, _MAX_PRICE * mean, HIGHEST_PRICE))
+        more = _MAX_KNOWN_PRICE + _MAX_PLANNED_PRICE * max(0.0, 1 - spare / _FEW_IN_VAIN)
+        most = (_MAX_PRICE + more * confidence) * mean
+        return max(LOWEST_PRICE, min(planned, most, HIGHEST_PRICE))
     if rate is None and mean > _SHORT_JOB:
         return _UNKNOWN_SHARE * mean
     if rate is None or rate == inf:

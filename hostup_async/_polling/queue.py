@@ -77,8 +77,9 @@ class PolledJob(Generic[K]):
     def due(self, price: float) -> float:
         """When a poll is worth its price in expected detection delay, within the job's bounds."""
         phase, confidence = (self.serial - 1) * _GOLDEN % 1, self.durations.confidence()
+        is_early = confidence and price < self.durations.mean()
         price *= 1 + _PRICE_SPREAD * (1 - confidence) * (2 * phase - 1)
-        if confidence and not self.serial % _EARLY_POLL_EVERY:
+        if is_early and not self.serial % _EARLY_POLL_EVERY:
             price = min(price, _EARLY_POLL_PRICE)
         age = min(self.durations.due_age(self.polled_age, price), self.scout_age)
         return min(max(self.not_before, self.began + age), self.deadline)

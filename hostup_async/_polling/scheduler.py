@@ -313,10 +313,10 @@ class PollScheduler(Generic[K]):
         wanted = DEFAULT_WINDOW
         if rate is not None and rate < inf:
             mean = self._usual_mean.bearable(self.durations.mean())
-            known_after = mean + min(self.price, mean) + period / 2
+            known_after = mean + self.price + period / 2
             wanted = max(1, ceil(_LITTLE_MARGIN * rate / _REQUESTS_PER_JOB * known_after))
             last = _REQUESTS_PER_JOB * sends_waiting + len(self) <= rate * (self.durations.quantile(_SURELY) + 2 * period)
-            if 0 < sends_waiting <= wanted and (last or sends_waiting <= tokens_left):
+            if 0 < sends_waiting <= max(wanted, rate * period) and (last or sends_waiting <= tokens_left):
                 wanted = max(wanted, self.in_flight + sends_waiting)
         most = self.max_in_flight
         return ConcurrencyLimit(wanted if most is None else min(wanted, most), wanted)
@@ -375,7 +375,7 @@ class PollScheduler(Generic[K]):
         self._at_max_in_flight = False
         mean = self._usual_mean.bearable(self.durations.mean())
         confidence = self.durations.confidence()
-        lowest = lowest_price(mean, rate, spare)
+        lowest = lowest_price(mean, rate, spare, confidence=confidence)
         self._price.adapt(passed, mean=mean, confidence=confidence, lowest=lowest)
 
     def _learn(self, job: PolledJob[K], age: float, *, ended: bool, exact: float | None) -> None:
