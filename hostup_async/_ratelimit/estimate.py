@@ -279,7 +279,7 @@ class LimitEstimate:
         if self.pacer is not None:
             self._leave_pace(self.pacer, reading, observed)
             return
-        limit = reading.limit or (self.limit if self.is_known else len(observed.spent))
+        limit = reading.limit or (self.limit if self.is_known else observed.counted)
         if self._before is not None:
             self._end_test(self._before, reading, observed)
         elif limit and limit != self.limit:

@@ -68,6 +68,11 @@ class Observation:
     spent: Sequence[float]
     server_remaining: float
 
+    @property
+    def counted(self) -> int:
+        """Requests of a window that is used up, where nothing else tells them."""
+        return min(len(self.spent), self.accepted_since_429 or len(self.spent))
+
 
 def is_moment(reading: RateLimitReading) -> bool:
     """Whether a 429 names a moment; "try again in 0 s" names none."""
