@@ -314,7 +314,8 @@ class PollScheduler(Generic[K]):
         if rate is not None and rate < inf:
             mean = self._usual_mean.bearable(self.durations.mean())
             known_after = mean + self.price + period / 2
-            wanted = max(1, ceil(_LITTLE_MARGIN * rate / _REQUESTS_PER_JOB * known_after))
+            requests = rate * known_after + (0 if period else tokens_left)
+            wanted = max(1, ceil(_LITTLE_MARGIN * requests / _REQUESTS_PER_JOB))
             last = _REQUESTS_PER_JOB * sends_waiting + len(self) <= rate * (self.durations.quantile(_SURELY) + 2 * period)
             if 0 < sends_waiting <= max(wanted, rate * period) and (last or sends_waiting <= tokens_left):
                 wanted = max(wanted, self.in_flight + sends_waiting)

@@ -53,6 +53,7 @@ from hostup_async._ratelimit.headers import RateLimitReading
 from hostup_async._ratelimit.learnt import LearntLimit, LimitStyle
 from hostup_async._ratelimit.limits import RateLimit
 from hostup_async._ratelimit.pacer import Pacer
+from hostup_async._ratelimit.refill import RefillDetector
 from hostup_async._ratelimit.window import (
     SHORTEST_WINDOW,
     Observation,
@@ -129,6 +130,7 @@ class LimitEstimate:
         self._before: Before | None = None  # a limit of before that is still to be tested
         self._margin = 0.0
         self._growth = Growth()
+        self._refill = RefillDetector()
         # The rate measured at the last 429: the time in seconds, and accepted requests.
         self._measured: tuple[float, int] | None = None
 
@@ -257,7 +259,13 @@ class LimitEstimate:
         if self.given or not limit or reading.reset_after is None:
             return
         self._learnt_at = observed.now
-        if not self._is_named or (self.is_untested and limit != self.limit):
+        if rate := self._refill.observe(reading):
+            self._adopt(limit, limit / rate)
+            self._is_named = self.is_dated = self.confirmed = True
+            self._keep_pace(rate, rate, observed.now, observed.granted).hold(limit)
+        elif self.pacer and self.pacer.is_bucket:
+            pass
+        elif not self._is_named or (self.is_untested and limit != self.limit):
             self._adopt(limit, measure_window(reading, observed, limit))
             self._is_named = True
         elif limit < self.limit or (news and limit > self.limit):
@@ -273,7 +281,7 @@ class LimitEstimate:
         if self._before is not None and self._before.excuses(reading, observed):
             return
         self._measured, self._learnt_at = None, observed.now
-        is_open = not (reading.limit or self.is_known or self.pacer)
+        is_open = not (reading.limit or self.is_known or (reading.wait or 0) > _LONG_PAUSE)
         if is_open and self.at_once.explains(observed.at_once, observed.most_at_once):
             return
         if self.pacer is not None:

@@ -169,7 +169,10 @@ class Ledger:
 
     def left(self, now: float) -> float:
         """How many more requests this window has, though not all may be in flight at once."""
-        if now < self.closed_until or self.estimate.pacer or not self.estimate.is_known:
+        pacer = self.estimate.pacer
+        if pacer is not None and pacer.is_bucket:
+            return max(0, self.available(now))
+        if now < self.closed_until or pacer or not self.estimate.is_known:
             return 0
         self._expire(now)
         counted = len(self._spent) - self._expiring(now)
@@ -368,7 +371,11 @@ class Ledger:
         self.estimate.learn_from_headers(reading, self._observation(now, request), news=news)
         if reading.remaining is None or reading.reset_after is None:
             return
-        left = reading.remaining
+        left, pacer = reading.remaining, self.estimate.pacer
+        if pacer is not None and pacer.is_bucket:
+            pacer.correct(left, self.in_flight)
+            self._server_remaining = inf
+            return
         if left < self._server_remaining:
             self._lowered_at = now
         elif not news:

@@ -100,6 +100,7 @@ class Pacer:
         self, low: float, high: float, *, now: float, granted: int, share: float = 1.0
     ) -> None:
         self._share = share
+        self._size = 0.0
         self._granted, self._level, self._at = granted, 0.0, now
         self._low, self._high = low, high
         self._passed = self._accepted = 0
@@ -126,11 +127,24 @@ class Pacer:
 
     def available(self, now: float, granted: int) -> float:
         """How many more may go now; `granted` is how many were, ever, less what was refunded."""
-        burst = max(1.0, _BURST * self.pace) + _CARRY * self.pace
+        burst = max(1.0, self._size, _BURST * self.pace) + _CARRY * self.pace
         flown = self._level + max(0.0, now - self._at) * self.pace
         self._level = min(flown - (granted - self._granted), burst)
         self._at, self._granted = max(now, self._at), granted
         return self._level + (1 - _ALMOST_ONE)
+
+    @property
+    def is_bucket(self) -> bool:
+        """Whether the API tells what its bucket holds."""
+        return self._size > 0
+
+    def hold(self, size: float) -> None:
+        """It is a bucket of this size, full as far as is known."""
+        self._size = self._level = self._share * size
+
+    def correct(self, left: float, in_flight: int) -> None:
+        """The API says what was left of the bucket, with or without what is in flight."""
+        self._level = min(max(self._level, left - in_flight), left + 1)
 
     def opens_at(self, now: float, granted: int) -> float:
         """When one more may go, if not now."""
