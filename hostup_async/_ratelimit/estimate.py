@@ -58,6 +58,7 @@ from hostup_async._ratelimit.window import (
     SHORTEST_WINDOW,
     Observation,
     follow_reset,
+    follow_token,
     is_moment,
     measure_window,
 )
@@ -81,6 +82,10 @@ _LONG_PAUSE: Final = 2.0
 
 _SEARCHED: Final = 100.0
 """How many times faster a rate may be than one request in each pause that was tried."""
+
+_LIKELY: Final = 2.0
+"""A rate that two resets tell is believed up to this many times what passes for sure: their moments
+may be wrong by a second, see `follow_token`."""
 
 _SAFE: Final = 0.98
 """The part of a measured rate that is used, since its measurement is off by about a request."""
@@ -330,7 +335,7 @@ class LimitEstimate:
             at_most = (reading.wait or 0.0) + observed.now - (observed.opened_at or observed.now)
             self._lengthen(window, at_most)
         elif len(observed.spent) < _EARLY * self.cap:
-            self._came_early(observed)
+            self._came_early(reading, observed)
         elif self.confirmed:
             self._shrink(_SAFE, observed)
         elif is_moment(reading):
@@ -384,7 +389,7 @@ class LimitEstimate:
             self.window = max(window if window > self.window else next_whole, self.window)
             self.confirmed = False
 
-    def _came_early(self, observed: Observation) -> None:
+    def _came_early(self, reading: RateLimitReading, observed: Observation) -> None:
         """Others use the key, or it is a rate: then what was accepted tells it."""
         if self.confirmed:
             self._shrink(_SHRINK, observed)
@@ -393,6 +398,9 @@ class LimitEstimate:
         low = _SAFE * max(accepted, 1) / seconds
         high = max(low, _SAFE * self.limit / self.window)
         low = max(low, high / _SEARCHED)
+        told = follow_token(reading, observed, self._reset_at)
+        if self.window <= _LONG_PAUSE and low <= told <= _LIKELY * low:
+            low = high = told
         pacer = self._keep_pace(low, high, observed.now, observed.granted)
         if self.window > _LONG_PAUSE:  # the pause measured nothing: it may have been closed
             pacer.try_first(high)
