@@ -399,10 +399,11 @@ class LimitEstimate:
         high = max(low, _SAFE * self.limit / self.window)
         low = max(low, high / _SEARCHED)
         told = follow_token(reading, observed, self._reset_at)
-        if self.window <= _LONG_PAUSE and low <= told <= _LIKELY * low:
+        if observed.paused <= _LONG_PAUSE and low <= told <= _LIKELY * low:
             low = high = told
         pacer = self._keep_pace(low, high, observed.now, observed.granted)
-        if self.window > _LONG_PAUSE:  # the pause measured nothing: it may have been closed
+        is_named = is_moment(reading) and observed.paused <= _LONG_PAUSE
+        if self.window > _LONG_PAUSE and not is_named:  # it measured a pause in which all is closed
             pacer.try_first(high)
         elif accepted >= _ENOUGH:
             self._measured = seconds, accepted

@@ -196,6 +196,8 @@ class Ledger:
             return self.closed_until
         if now < self._server_remaining_until and self._server_remaining - self.in_flight < 1:
             return self._server_remaining_until
+        if self.in_flight >= max(1, self._server_remaining):
+            return inf
         estimate = self.estimate
         if estimate.pacer is not None:
             is_held = (self._probing and self.in_flight) or self.in_flight >= estimate.most_at_once
