@@ -28,7 +28,11 @@ _SHORTEST_REST: Final = 0.005
 # Of what Little's law says is needed: durations vary, and an empty window wastes requests.
 _LITTLE_MARGIN: Final = 1.25
 _REQUESTS_PER_JOB: Final = 2  # at the best: its action, and one poll that finds it over
+# The share of jobs that have ended by the age at which a job is taken to have.
 _SURELY: Final = 0.95
+# The last actions go before polls once no more windows than these are needed: the one that they go
+# in, and one for their polls.
+_LAST_WINDOWS: Final = 2
 # The window where no rate limit is known. Not what is possible bounds it, but what is at stake.
 DEFAULT_WINDOW: Final = 1000
 
@@ -313,14 +317,25 @@ class PollScheduler(Generic[K]):
         wanted = DEFAULT_WINDOW
         if rate is not None and rate < inf:
             mean = self._usual_mean.bearable(self.durations.mean())
-            known_after = mean + self.price + period / 2
+            known_after = mean + min(self.price, mean) + period / 2
             requests = rate * known_after + (0 if period else tokens_left)
             wanted = max(1, ceil(_LITTLE_MARGIN * requests / _REQUESTS_PER_JOB))
-            last = _REQUESTS_PER_JOB * sends_waiting + len(self) <= rate * (self.durations.quantile(_SURELY) + 2 * period)
-            if 0 < sends_waiting <= max(wanted, rate * period) and (last or sends_waiting <= tokens_left):
+            is_bounded = 0 < sends_waiting <= max(wanted, rate * period)
+            if is_bounded and self._are_last(sends_waiting, rate, period, tokens_left):
                 wanted = max(wanted, self.in_flight + sends_waiting)
         most = self.max_in_flight
         return ConcurrencyLimit(wanted if most is None else min(wanted, most), wanted)
+
+    def _are_last(
+        self, sends_waiting: int, rate: float, period: float, tokens_left: float
+    ) -> bool:
+        """Whether the actions to be sent are the last ones, and are to go before polls."""
+        mean = self.durations.mean()
+        if self._usual_mean.bearable(mean) < mean:
+            return False  # our own rate may slow jobs down
+        needed = _REQUESTS_PER_JOB * sends_waiting + len(self)
+        longest = self.durations.quantile(_SURELY) + _LAST_WINDOWS * period
+        return sends_waiting <= tokens_left or needed <= rate * longest
 
     def _usable(self, seconds: float, sendable: int) -> float:
         """About how many requests can be used within some seconds: sends, and polls of ends."""

@@ -128,7 +128,8 @@ class Ledger:
         self._latency = 0.0
 
     def __repr__(self) -> str:
-        return f"<Ledger {len(self._spent)} counted, {self.in_flight} in flight, {self.estimate!r}>"
+        state = f"{self.in_flight} in flight, {self.throttled_count} refused"
+        return f"<Ledger {len(self._spent)} counted, {state}, {self.estimate!r}>"
 
     def without_requests(self) -> "Ledger":
         """Another one that knows as much, for a process that has sent nothing yet."""
@@ -346,9 +347,6 @@ class Ledger:
         if len(spent) + self.in_flight >= estimate.cap and now - self._opening >= _WHOLE * span:
             self._on_window_used_up(now)
         if self._is_fixed and estimate.is_known:
-            spent.clear()
-        elif self._is_fixed is None and estimate.resets:
-            self._before = spent.copy()
             spent.clear()
         while spent and spent[0] + span <= now:
             spent.popleft()
