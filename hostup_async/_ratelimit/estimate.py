@@ -74,6 +74,9 @@ those in flight count on one side and not yet on the other."""
 _SHRINK: Final = 0.7
 """The part of our share that is kept after an early 429: CUBIC's factor, gentler than halving."""
 
+_RAISED: Final = 1.1
+"""A limit is shown to be raised by more than this part of it in a window: less may be jitter."""
+
 _ENOUGH: Final = 5
 """Accepted requests since the last 429 from which a rate can be measured: one off is then 20 %."""
 
@@ -234,6 +237,11 @@ class LimitEstimate:
             most, beyond = self._ours(self.limit), self.share == 1
             self.cap = self._growth.next_cap(self.cap, most, self.window, now, beyond=beyond)
 
+    def exceed(self, counted: int) -> None:
+        """This many passed in a window, more than was known to: ask for twice as much at once."""
+        if self._growth.is_under_way and counted >= self.cap and self.cap > self.limit:
+            self.cap, self.confirmed = 2 * self.cap, False
+
     def accept(self, now: float) -> None:
         """A request was accepted that was sent after the last 429."""
         if self.pacer:
@@ -325,8 +333,11 @@ class LimitEstimate:
     def _correct(self, reading: RateLimitReading, observed: Observation, window: float) -> None:
         """A 429 at the limit that was believed: the fifth cause and those after it."""
         went_well = self._growth.fail()
-        if went_well:
-            self.cap = went_well
+        if went_well and len(observed.spent) > _RAISED * self.limit:
+            self._adopt(len(observed.spent), self.window)
+            self.is_dated = True
+        elif went_well:
+            self.cap, self.confirmed = went_well, True
         elif not observed.accepted_since_429 and not self.confirmed:
             self.window = follow_reset(reading, observed, self._reset_at) or max(
                 self.window, window

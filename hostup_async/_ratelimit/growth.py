@@ -8,10 +8,10 @@ AIMD with an exponential probe upwards, as in TCP. Units: seconds, requests a wi
 from math import inf
 from typing import Final
 
-_DELAY: Final = 30.0
+_DELAY: Final = 10.0
 """Seconds without a 429 before we ask for more: each try may cost a window's tail of 429s."""
 
-_DELAY_WINDOWS: Final = 4
+_DELAY_WINDOWS: Final = 2
 """Also this number of windows, if that is longer: with long windows 30 s prove nothing."""
 
 _LONGEST_DELAY: Final = 3600.0
@@ -58,6 +58,11 @@ class Growth:
             return most
         self._from, self._step = self._from or cap, 2 * self._step
         return more
+
+    @property
+    def is_under_way(self) -> bool:
+        """Whether more is asked for at present."""
+        return self._from > 0
 
     def fail(self) -> float:
         """A 429 came: what went well before more was asked for, or 0.0 where none was."""

@@ -242,6 +242,9 @@ class Ledger:
         self._spent.append(now) if sends == 1 else self._spent.extend([now] * sends)
         if self.estimate.given:
             return
+        if len(self._spent) >= self.estimate.cap:
+            half = now - self.estimate.span / 2  # the window before is surely over
+            self.estimate.exceed(len(self._spent) - bisect_left(self._spent, half))
         if self.estimate.is_untested:
             self._expire(now)
             self.estimate.test(len(self._spent))
