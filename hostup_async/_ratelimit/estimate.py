@@ -304,7 +304,10 @@ class LimitEstimate:
         if self._before is not None:
             self._end_test(self._before, reading, observed)
         elif limit and limit != self.limit:
-            self._adopt(limit, measure_window(reading, observed, limit))
+            window = measure_window(reading, observed, limit)
+            # Where more was asked for, what passed before is not all of the same window.
+            window = min(window, self.window) if self._growth.is_under_way else window
+            self._adopt(limit, window)
             self._is_named = bool(reading.limit)
             self.is_dated = is_moment(reading) and (self._is_named or limit >= _ENOUGH)
         elif not limit or observed.server_remaining < _EARLY * limit:
@@ -367,7 +370,7 @@ class LimitEstimate:
         self.limit, self.cap, self.window = limit, self._ours(limit), window
         self.pacer = self._before = None
         self.confirmed, self._margin = False, 0.0
-        self._growth.reset()
+        self._growth = Growth()
 
     def _forget(self) -> float:
         """Nothing is known of the limit; returns the cap."""

@@ -29,10 +29,6 @@ class Growth:
         self._step: float = 1
         self._from = 0.0  # what went well before, 0.0 while no more is asked for
 
-    def reset(self) -> None:
-        """Another limit holds: no try has failed yet."""
-        self._delay = _DELAY
-
     def put_off(self, now: float, window: float) -> None:
         """Ask for no more for a while."""
         self._step, self._from = 1, 0.0
