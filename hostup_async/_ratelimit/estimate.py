@@ -336,7 +336,7 @@ class LimitEstimate:
     def _correct(self, reading: RateLimitReading, observed: Observation, window: float) -> None:
         """A 429 at the limit that was believed: the fifth cause and those after it."""
         went_well = self._growth.fail()
-        if went_well and len(observed.spent) > _RAISED * self.limit:
+        if went_well and not reading.limit and len(observed.spent) > _RAISED * self.limit:
             self._adopt(len(observed.spent), self.window)
             self.is_dated = True
         elif went_well:

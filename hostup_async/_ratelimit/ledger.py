@@ -243,8 +243,7 @@ class Ledger:
         if self.estimate.given:
             return
         if len(self._spent) >= self.estimate.cap:
-            half = now - self.estimate.span / 2  # the window before is surely over
-            self.estimate.exceed(len(self._spent) - bisect_left(self._spent, half))
+            self.estimate.exceed(self._count_recent(now))
         if self.estimate.is_untested:
             self._expire(now)
             self.estimate.test(len(self._spent))
@@ -262,6 +261,15 @@ class Ledger:
             self._read_remaining(reading, now, request)
         else:
             self._server_remaining -= 1
+
+    def _count_recent(self, now: float) -> int:
+        """Requests of the last half of a window: none of them is of the one before."""
+        return len(self._spent) - bisect_left(self._spent, now - self.estimate.span / 2)
+
+    def exceeds(self, limit: int, now: float) -> bool:
+        """Whether more passed in this window than a limit that is named again allows."""
+        is_again = limit == self.estimate.limit and self.estimate.resets
+        return is_again and self._count_recent(now) > _SURELY * limit
 
     def _count_in_window(self, granted_at: float) -> None:
         if not self._accepted_since_opening:

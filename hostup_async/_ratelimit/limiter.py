@@ -148,15 +148,24 @@ class RateLimiter:
         return self._clock() < self._queues[kind].closed_until
 
     def rate(self, kind: RequestClass = RequestClass.ACTION) -> float | None:
-        """Requests a second that can be kept up; None where unknown, infinite without a limit."""
+        """Requests a second that can be kept up; None where unknown, infinite without a limit.
+
+        Where actions and reads have limits of their own, those of both together.
+        """
         with self._lock:
-            return self._queues[kind].ledger.rate
+            action, read = self._ledgers()
+            if action is read:
+                return self._queues[kind].ledger.rate
+            rates = [rate for rate in (action.rate, read.rate) if rate is not None]
+            return 2 * min(rates) if rates else None
 
     def plan(self, kind: RequestClass = RequestClass.ACTION, wanted: float = inf) -> WindowPlan:
         """What the permits are enough for; none is to spare where requests wait."""
         with self._lock:
             queue = self._queues[kind]
-            plan = plan_of(queue.ledger, self._clock(), wanted)
+            action, read = self._ledgers()
+            share = 1 if action is read else 2  # about half of them are of this kind
+            plan = plan_of(queue.ledger, self._clock(), wanted / share)
             return evolve(plan, surplus=0.0) if queue.waiting else plan
 
     def seconds_for(self, actions: float, reads: float) -> float | None:
@@ -264,15 +273,16 @@ class RateLimiter:
 
     def _record_429(self, permit: Permit, reading: RateLimitReading, now: float) -> float | None:
         if self._named_limits is not None and reading.limit:
-            in_a_row = not permit.queue.ledger.accepted_since_429
-            is_action = permit.kind in _ACTIONS
-            if self._named_limits.differ(reading.limit, is_action=is_action, in_a_row=in_a_row):
-                self._split_off(permit)
+            ledger, is_action = permit.queue.ledger, permit.kind in _ACTIONS
+            in_a_row = not ledger.accepted_since_429
+            differ = self._named_limits.differ(reading.limit, is_action=is_action, in_a_row=in_a_row)
+            if differ or ledger.exceeds(reading.limit, now):
+                self._split_off(permit, now)
         pause = permit.queue.ledger.record_429(now, permit, reading)
         self._fail_hopeless(permit.queue, now)
         return pause
 
-    def _split_off(self, permit: Permit) -> None:
+    def _split_off(self, permit: Permit, now: float) -> None:
         """Give the side of this permit, which was refused, a ledger of its own.
 
         The other side keeps the one that was learnt so far. A pause holds for both.
@@ -280,6 +290,8 @@ class RateLimiter:
         kinds = _ACTIONS if permit.kind in _ACTIONS else _READS
         ledger = permit.queue.ledger
         own = Ledger(share=self._share, paused_until=ledger.paused_until)
+        if (learnt := ledger.learnt(now)) is not None:
+            own.restore(learnt, now)
         ledger.in_flight, own.in_flight = ledger.in_flight - 1, 1
         self._split(kinds, own)
         permit.queue = self._queues[permit.kind]
