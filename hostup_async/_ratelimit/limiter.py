@@ -137,6 +137,10 @@ class RateLimiter:
             if throttled:
                 pause = self._record_429(permit, reading, now)
             elif sends:
+                is_action = permit.kind in _ACTIONS
+                named = self._named_limits if reading.limit else None
+                if named and named.alternate(reading.limit or 0, is_action=is_action):
+                    self._split_off(permit, now)
                 permit.queue.ledger.record_success(now, permit, sends, reading)
             else:
                 permit.queue.ledger.in_flight -= 1
