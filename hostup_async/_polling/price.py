@@ -16,7 +16,7 @@ LOWEST_PRICE: Final = 0.22
 HIGHEST_PRICE: Final = 30.0
 # While no limit is known a poll costs this part of a mean duration at least: a limit may be near,
 # and what is spent on the first jobs of a fleet would be missing for the others.
-_UNKNOWN_SHARE: Final = 0.1
+_UNKNOWN_SHARE: Final = 0.15
 _SHORT_JOB: Final = 2.0  # seconds; there are too few requests in a job to be frugal with
 _HALF: Final = 0.5  # polls: on average a job ends in the middle between two
 # Where requests are free, the lowest price is this part of a mean duration, down to the latter, in
@@ -79,7 +79,9 @@ class Price:
         """What a poll costs while only an end lets another action go."""
         return max(min(self._lowest, LOWEST_PRICE), _WINDOW_FULL_FACTOR * self.value)
 
-    def adapt(self, passed: float, *, mean: float, confidence: float, lowest: float) -> None:
+    def adapt(
+        self, passed: float, *, mean: float, confidence: float, lowest: float, is_free: bool
+    ) -> None:
         """Follow the trend for the time that has passed.
 
         Args:
@@ -87,8 +89,12 @@ class Price:
             mean: The mean duration of a job, in seconds.
             confidence: How much is known of durations, see `DurationModel.confidence`.
             lowest: The price below which it does not fall, see `lowest_price`.
+            is_free: Whether requests cost nothing: then that is the price.
         """
         self._lowest = lowest
+        if is_free:
+            self.value = lowest
+            return
         most = min(HIGHEST_PRICE, (_MAX_PRICE + _MAX_KNOWN_PRICE * confidence) * mean)
         e_folds = min(passed, LONGEST_STEP) / _PRICE_E_FOLD
         # The first job that ends tells of short ones: all others are not polled at once.

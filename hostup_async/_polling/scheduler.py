@@ -392,7 +392,10 @@ class PollScheduler(Generic[K]):
         mean = self._usual_mean.bearable(self.durations.mean())
         confidence = self.durations.confidence()
         lowest = lowest_price(mean, rate, spare, confidence=confidence)
-        self._price.adapt(passed, mean=mean, confidence=confidence, lowest=lowest)
+        is_free = rate == inf
+        self._price.adapt(
+            passed, mean=mean, confidence=confidence, lowest=lowest, is_free=is_free
+        )
 
     def _learn(self, job: PolledJob[K], age: float, *, ended: bool, exact: float | None) -> None:
         durations, running_age = job.durations, job.running_age
