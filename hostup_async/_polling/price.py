@@ -98,7 +98,9 @@ class Price:
         most = min(HIGHEST_PRICE, (_MAX_PRICE + _MAX_KNOWN_PRICE * confidence) * mean)
         e_folds = min(passed, LONGEST_STEP) / _PRICE_E_FOLD
         # The first job that ends tells of short ones: all others are not polled at once.
-        ceiling = max(most * min(1.0, max(confidence / _SURE, _LEAST_CONFIDENCE)), self.value * exp(-e_folds))
+        ceiling = max(
+            most * min(1.0, max(confidence / _SURE, _LEAST_CONFIDENCE)), self.value * exp(-e_folds)
+        )
         ceiling = min(most, ceiling)
         self.value = min(self.value * exp(self.trend * e_folds), ceiling)
         self.value = max(self.value, self._lowest)

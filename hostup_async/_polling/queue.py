@@ -25,6 +25,9 @@ _PRICE_SPREAD: Final = 0.9
 # others come late and find jobs over: that jobs have come to end sooner would go unnoticed.
 _EARLY_POLL_EVERY: Final = 32
 _EARLY_POLL_PRICE: Final = 0.5
+# While nothing is known of durations, one job is polled at this age in seconds, and at twice its age
+# each time that it still runs: few polls tell in time how many jobs are to be in flight.
+_SCOUT_AGE: Final = 5.0
 # Multiples of the golden ratio, modulo 1, fill the unit interval evenly however many there are.
 _GOLDEN: Final = 0.618033988749895
 
@@ -155,12 +158,22 @@ class PollQueue(Generic[K]):
         self._heap: list[tuple[float, int, PolledJob[K]]] = []
         self._rekeying: Final[Rekeying[K]] = Rekeying()
         self._puts = self._version = 0
+        self._sent: PolledJob[K] | None = None  # to find out how long jobs take
 
     def put(self, job: PolledJob[K]) -> None:
         """From now on a poll of the job can become due."""
         self._puts += 1
         job.serial = self._puts
+        self._scout(job)
         self._push(job)
+
+    def _scout(self, job: PolledJob[K]) -> None:
+        """Poll this job early if nothing is known of durations, and no other one is."""
+        sent, durations = self._sent, job.durations
+        is_first = sent is None or sent.durations is not durations or sent.key not in self.jobs
+        job.scout_age = inf
+        if (is_first or job is sent) and not durations.confidence():
+            job.scout_age, self._sent = max(_SCOUT_AGE, 2 * job.polled_age), job
 
     def take(self) -> PolledJob[K]:
         """Remove the job that `first` returned, to poll it."""

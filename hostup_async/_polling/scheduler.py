@@ -37,11 +37,6 @@ _LAST_WINDOWS: Final = 2
 DEFAULT_WINDOW: Final = 1000
 
 
-# While nothing is known of durations, one job is polled at this age in seconds, and at twice the age
-# each time that it still runs: few polls tell how many jobs are to be in flight, and in time.
-_SCOUT_AGE: Final = 5.0
-
-
 @frozen
 class Poll(Generic[K]):
     """Poll this job, then call `PollScheduler.polled`."""
@@ -107,7 +102,6 @@ class PollScheduler(Generic[K]):
         self._price: Final = Price()
         self._usual_mean = UsualMean(self.durations)
         self._sending = 0
-        self._scout: PolledJob[K] | None = None
         self._decided_at = inf
         self._at_max_in_flight = False  # as of then
 
@@ -156,7 +150,6 @@ class PollScheduler(Generic[K]):
         self._queue.drop(key)
         began = now if began_at is None else min(began_at, now)
         job = PolledJob(key, durations or self.durations, began, deadline)
-        self._send_scout(job)
         self._queue.jobs[key] = job
         self._queue.put(job)
 
@@ -203,17 +196,7 @@ class PollScheduler(Generic[K]):
             self._queue.drop(key)
         else:
             job.not_before = not_before
-            if job.is_scout:
-                is_needed = not job.durations.confidence()
-                job.scout_age = max(_SCOUT_AGE, 2 * job.polled_age) if is_needed else inf
             self._queue.put(job)
-
-    def _send_scout(self, job: PolledJob[K]) -> None:
-        """Poll this job early, unless another one is already, or more is known."""
-        scout = self._scout
-        is_sent = scout is not None and scout.durations is job.durations and scout.key in self._queue.jobs
-        if not is_sent and not job.durations.confidence():
-            job.scout_age, self._scout = _SCOUT_AGE, job
 
     def decide(  # noqa: PLR0913 - each is a fact of the moment
         self,
@@ -326,9 +309,7 @@ class PollScheduler(Generic[K]):
         most = self.max_in_flight
         return ConcurrencyLimit(wanted if most is None else min(wanted, most), wanted)
 
-    def _are_last(
-        self, sends_waiting: int, rate: float, period: float, tokens_left: float
-    ) -> bool:
+    def _are_last(self, sends_waiting: int, rate: float, period: float, tokens_left: float) -> bool:
         """Whether the actions to be sent are the last ones, and are to go before polls."""
         mean = self.durations.mean()
         if self._usual_mean.bearable(mean) < mean:
@@ -392,10 +373,8 @@ class PollScheduler(Generic[K]):
         mean = self._usual_mean.bearable(self.durations.mean())
         confidence = self.durations.confidence()
         lowest = lowest_price(mean, rate, spare, confidence=confidence)
-        is_free = rate == inf
-        self._price.adapt(
-            passed, mean=mean, confidence=confidence, lowest=lowest, is_free=is_free
-        )
+        known = {"mean": mean, "confidence": confidence}
+        self._price.adapt(passed, **known, lowest=lowest, is_free=rate == inf)
 
     def _learn(self, job: PolledJob[K], age: float, *, ended: bool, exact: float | None) -> None:
         durations, running_age = job.durations, job.running_age

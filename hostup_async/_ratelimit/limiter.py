@@ -279,7 +279,9 @@ class RateLimiter:
         if self._named_limits is not None and reading.limit:
             ledger, is_action = permit.queue.ledger, permit.kind in _ACTIONS
             in_a_row = not ledger.accepted_since_429
-            differ = self._named_limits.differ(reading.limit, is_action=is_action, in_a_row=in_a_row)
+            differ = self._named_limits.differ(
+                reading.limit, is_action=is_action, in_a_row=in_a_row
+            )
             if differ or ledger.exceeds(reading.limit, now):
                 self._split_off(permit, now)
         pause = permit.queue.ledger.record_429(now, permit, reading)

@@ -3,7 +3,6 @@
 from itertools import pairwise
 from typing import Final
 
-
 _TURNS: Final = 6
 """Successes that name two limits in turn, as many show that each belongs to a kind. Fewer could be
 answers that overtook each other while one limit for all was changed."""
