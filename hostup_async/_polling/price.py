@@ -28,8 +28,8 @@ _SHORTEST_DELAY: Final = 0.002
 _MAX_PRICE: Final = 0.9
 # That much more once durations are known.
 _MAX_KNOWN_PRICE: Final = 0.2
-# And that much more where windows are planned and no request is left over: a single poll in vain then
-# costs a window. It fades until this part of all polls may be in vain.
+# And that much more where windows are planned and no request is left over: a single poll in vain
+# then costs a window. It fades until this part of all polls may be in vain.
 _MAX_PLANNED_PRICE: Final = 1.0
 _FEW_IN_VAIN: Final = 0.03
 # The confidence from which on that bound is whole.
@@ -119,6 +119,7 @@ def lowest_price(
         mean: The mean duration of a job, in seconds.
         rate: Requests a second that may be sent, None where that is not known, infinite where
             there is no limit.
+        confidence: How much is known of durations, see `DurationModel.confidence`.
         spare: The requests left over for each job that is not known yet, where windows are planned.
     """
     if spare is not None:

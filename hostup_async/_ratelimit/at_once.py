@@ -2,9 +2,9 @@
 
 It shows by a 429 of a request that had more in flight beside it than any that was accepted. A
 request on its way counts here and not yet there, so now and then one more than the number is
-accepted, and the number believed is one too high: a refusal within it lowers it. It is refuted where
-such refusals come one after the other, or where nothing else was in flight. One more is tried now
-and then, ever less often if it is refused.
+accepted, and the number believed is one too high: a refusal within it lowers it. It is refuted
+where such refusals come one after the other, or where nothing else was in flight. One more is tried
+now and then, ever less often if it is refused.
 """
 
 from math import inf

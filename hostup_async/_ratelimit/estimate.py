@@ -52,13 +52,12 @@ from hostup_async._ratelimit.growth import Growth
 from hostup_async._ratelimit.headers import RateLimitReading
 from hostup_async._ratelimit.learnt import LearntLimit, LimitStyle
 from hostup_async._ratelimit.limits import RateLimit
-from hostup_async._ratelimit.pacer import Pacer
+from hostup_async._ratelimit.pacer import LONG_PAUSE, SEARCHED, Pacer, search_between
 from hostup_async._ratelimit.refill import RefillDetector
 from hostup_async._ratelimit.window import (
     SHORTEST_WINDOW,
     Observation,
     follow_reset,
-    follow_token,
     is_moment,
     measure_window,
 )
@@ -79,16 +78,6 @@ _RAISED: Final = 1.1
 
 _ENOUGH: Final = 5
 """Accepted requests since the last 429 from which a rate can be measured: one off is then 20 %."""
-
-_LONG_PAUSE: Final = 2.0
-"""Seconds. A pause until the next token is mostly shorter, one until a reset longer."""
-
-_SEARCHED: Final = 100.0
-"""How many times faster a rate may be than one request in each pause that was tried."""
-
-_LIKELY: Final = 2.0
-"""A rate that two resets tell is believed up to this many times what passes for sure: their moments
-may be wrong by a second, see `follow_token`."""
 
 _SAFE: Final = 0.98
 """The part of a measured rate that is used, since its measurement is off by about a request."""
@@ -139,8 +128,6 @@ class LimitEstimate:
         self._margin = 0.0
         self._growth = Growth()
         self._refill = RefillDetector()
-        # The rate measured at the last 429: the time in seconds, and accepted requests.
-        self._measured: tuple[float, int] | None = None
 
     def __repr__(self) -> str:
         if self.pacer:
@@ -158,7 +145,7 @@ class LimitEstimate:
     @property
     def resets(self) -> bool:
         """Whether the API names a count, which comes back at a moment."""
-        return self._is_named and self.pacer is None and self.window > _LONG_PAUSE
+        return self._is_named and self.pacer is None and self.window > LONG_PAUSE
 
     def allowed(self, now: float) -> LearntLimit | None:
         """What the API allows, as far as is known; None where that is nothing, or no limit."""
@@ -256,17 +243,14 @@ class LimitEstimate:
             self.window, self.is_dated = max(seconds - late, SHORTEST_WINDOW), True
             if self.limit < _ENOUGH and not self._is_named:  # a gap, more likely than a window
                 low = self.limit / self.window
-                self._keep_pace(low, _SEARCHED * low, now, granted)
+                self._keep_pace(low, SEARCHED * low, now, granted)
 
     def learn_from_headers(
         self, reading: RateLimitReading, observed: Observation, *, news: bool
     ) -> None:
         """Learn from a success that names the limit.
 
-        Args:
-            reading: What its headers say.
-            observed: What the ledger knows.
-            news: Whether it was sent after the estimate was last lowered; only then is it raised.
+        The limit is raised only by `news`: if it was sent after the estimate was last lowered.
         """
         limit = reading.limit
         if self.given or not limit or reading.reset_after is None:
@@ -293,8 +277,8 @@ class LimitEstimate:
             return
         if self._before is not None and self._before.excuses(reading, observed):
             return
-        self._measured, self._learnt_at = None, observed.now
-        is_open = not (reading.limit or self.is_known or (reading.wait or 0) > _LONG_PAUSE)
+        self._learnt_at = observed.now
+        is_open = not (reading.limit or self.is_known or (reading.wait or 0) > LONG_PAUSE)
         if is_open and self.at_once.explains(observed.at_once, observed.most_at_once):
             return
         if self.pacer is not None:
@@ -321,7 +305,7 @@ class LimitEstimate:
         """A limit of before met a 429: it holds, or is learnt anew."""
         if rate := before.rate(reading, observed):
             self._before = None
-            self._keep_pace(rate, _SEARCHED * rate, observed.now, observed.granted).try_first(rate)
+            self._keep_pace(rate, SEARCHED * rate, observed.now, observed.granted).try_first(rate)
             return
         is_held, was_named = before.holds(reading, observed), self._is_named
         limit = reading.limit or (self.limit if is_held else len(observed.spent))
@@ -342,9 +326,8 @@ class LimitEstimate:
         elif went_well:
             self.cap, self.confirmed = went_well, True
         elif not observed.accepted_since_429 and not self.confirmed:
-            self.window = follow_reset(reading, observed, self._reset_at) or max(
-                self.window, window
-            )
+            told = follow_reset(reading, observed, self._reset_at)
+            self.window = told or max(self.window, window)
         elif observed.opened_by_count and observed.accepted_since_opening <= _TOO_SOON:
             at_most = (reading.wait or 0.0) + observed.now - (observed.opened_at or observed.now)
             self._lengthen(window, at_most)
@@ -354,13 +337,6 @@ class LimitEstimate:
             self._shrink(_SAFE, observed)
         elif is_moment(reading):
             self.window = window
-
-    def count_late_success(self) -> None:
-        """One more was accepted that was sent before the 429: the measured rate was higher."""
-        if self._measured is not None and self.pacer is not None:
-            seconds, accepted = self._measured
-            self._measured = seconds, accepted + 1
-            self.pacer.measure(_SAFE * (accepted + 1) / seconds)
 
     def _ours(self, limit: float) -> float:
         """What we allow ourselves of a limit."""
@@ -387,12 +363,7 @@ class LimitEstimate:
         if reading.limit and self._is_named and reading.limit != self.limit:
             self._adopt(reading.limit, measure_window(reading, observed, reading.limit))
             return
-        pacer.refuse(
-            observed.now,
-            accepted=observed.accepted_since_429,
-            seconds=observed.seconds_since_429,
-            paused=observed.paused,
-        )
+        pacer.refuse(observed)
 
     def _lengthen(self, window: float, at_most: float) -> None:
         """The window opened late: it is longer, or the clocks jitter."""
@@ -408,20 +379,13 @@ class LimitEstimate:
         if self.confirmed:
             self._shrink(_SHRINK, observed)
             return
-        seconds, accepted = observed.seconds_since_429, observed.accepted_since_429
-        low = _SAFE * max(accepted, 1) / seconds
-        high = max(low, _SAFE * self.limit / self.window)
-        low = max(low, high / _SEARCHED)
-        told = follow_token(reading, observed, self._reset_at)
-        if observed.paused <= _LONG_PAUSE and low <= told <= _LIKELY * low:
-            low = high = told
+        low, high = search_between(self.limit / self.window, reading, observed, self._reset_at)
         pacer = self._keep_pace(low, high, observed.now, observed.granted)
-        is_named = is_moment(reading) and observed.paused <= _LONG_PAUSE
-        if self.window > _LONG_PAUSE and not is_named:  # it measured a pause in which all is closed
+        is_named = is_moment(reading) and observed.paused <= LONG_PAUSE
+        if self.window > LONG_PAUSE and not is_named:  # it measured a pause in which all is closed
             pacer.try_first(high)
-        elif accepted >= _ENOUGH:
-            self._measured = seconds, accepted
-            pacer.measure(low)
+        elif observed.accepted_since_429 >= _ENOUGH:
+            pacer.measure(observed.seconds_since_429, observed.accepted_since_429)
 
     def _shrink(self, factor: float, observed: Observation) -> None:
         """Allow ourselves less, but no less than the rate that went well since the 429 before."""

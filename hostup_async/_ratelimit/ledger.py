@@ -239,11 +239,7 @@ class Ledger:
         self._spent.append(now) if sends == 1 else self._spent.extend([now] * sends)
         if self.estimate.given:
             return
-        if len(self._spent) >= self.estimate.cap:
-            self.estimate.exceed(self._count_recent(now))
-        if self.estimate.is_untested:
-            self._expire(now)
-            self.estimate.test(len(self._spent))
+        self._test_beyond(now)
         if not self.estimate.confirmed:
             self._at_once[request.at_once] += 1
         self._latency += _LATENCY_SHARE * (now - request.granted_at - self._latency)
@@ -252,12 +248,20 @@ class Ledger:
         if is_fresh:
             self.accepted_since_429 += 1
             self.estimate.accept(now)
-        else:
-            self.estimate.count_late_success()
+        elif self.estimate.pacer is not None:
+            self.estimate.pacer.count_late_success()
         if reading is not EMPTY:
             self._read_remaining(reading, now, request)
         else:
             self._server_remaining -= 1
+
+    def _test_beyond(self, now: float) -> None:
+        """More may have passed than the estimate knew to."""
+        if len(self._spent) >= self.estimate.cap:
+            self.estimate.exceed(self._count_recent(now))
+        if self.estimate.is_untested:
+            self._expire(now)
+            self.estimate.test(len(self._spent))
 
     def _count_recent(self, now: float) -> int:
         """Requests of the last half of a window: none of them is of the one before."""

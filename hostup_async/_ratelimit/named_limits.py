@@ -59,5 +59,5 @@ class NamedLimits:
             return False
         told.append(newest)
         del told[:-_TURNS]
-        is_in_turn = len(told) == _TURNS and len(set(told)) == len(set(told[:2])) == 2
+        is_in_turn = len(told) == _TURNS and len(set(told)) == len(set(told[:2]))
         return is_in_turn and all(a[0] is not b[0] and a[1] != b[1] for a, b in pairwise(told))

@@ -25,6 +25,19 @@ at once, and since a short window that counts from the answers loses the latency
 from math import sqrt
 from typing import Final
 
+from hostup_async._ratelimit.headers import RateLimitReading
+from hostup_async._ratelimit.window import Observation, follow_token
+
+_LIKELY: Final = 2.0
+"""A rate that two resets tell is believed up to this many times what passes for sure: their moments
+may be wrong by a second, see `follow_token`."""
+
+LONG_PAUSE: Final = 2.0
+"""Seconds. A pause until the next token is mostly shorter, one until a reset longer."""
+
+SEARCHED: Final = 100.0
+"""How many times faster a rate may be than one request in each pause that was tried."""
+
 _PASSES: Final = 2
 """Requests that show that a rate is accepted, besides those that the pause before let flow back."""
 
@@ -107,6 +120,7 @@ class Pacer:
         self._passes = _PASSES
         self._began = self._calm_since = now
         self._calm = _CALM
+        self._measured: tuple[float, int] | None = None  # by the last refusal: seconds, requests
         self._base = 0.0  # what the search found, 0.0 while it is under way
         self._try_between()
 
@@ -156,9 +170,16 @@ class Pacer:
         self._granted, self._level = granted, 1.0
         self._passes = _PASSES + min(round(pause * self._low), _FLOWN_BACK)
 
-    def measure(self, rate: float) -> None:
-        """The rate was measured, or measured better."""
-        self.rate = self._base = rate
+    def measure(self, seconds: float, accepted: int) -> None:
+        """This many were accepted in these seconds, between two refusals."""
+        self._measured = seconds, accepted
+        self.rate = self._base = _SAFE * accepted / seconds
+
+    def count_late_success(self) -> None:
+        """One more was accepted that was sent before the refusal: the measured rate was higher."""
+        if self._measured is not None:
+            seconds, accepted = self._measured
+            self.measure(seconds, accepted + 1)
 
     def try_first(self, rate: float) -> None:
         """This rate is likelier than the mean of the two that the search begins with."""
@@ -178,16 +199,11 @@ class Pacer:
         if grown > 0 and self._share == 1:
             self.rate = self._base * (1 + _GROWTH * grown**3)
 
-    def refuse(self, now: float, *, accepted: int, seconds: float, paused: float) -> None:
-        """A request was refused that was sent at this rate.
-
-        Args:
-            now: The present moment.
-            accepted: Requests accepted since the refusal before.
-            seconds: The time since then.
-            paused: The seconds of it in which nothing could be sent.
-        """
-        self._calm_since = now
+    def refuse(self, observed: Observation) -> None:
+        """A request was refused that was sent at this rate."""
+        now, accepted = observed.now, observed.accepted_since_429
+        seconds, paused = observed.seconds_since_429, observed.paused
+        self._calm_since, self._measured = now, None
         if not self._base:
             self._high = self.rate
             if self._accepted:
@@ -210,3 +226,23 @@ class Pacer:
         held = self.rate / _HELD
         self._calm = _SHORT_CALM if held > self._base else min(2 * self._calm, _LONGEST_CALM)
         self.rate = self._base = max(held, self._base)
+
+
+def search_between(
+    most: float, reading: RateLimitReading, observed: Observation, reset_at: float
+) -> tuple[float, float]:
+    """A rate that passes for sure after an early 429, and the highest one that may.
+
+    Args:
+        most: The rate that the limit would be which is named, or was counted.
+        reading: What the 429 says.
+        observed: What the ledger knows.
+        reset_at: The reset that the 429 before named.
+    """
+    low = _SAFE * max(observed.accepted_since_429, 1) / observed.seconds_since_429
+    high = max(low, _SAFE * most)
+    low = max(low, high / SEARCHED)
+    told = follow_token(reading, observed, reset_at)
+    if observed.paused <= LONG_PAUSE and low <= told <= _LIKELY * low:
+        return told, told
+    return low, high

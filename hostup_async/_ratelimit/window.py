@@ -109,8 +109,8 @@ def follow_token(reading: RateLimitReading, observed: Observation, reset_at: flo
     """The rate of a bucket that names when its next request is allowed, 0.0 where unknown.
 
     It was empty at this reset and at the one named last, and what was accepted between them is what
-    flowed into it. The `Date` from which a reset is counted is rounded down, which cancels out where
-    both were, but not always.
+    flowed into it. The `Date` from which a reset is counted is rounded down, which cancels out
+    where both were, but not always.
     """
     after_reset = observed.now + (reading.reset_after or inf) - reset_at
     if not reading.is_rounded and _SHORTEST_TOKEN < after_reset < inf:

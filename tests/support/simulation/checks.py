@@ -225,7 +225,7 @@ class Checks:
     def _last_poll(self) -> float:
         """How long before the end of the run a job was polled last."""
         reads = self._setup.policy.verify or self._setup.rates
-        polls = self._setup.vps * self._setup.latency / _AT_ONCE
+        polls = self._setup.vps * 2 * self._setup.latency / _AT_ONCE
         return _LAST_POLL + polls + (_LAST_READS if reads else 0.0)
 
     @property
