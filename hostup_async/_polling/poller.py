@@ -97,7 +97,7 @@ class Poller:
             return self._scheduler.decided_limit
         plan = self._limiter.plan(RequestClass.ACTION, self._needed())
         return self._scheduler.concurrency_limit(
-            self._limiter.rate(),
+            self._limiter.rate_of_both(),
             period=plan.period,
             sends_waiting=self._left(),
             tokens_left=plan.left,
@@ -259,7 +259,7 @@ class Poller:
         plan = self._limiter.plan(kind, self._needed())
         return self._scheduler.decide(
             self._now(),
-            rate=self._limiter.rate(kind),
+            rate=self._limiter.rate_of_both() if senders else self._limiter.rate(kind),
             tokens_idle=plan.surplus,
             sends_waiting=self._left(),
             may_send=any(sender.waiting() for sender in senders),

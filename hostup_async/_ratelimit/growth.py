@@ -8,10 +8,10 @@ AIMD with an exponential probe upwards, as in TCP. Units: seconds, requests a wi
 from math import inf
 from typing import Final
 
-_DELAY: Final = 10.0
+_DELAY: Final = 30.0
 """Seconds without a 429 before we ask for more: each try may cost a window's tail of 429s."""
 
-_DELAY_WINDOWS: Final = 2
+_DELAY_WINDOWS: Final = 4
 """Also this number of windows, if that is longer: with long windows 30 s prove nothing."""
 
 _LONGEST_DELAY: Final = 3600.0

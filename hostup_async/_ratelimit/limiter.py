@@ -152,24 +152,23 @@ class RateLimiter:
         return self._clock() < self._queues[kind].closed_until
 
     def rate(self, kind: RequestClass = RequestClass.ACTION) -> float | None:
-        """Requests a second that can be kept up; None where unknown, infinite without a limit.
+        """Requests a second that can be kept up; None where unknown, infinite without a limit."""
+        with self._lock:
+            return self._queues[kind].ledger.rate
 
-        Where actions and reads have limits of their own, those of both together.
-        """
+    def rate_of_both(self) -> float | None:
+        """Requests a second, half of them actions and half of them reads, as `rate` has them."""
         with self._lock:
             action, read = self._ledgers()
-            if action is read:
-                return self._queues[kind].ledger.rate
             rates = [rate for rate in (action.rate, read.rate) if rate is not None]
-            return 2 * min(rates) if rates else None
+            return min(rates) * len({action, read}) if rates else None
 
     def plan(self, kind: RequestClass = RequestClass.ACTION, wanted: float = inf) -> WindowPlan:
         """What the permits are enough for; none is to spare where requests wait."""
         with self._lock:
             queue = self._queues[kind]
-            action, read = self._ledgers()
-            share = 1 if action is read else 2  # about half of them are of this kind
-            plan = plan_of(queue.ledger, self._clock(), wanted / share)
+            wanted /= len(set(self._ledgers()))  # half of them where each kind has its own limit
+            plan = plan_of(queue.ledger, self._clock(), wanted)
             return evolve(plan, surplus=0.0) if queue.waiting else plan
 
     def seconds_for(self, actions: float, reads: float) -> float | None:
