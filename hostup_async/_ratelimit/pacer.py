@@ -86,6 +86,9 @@ _LONGEST_CALM: Final = 3600.0
 _GROWTH: Final = 0.05
 """The part that is added in the first calm time of growing; 8 times that by the second one."""
 
+_LONGEST_GROWTH: Final = 10.0
+"""Calm times for which a rate grows, up to 51 times what it was: what is beyond is no limit."""
+
 _HELD: Final = 1.25
 """A rate that grew far is taken to have been accepted at this part of it: it rose fast by then."""
 
@@ -195,7 +198,7 @@ class Pacer:
                 self._try_between()
             return
         calm = max(self._calm, _CALM_REQUESTS / self._base)
-        grown = (now - self._calm_since) / calm - 1
+        grown = min((now - self._calm_since) / calm - 1, _LONGEST_GROWTH)
         if grown > 0 and self._share == 1:
             self.rate = self._base * (1 + _GROWTH * grown**3)
 
