@@ -97,9 +97,9 @@ class Poller:
             return self._scheduler.decided_limit
         plan = self._limiter.plan(RequestClass.ACTION, self._needed())
         return self._scheduler.concurrency_limit(
-            self._limiter.rate(),
+            self._limiter.rate_of_both(),
             period=plan.period,
-            sends_waiting=self._left() if plan.surplus < 0 else 0,
+            sends_waiting=self._left(),
             tokens_left=plan.left,
         )
 
@@ -108,7 +108,8 @@ class Poller:
 
     def _needed(self) -> int:
         """About how many requests are needed until all is known."""
-        return _REQUESTS_PER_ACTION * self._left() + len(self._scheduler)
+        unknown = self._scheduler.in_flight - len(self._polls)
+        return _REQUESTS_PER_ACTION * self._left() + max(0, unknown)
 
     @property
     def held_back(self) -> float:
@@ -258,7 +259,7 @@ class Poller:
         plan = self._limiter.plan(kind, self._needed())
         return self._scheduler.decide(
             self._now(),
-            rate=self._limiter.rate(kind),
+            rate=self._limiter.rate_of_both() if senders else self._limiter.rate(kind),
             tokens_idle=plan.surplus,
             sends_waiting=self._left(),
             may_send=any(sender.waiting() for sender in senders),

@@ -16,7 +16,7 @@ LOWEST_PRICE: Final = 0.22
 HIGHEST_PRICE: Final = 30.0
 # While no limit is known a poll costs this part of a mean duration at least: a limit may be near,
 # and what is spent on the first jobs of a fleet would be missing for the others.
-_UNKNOWN_SHARE: Final = 0.1
+_UNKNOWN_SHARE: Final = 0.15
 _SHORT_JOB: Final = 2.0  # seconds; there are too few requests in a job to be frugal with
 _HALF: Final = 0.5  # polls: on average a job ends in the middle between two
 # Where requests are free, the lowest price is this part of a mean duration, down to the latter, in
@@ -26,6 +26,14 @@ _SHORTEST_DELAY: Final = 0.002
 # Upper bound of the price, in mean job durations. Above it almost every poll finds the job over,
 # so polling less saves nothing. It is lower while there is much to learn.
 _MAX_PRICE: Final = 0.9
+# That much more once durations are known.
+_MAX_KNOWN_PRICE: Final = 0.2
+# And that much more where windows are planned and no request is left over: a single poll in vain
+# then costs a window. It fades until this part of all polls may be in vain.
+_MAX_PLANNED_PRICE: Final = 1.0
+_FEW_IN_VAIN: Final = 0.03
+# The confidence from which on that bound is whole.
+_SURE: Final = 0.5
 # The confidence that is assumed for that bound at the least: a price that cannot rise while nothing
 # is known would spend a slow limit on the first jobs.
 _LEAST_CONFIDENCE: Final = 0.15
@@ -71,7 +79,9 @@ class Price:
         """What a poll costs while only an end lets another action go."""
         return max(min(self._lowest, LOWEST_PRICE), _WINDOW_FULL_FACTOR * self.value)
 
-    def adapt(self, passed: float, *, mean: float, confidence: float, lowest: float) -> None:
+    def adapt(
+        self, passed: float, *, mean: float, confidence: float, lowest: float, is_free: bool
+    ) -> None:
         """Follow the trend for the time that has passed.
 
         Args:
@@ -79,18 +89,26 @@ class Price:
             mean: The mean duration of a job, in seconds.
             confidence: How much is known of durations, see `DurationModel.confidence`.
             lowest: The price below which it does not fall, see `lowest_price`.
+            is_free: Whether requests cost nothing: then that is the price.
         """
         self._lowest = lowest
-        if self.trend:
-            ceiling = _MAX_PRICE * mean * max(confidence, _LEAST_CONFIDENCE)
-            e_folds = min(passed, LONGEST_STEP) / _PRICE_E_FOLD
-            # The first job that ends tells of short ones: all others are not polled at once.
-            ceiling = max(min(HIGHEST_PRICE, ceiling), self.value * exp(-e_folds))
-            self.value = min(self.value * exp(self.trend * e_folds), ceiling)
+        if is_free:
+            self.value = lowest
+            return
+        most = min(HIGHEST_PRICE, (_MAX_PRICE + _MAX_KNOWN_PRICE * confidence) * mean)
+        e_folds = min(passed, LONGEST_STEP) / _PRICE_E_FOLD
+        # The first job that ends tells of short ones: all others are not polled at once.
+        ceiling = max(
+            most * min(1.0, max(confidence / _SURE, _LEAST_CONFIDENCE)), self.value * exp(-e_folds)
+        )
+        ceiling = min(most, ceiling)
+        self.value = min(self.value * exp(self.trend * e_folds), ceiling)
         self.value = max(self.value, self._lowest)
 
 
-def lowest_price(mean: float, rate: float | None, spare: float | None = None) -> float:
+def lowest_price(
+    mean: float, rate: float | None, spare: float | None = None, *, confidence: float = 0.0
+) -> float:
     """The lowest price of a poll, in seconds of expected detection delay.
 
     Where windows of a limit are planned it is the price at which as many polls are in vain as
@@ -101,11 +119,14 @@ def lowest_price(mean: float, rate: float | None, spare: float | None = None) ->
         mean: The mean duration of a job, in seconds.
         rate: Requests a second that may be sent, None where that is not known, infinite where
             there is no limit.
+        confidence: How much is known of durations, see `DurationModel.confidence`.
         spare: The requests left over for each job that is not known yet, where windows are planned.
     """
     if spare is not None:
         planned = mean / (2 * (_HALF * spare + _HALF) ** 2)
-        return max(LOWEST_PRICE, min(planned, _MAX_PRICE * mean, HIGHEST_PRICE))
+        more = _MAX_KNOWN_PRICE + _MAX_PLANNED_PRICE * max(0.0, 1 - spare / _FEW_IN_VAIN)
+        most = (_MAX_PRICE + more * confidence) * mean
+        return max(LOWEST_PRICE, min(planned, most, HIGHEST_PRICE))
     if rate is None and mean > _SHORT_JOB:
         return _UNKNOWN_SHARE * mean
     if rate is None or rate == inf:

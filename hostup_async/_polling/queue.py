@@ -25,6 +25,9 @@ _PRICE_SPREAD: Final = 0.9
 # others come late and find jobs over: that jobs have come to end sooner would go unnoticed.
 _EARLY_POLL_EVERY: Final = 32
 _EARLY_POLL_PRICE: Final = 0.5
+# While nothing is known of durations, one job is polled at this age in seconds, and at twice its
+# age each time that it still runs: few polls tell in time how many jobs are to be in flight.
+_SCOUT_AGE: Final = 5.0
 # Multiples of the golden ratio, modulo 1, fill the unit interval evenly however many there are.
 _GOLDEN: Final = 0.618033988749895
 
@@ -40,6 +43,7 @@ class PolledJob(Generic[K]):
         not_before: The moment before which no other is due.
         running_age: Its age when it was last found running.
         polled_age: Its age at the last poll, whatever that found.
+        scout_age: The age at which it is polled at the latest, to find out how long jobs take.
         serial: The number of its last `PollQueue.put` among those of all jobs; from it follows
             by how much its price differs from the common one.
         version: The number of its entry in the heap; all others are dead. 0 while it has none.
@@ -53,6 +57,7 @@ class PolledJob(Generic[K]):
         "not_before",
         "polled_age",
         "running_age",
+        "scout_age",
         "serial",
         "version",
     )
@@ -64,15 +69,22 @@ class PolledJob(Generic[K]):
         self.deadline = deadline
         self.not_before = -inf
         self.running_age = self.polled_age = 0.0
+        self.scout_age = inf
         self.serial = self.version = 0
+
+    @property
+    def is_scout(self) -> bool:
+        """Whether it is polled early, to find out how long jobs take."""
+        return self.scout_age < inf
 
     def due(self, price: float) -> float:
         """When a poll is worth its price in expected detection delay, within the job's bounds."""
-        phase = (self.serial - 1) * _GOLDEN % 1
-        price *= 1 + _PRICE_SPREAD * (1 - self.durations.confidence()) * (2 * phase - 1)
-        if not self.serial % _EARLY_POLL_EVERY:
+        phase, confidence = (self.serial - 1) * _GOLDEN % 1, self.durations.confidence()
+        is_early = confidence and price < self.durations.mean()
+        price *= 1 + _PRICE_SPREAD * (1 - confidence) * (2 * phase - 1)
+        if is_early and not self.serial % _EARLY_POLL_EVERY:
             price = min(price, _EARLY_POLL_PRICE)
-        age = self.durations.due_age(self.polled_age, price)
+        age = min(self.durations.due_age(self.polled_age, price), self.scout_age)
         return min(max(self.not_before, self.began + age), self.deadline)
 
 
@@ -146,12 +158,22 @@ class PollQueue(Generic[K]):
         self._heap: list[tuple[float, int, PolledJob[K]]] = []
         self._rekeying: Final[Rekeying[K]] = Rekeying()
         self._puts = self._version = 0
+        self._sent: PolledJob[K] | None = None  # to find out how long jobs take
 
     def put(self, job: PolledJob[K]) -> None:
         """From now on a poll of the job can become due."""
         self._puts += 1
         job.serial = self._puts
+        self._scout(job)
         self._push(job)
+
+    def _scout(self, job: PolledJob[K]) -> None:
+        """Poll this job early if nothing is known of durations, and no other one is."""
+        sent, durations = self._sent, job.durations
+        is_first = sent is None or sent.durations is not durations or sent.key not in self.jobs
+        job.scout_age = inf
+        if (is_first or job is sent) and not durations.confidence():
+            job.scout_age, self._sent = max(_SCOUT_AGE, 2 * job.polled_age), job
 
     def take(self) -> PolledJob[K]:
         """Remove the job that `first` returned, to poll it."""

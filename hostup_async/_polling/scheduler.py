@@ -28,6 +28,11 @@ _SHORTEST_REST: Final = 0.005
 # Of what Little's law says is needed: durations vary, and an empty window wastes requests.
 _LITTLE_MARGIN: Final = 1.25
 _REQUESTS_PER_JOB: Final = 2  # at the best: its action, and one poll that finds it over
+# The share of jobs that have ended by the age at which a job is taken to have.
+_SURELY: Final = 0.95
+# The last actions go before polls once no more windows than these are needed: the one that they go
+# in, and one for their polls.
+_LAST_WINDOWS: Final = 2
 # The window where no rate limit is known. Not what is possible bounds it, but what is at stake.
 DEFAULT_WINDOW: Final = 1000
 
@@ -240,16 +245,19 @@ class PollScheduler(Generic[K]):
             period: Seconds of a window, after which requests come back together.
             renewed_in: Seconds until the window ends, and what is left of it is lost.
         """
+        window = self.concurrency_limit(
+            rate, period=period, sends_waiting=sends_waiting, tokens_left=tokens_left
+        )
         if tokens_spare is not None:
-            lost = tokens_left - self._usable(renewed_in, rate, sends_waiting if may_send else 0)
+            sendable = min(sends_waiting, window.size - self.in_flight) if may_send else 0
+            lost = tokens_left - self._usable(renewed_in, sendable)
             tokens_idle, tokens_spare = max(tokens_idle, lost), max(tokens_spare, lost)
         jobs = sends_waiting + len(self)
         if rate is None and sends_waiting and self.max_in_flight is not None:
             rate = inf  # the operator's bound keeps the requests few, and costs time
         self._pass_time(now, rate, None if tokens_spare is None else tokens_spare / max(1, jobs))
-        waiting = sends_waiting if tokens_idle < 0 else 0
         window = self.concurrency_limit(
-            rate, period=period, sends_waiting=waiting, tokens_left=tokens_left
+            rate, period=period, sends_waiting=sends_waiting, tokens_left=tokens_left
         )
         self.decided_limit = window
         room = window.size - self.in_flight if may_send else 0
@@ -258,13 +266,13 @@ class PollScheduler(Generic[K]):
         scarce = self._is_scarce(tokens_idle, admitted=admitted, overdue=now - due)
         self._price.trend = int(scarce)
         hurried = admitted and self._is_hurried(tokens_idle, sends_waiting, room)
-        if job and due <= now and not hurried:
+        if job and due <= now and (job.is_scout or not hurried):
             return self._poll(now)
         if admitted:
             self._sending += 1
             return _SEND
         if tokens_idle < 0:
-            return Rest(min(due, now + LONGEST_STEP) if job else due)
+            return self._save_request(now)
         return self._spare_request(now, window, sends_waiting)
 
     def concurrency_limit(
@@ -291,18 +299,28 @@ class PollScheduler(Generic[K]):
         """
         wanted = DEFAULT_WINDOW
         if rate is not None and rate < inf:
-            known_after = self._usual_mean.bearable(self.durations.mean()) + self.price
-            known_after += period / 2
-            wanted = max(1, ceil(_LITTLE_MARGIN * rate / _REQUESTS_PER_JOB * known_after))
-            if 0 < sends_waiting <= min(tokens_left, wanted):
+            mean = self._usual_mean.bearable(self.durations.mean())
+            known_after = mean + min(self.price, mean) + period / 2
+            requests = rate * known_after + (0 if period else tokens_left)
+            wanted = max(1, ceil(_LITTLE_MARGIN * requests / _REQUESTS_PER_JOB))
+            is_bounded = 0 < sends_waiting <= max(wanted, rate * period)
+            if is_bounded and self._are_last(sends_waiting, rate, period, tokens_left):
                 wanted = max(wanted, self.in_flight + sends_waiting)
         most = self.max_in_flight
         return ConcurrencyLimit(wanted if most is None else min(wanted, most), wanted)
 
-    def _usable(self, seconds: float, rate: float | None, sends_waiting: int) -> float:
+    def _are_last(self, sends_waiting: int, rate: float, period: float, tokens_left: float) -> bool:
+        """Whether the actions to be sent are the last ones, and are to go before polls."""
+        mean = self.durations.mean()
+        if self._usual_mean.bearable(mean) < mean:
+            return False  # our own rate may slow jobs down
+        needed = _REQUESTS_PER_JOB * sends_waiting + len(self)
+        longest = self.durations.quantile(_SURELY) + _LAST_WINDOWS * period
+        return sends_waiting <= tokens_left or needed <= rate * longest
+
+    def _usable(self, seconds: float, sendable: int) -> float:
         """About how many requests can be used within some seconds: sends, and polls of ends."""
-        room = max(0, self.concurrency_limit(rate).size - self.in_flight)
-        return min(sends_waiting, room) + len(self) * min(1, seconds / self.durations.mean())
+        return max(0, sendable) + len(self) * min(1, seconds / self.durations.mean())
 
     @staticmethod
     def _is_scarce(tokens_idle: float, *, admitted: bool, overdue: float) -> bool:
@@ -320,6 +338,14 @@ class PollScheduler(Generic[K]):
         if now >= job.deadline:
             job.deadline = inf
         return Poll(job.key)
+
+    def _save_request(self, now: float) -> Poll[K] | Rest:
+        """No poll is worth its price, nothing may be sent, and requests will be missing later."""
+        due, job = self._queue.first_with_time_to_spare(self.price)
+        if due <= now:
+            return self._poll(now)
+        rest = _SHORTEST_REST if self._queue.is_rekeying else LONGEST_STEP
+        return Rest(min(due, now + rest) if job else due)
 
     def _spare_request(
         self, now: float, window: ConcurrencyLimit, sends_waiting: int
@@ -346,8 +372,9 @@ class PollScheduler(Generic[K]):
         self._at_max_in_flight = False
         mean = self._usual_mean.bearable(self.durations.mean())
         confidence = self.durations.confidence()
-        lowest = lowest_price(mean, rate, spare)
-        self._price.adapt(passed, mean=mean, confidence=confidence, lowest=lowest)
+        lowest = lowest_price(mean, rate, spare, confidence=confidence)
+        known = {"mean": mean, "confidence": confidence}
+        self._price.adapt(passed, **known, lowest=lowest, is_free=rate == inf)
 
     def _learn(self, job: PolledJob[K], age: float, *, ended: bool, exact: float | None) -> None:
         durations, running_age = job.durations, job.running_age

@@ -1,7 +1,10 @@
 """How many requests may be in flight, where that is what an API limits. Pure.
 
-It shows by a 429 of a request that had more in flight beside it than any that was accepted, and is
-refuted by one that had no more. One more is tried now and then, ever less often if it is refused.
+It shows by a 429 of a request that had more in flight beside it than any that was accepted. A
+request on its way counts here and not yet there, so now and then one more than the number is
+accepted, and the number believed is one too high: a refusal within it lowers it. It is refuted
+where such refusals come one after the other, or where nothing else was in flight. One more is tried
+now and then, ever less often if it is refused.
 """
 
 from math import inf
@@ -12,6 +15,10 @@ _ONE_MORE_AFTER: Final = 256
 
 _SOON: Final = 8
 """Requests accepted for each where the number was learnt before: it may have been raised since."""
+
+_HOLDS: Final = 8
+"""Requests accepted for each that may be in flight, between two refusals, by which the number is
+shown to be nearly right. A window or a rate that is used up refuses more."""
 
 _FIRST: Final = 4
 """Requests in flight while nothing is confirmed. All of them may be refused at once when the limit
@@ -71,15 +78,18 @@ class AtOnce:
             most_accepted: The most with which requests were accepted.
         """
         if not self.is_limited:
-            is_explained = not self._is_refuted and 0 < most_accepted < in_flight
-            self.most = most_accepted if is_explained else inf
+            is_explained = not self._is_refuted and 1 < in_flight >= most_accepted > 0
+            self.most = min(most_accepted, in_flight - 1) if is_explained else inf
+            self._accepted = 0
             return is_explained
         if in_flight > self.most:
             return True  # it was in flight since before
-        if not self._tries_one_more:
+        is_alone = in_flight == 1 or self._accepted < _HOLDS * self.most
+        if is_alone and not self._tries_one_more:
             self.most, self._is_refuted = inf, self._one_more_after >= _ONE_MORE_AFTER
             return False
+        if self._tries_one_more:
+            self._one_more_after = max(_ONE_MORE_AFTER, 2 * self._one_more_after)
         self.most -= 1
-        self._one_more_after = max(_ONE_MORE_AFTER, 2 * self._one_more_after)
         self._tries_one_more, self._accepted = False, 0
         return True

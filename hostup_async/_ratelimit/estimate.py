@@ -52,7 +52,8 @@ from hostup_async._ratelimit.growth import Growth
 from hostup_async._ratelimit.headers import RateLimitReading
 from hostup_async._ratelimit.learnt import LearntLimit, LimitStyle
 from hostup_async._ratelimit.limits import RateLimit
-from hostup_async._ratelimit.pacer import Pacer
+from hostup_async._ratelimit.pacer import LONG_PAUSE, SEARCHED, Pacer, search_between
+from hostup_async._ratelimit.refill import RefillDetector
 from hostup_async._ratelimit.window import (
     SHORTEST_WINDOW,
     Observation,
@@ -72,14 +73,11 @@ those in flight count on one side and not yet on the other."""
 _SHRINK: Final = 0.7
 """The part of our share that is kept after an early 429: CUBIC's factor, gentler than halving."""
 
+_RAISED: Final = 1.1
+"""A limit is shown to be raised by more than this part of it in a window: less may be jitter."""
+
 _ENOUGH: Final = 5
 """Accepted requests since the last 429 from which a rate can be measured: one off is then 20 %."""
-
-_LONG_PAUSE: Final = 2.0
-"""Seconds. A pause until the next token is mostly shorter, one until a reset longer."""
-
-_SEARCHED: Final = 100.0
-"""How many times faster a rate may be than one request in each pause that was tried."""
 
 _SAFE: Final = 0.98
 """The part of a measured rate that is used, since its measurement is off by about a request."""
@@ -129,8 +127,7 @@ class LimitEstimate:
         self._before: Before | None = None  # a limit of before that is still to be tested
         self._margin = 0.0
         self._growth = Growth()
-        # The rate measured at the last 429: the time in seconds, and accepted requests.
-        self._measured: tuple[float, int] | None = None
+        self._refill = RefillDetector()
 
     def __repr__(self) -> str:
         if self.pacer:
@@ -148,7 +145,7 @@ class LimitEstimate:
     @property
     def resets(self) -> bool:
         """Whether the API names a count, which comes back at a moment."""
-        return self._is_named and self.pacer is None and self.window > _LONG_PAUSE
+        return self._is_named and self.pacer is None and self.window > LONG_PAUSE
 
     def allowed(self, now: float) -> LearntLimit | None:
         """What the API allows, as far as is known; None where that is nothing, or no limit."""
@@ -227,6 +224,11 @@ class LimitEstimate:
             most, beyond = self._ours(self.limit), self.share == 1
             self.cap = self._growth.next_cap(self.cap, most, self.window, now, beyond=beyond)
 
+    def exceed(self, counted: int) -> None:
+        """This many passed in a window, more than was known to: ask for twice as much at once."""
+        if self._growth.is_under_way and counted >= self.cap and self.cap > self.limit:
+            self.cap, self.confirmed = 2 * self.cap, False
+
     def accept(self, now: float) -> None:
         """A request was accepted that was sent after the last 429."""
         if self.pacer:
@@ -241,23 +243,26 @@ class LimitEstimate:
             self.window, self.is_dated = max(seconds - late, SHORTEST_WINDOW), True
             if self.limit < _ENOUGH and not self._is_named:  # a gap, more likely than a window
                 low = self.limit / self.window
-                self._keep_pace(low, _SEARCHED * low, now, granted)
+                self._keep_pace(low, SEARCHED * low, now, granted)
 
     def learn_from_headers(
         self, reading: RateLimitReading, observed: Observation, *, news: bool
     ) -> None:
         """Learn from a success that names the limit.
 
-        Args:
-            reading: What its headers say.
-            observed: What the ledger knows.
-            news: Whether it was sent after the estimate was last lowered; only then is it raised.
+        The limit is raised only by `news`: if it was sent after the estimate was last lowered.
         """
         limit = reading.limit
         if self.given or not limit or reading.reset_after is None:
             return
         self._learnt_at = observed.now
-        if not self._is_named or (self.is_untested and limit != self.limit):
+        if rate := self._refill.observe(reading):
+            self._adopt(limit, limit / rate)
+            self._is_named = self.is_dated = self.confirmed = True
+            self._keep_pace(rate, rate, observed.now, observed.granted).hold(limit)
+        elif self.pacer and self.pacer.is_bucket:
+            pass
+        elif not self._is_named or (self.is_untested and limit != self.limit):
             self._adopt(limit, measure_window(reading, observed, limit))
             self._is_named = True
         elif limit < self.limit or (news and limit > self.limit):
@@ -272,18 +277,21 @@ class LimitEstimate:
             return
         if self._before is not None and self._before.excuses(reading, observed):
             return
-        self._measured, self._learnt_at = None, observed.now
-        is_open = not (reading.limit or self.is_known or self.pacer)
+        self._learnt_at = observed.now
+        is_open = not (reading.limit or self.is_known or (reading.wait or 0) > LONG_PAUSE)
         if is_open and self.at_once.explains(observed.at_once, observed.most_at_once):
             return
         if self.pacer is not None:
             self._leave_pace(self.pacer, reading, observed)
             return
-        limit = reading.limit or (self.limit if self.is_known else len(observed.spent))
+        limit = reading.limit or (self.limit if self.is_known else observed.counted)
         if self._before is not None:
             self._end_test(self._before, reading, observed)
         elif limit and limit != self.limit:
-            self._adopt(limit, measure_window(reading, observed, limit))
+            window = measure_window(reading, observed, limit)
+            # Where more was asked for, what passed before is not all of the same window.
+            window = min(window, self.window) if self._growth.is_under_way else window
+            self._adopt(limit, window)
             self._is_named = bool(reading.limit)
             self.is_dated = is_moment(reading) and (self._is_named or limit >= _ENOUGH)
         elif not limit or observed.server_remaining < _EARLY * limit:
@@ -297,7 +305,7 @@ class LimitEstimate:
         """A limit of before met a 429: it holds, or is learnt anew."""
         if rate := before.rate(reading, observed):
             self._before = None
-            self._keep_pace(rate, _SEARCHED * rate, observed.now, observed.granted).try_first(rate)
+            self._keep_pace(rate, SEARCHED * rate, observed.now, observed.granted).try_first(rate)
             return
         is_held, was_named = before.holds(reading, observed), self._is_named
         limit = reading.limit or (self.limit if is_held else len(observed.spent))
@@ -312,28 +320,23 @@ class LimitEstimate:
     def _correct(self, reading: RateLimitReading, observed: Observation, window: float) -> None:
         """A 429 at the limit that was believed: the fifth cause and those after it."""
         went_well = self._growth.fail()
-        if went_well:
-            self.cap = went_well
+        if went_well and not reading.limit and len(observed.spent) > _RAISED * self.limit:
+            self._adopt(len(observed.spent), self.window)
+            self.is_dated = True
+        elif went_well:
+            self.cap, self.confirmed = went_well, True
         elif not observed.accepted_since_429 and not self.confirmed:
-            self.window = follow_reset(reading, observed, self._reset_at) or max(
-                self.window, window
-            )
+            told = follow_reset(reading, observed, self._reset_at)
+            self.window = told or max(self.window, window)
         elif observed.opened_by_count and observed.accepted_since_opening <= _TOO_SOON:
             at_most = (reading.wait or 0.0) + observed.now - (observed.opened_at or observed.now)
             self._lengthen(window, at_most)
         elif len(observed.spent) < _EARLY * self.cap:
-            self._came_early(observed)
+            self._came_early(reading, observed)
         elif self.confirmed:
             self._shrink(_SAFE, observed)
         elif is_moment(reading):
             self.window = window
-
-    def count_late_success(self) -> None:
-        """One more was accepted that was sent before the 429: the measured rate was higher."""
-        if self._measured is not None and self.pacer is not None:
-            seconds, accepted = self._measured
-            self._measured = seconds, accepted + 1
-            self.pacer.measure(_SAFE * (accepted + 1) / seconds)
 
     def _ours(self, limit: float) -> float:
         """What we allow ourselves of a limit; 29 % of 100 is 29, though 0.29 * 100 is below."""
@@ -343,7 +346,7 @@ class LimitEstimate:
         self.limit, self.cap, self.window = limit, self._ours(limit), window
         self.pacer = self._before = None
         self.confirmed, self._margin = False, 0.0
-        self._growth.reset()
+        self._growth = Growth()
 
     def _forget(self) -> float:
         """Nothing is known of the limit; returns the cap."""
@@ -360,12 +363,7 @@ class LimitEstimate:
         if reading.limit and self._is_named and reading.limit != self.limit:
             self._adopt(reading.limit, measure_window(reading, observed, reading.limit))
             return
-        pacer.refuse(
-            observed.now,
-            accepted=observed.accepted_since_429,
-            seconds=observed.seconds_since_429,
-            paused=observed.paused,
-        )
+        pacer.refuse(observed)
 
     def _lengthen(self, window: float, at_most: float) -> None:
         """The window opened late: it is longer, or the clocks jitter."""
@@ -376,21 +374,18 @@ class LimitEstimate:
             self.window = max(window if window > self.window else next_whole, self.window)
             self.confirmed = False
 
-    def _came_early(self, observed: Observation) -> None:
+    def _came_early(self, reading: RateLimitReading, observed: Observation) -> None:
         """Others use the key, or it is a rate: then what was accepted tells it."""
         if self.confirmed:
             self._shrink(_SHRINK, observed)
             return
-        seconds, accepted = observed.seconds_since_429, observed.accepted_since_429
-        low = _SAFE * max(accepted, 1) / seconds
-        high = max(low, _SAFE * self.limit / self.window)
-        low = max(low, high / _SEARCHED)
+        low, high = search_between(self.limit / self.window, reading, observed, self._reset_at)
         pacer = self._keep_pace(low, high, observed.now, observed.granted)
-        if self.window > _LONG_PAUSE:  # the pause measured nothing: it may have been closed
+        is_named = is_moment(reading) and observed.paused <= LONG_PAUSE
+        if self.window > LONG_PAUSE and not is_named:  # it measured a pause in which all is closed
             pacer.try_first(high)
-        elif accepted >= _ENOUGH:
-            self._measured = seconds, accepted
-            pacer.measure(low)
+        elif observed.accepted_since_429 >= _ENOUGH:
+            pacer.measure(observed.seconds_since_429, observed.accepted_since_429)
 
     def _shrink(self, factor: float, observed: Observation) -> None:
         """Allow ourselves less, but no less than the rate that went well since the 429 before."""

@@ -29,10 +29,6 @@ class Growth:
         self._step: float = 1
         self._from = 0.0  # what went well before, 0.0 while no more is asked for
 
-    def reset(self) -> None:
-        """Another limit holds: no try has failed yet."""
-        self._delay = _DELAY
-
     def put_off(self, now: float, window: float) -> None:
         """Ask for no more for a while."""
         self._step, self._from = 1, 0.0
@@ -58,6 +54,11 @@ class Growth:
             return most
         self._from, self._step = self._from or cap, 2 * self._step
         return more
+
+    @property
+    def is_under_way(self) -> bool:
+        """Whether more is asked for at present."""
+        return self._from > 0
 
     def fail(self) -> float:
         """A 429 came: what went well before more was asked for, or 0.0 where none was."""

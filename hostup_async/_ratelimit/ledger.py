@@ -22,6 +22,7 @@ Rejected: counting from the send, as most clients do; a slow request then falls 
 of the server's than of ours, which is refused.
 """
 
+from bisect import bisect_left
 from collections import Counter, deque
 from copy import deepcopy
 from math import inf
@@ -34,6 +35,7 @@ from hostup_async._ratelimit.headers import EMPTY, RateLimitReading
 from hostup_async._ratelimit.learnt import LearntLimit
 from hostup_async._ratelimit.limits import RateLimit
 from hostup_async._ratelimit.pauses import Pauses
+from hostup_async._ratelimit.renewal import Renewal
 from hostup_async._ratelimit.window import Granted, Observation
 
 LONGEST_TRUST: Final = 3600.0
@@ -48,9 +50,8 @@ _WHOLE: Final = 0.9
 """The part of a window that must have gone by before requests that expire can be the opening of the
 next one. The rest allows for answers that come early or late."""
 
-_SURELY: Final = 1.1
-"""The part of the limit that must pass within the length of a window to show that a reset gave
-back all of it."""
+_BEYOND: Final = 1.1
+"""More than this part of a named limit in a window is more than jitter."""
 
 _LATENCIES: Final = 4
 """Mean latencies within which the server has surely counted a request before its answer came."""
@@ -116,10 +117,7 @@ class Ledger:
         self._opened_by_count = False
         self._opened_in_time = False
         self._probing = False
-        # Whether a reset gives all requests back, None until that is known; and what was spent in
-        # the window before, as long as it is not.
-        self._is_fixed: bool | None = None
-        self._before: deque[float] = deque()
+        self._renewal: Final = Renewal()
         # What is left of it by the server's count, less what was accepted since; until when.
         self._server_remaining = inf
         self._server_remaining_until = -inf
@@ -127,8 +125,8 @@ class Ledger:
         self._latency = 0.0
 
     def __repr__(self) -> str:
-        counts = f"{len(self._spent)} counted, {self.in_flight} in flight"
-        return f"<Ledger {counts}, {self.throttled_count} refused, {self.estimate!r}>"
+        state = f"{self.in_flight} in flight, {self.throttled_count} refused"
+        return f"<Ledger {len(self._spent)} counted, {state}, {self.estimate!r}>"
 
     def without_requests(self) -> "Ledger":
         """Another one that knows as much, for a process that has sent nothing yet."""
@@ -172,15 +170,26 @@ class Ledger:
 
     def left(self, now: float) -> float:
         """How many more requests this window has, though not all may be in flight at once."""
-        if now < self.closed_until or self.estimate.pacer or not self.estimate.is_known:
+        pacer = self.estimate.pacer
+        if pacer is not None and pacer.is_bucket:
+            return max(0, self.available(now))
+        if now < self.closed_until or pacer or not self.estimate.is_known:
             return 0
         self._expire(now)
-        room = min(self.estimate.cap - len(self._spent), self._server_remaining)
+        counted = len(self._spent) - self._expiring(now)
+        room = min(self.estimate.cap - counted, self._server_remaining)
         return max(0, room - self.in_flight)
 
     def renewed_in(self, now: float) -> float:
-        """Seconds until the first request counts no more, infinite where none counts."""
-        return max(0.0, self._spent[0] + self.estimate.span - now) if self._spent else inf
+        """Seconds until the first request of this window counts no more, infinite without one."""
+        first = self._expiring(now)
+        if first == len(self._spent):
+            return inf
+        return max(0.0, self._spent[first] + self.estimate.span - now)
+
+    def _expiring(self, now: float) -> int:
+        """How many requests of the window before count still, and soon no more."""
+        return bisect_left(self._spent, now - _WHOLE * self.estimate.span)
 
     def opens_at(self, now: float) -> float:
         """When the next request may go; infinite where only an answer under way can tell."""
@@ -210,11 +219,12 @@ class Ledger:
     def restore(self, before: LearntLimit, now: float) -> None:
         """Begin with what was learnt before, where nothing was learnt here yet."""
         if self.estimate.restore(before, now, self._granted):
-            self._is_fixed = before.is_fixed
+            self._renewal.is_fixed = before.is_fixed
 
     def learnt(self, now: float) -> LearntLimit | None:
         """What was learnt, to be kept for a later run."""
-        return (one := self.estimate.learnt(now)) and evolve(one, is_fixed=self._is_fixed)
+        learnt = self.estimate.learnt(now)
+        return learnt and evolve(learnt, is_fixed=self._renewal.is_fixed)
 
     def record_success(
         self, now: float, request: Granted, sends: int = 1, reading: RateLimitReading = EMPTY
@@ -230,9 +240,7 @@ class Ledger:
         self._spent.append(now) if sends == 1 else self._spent.extend([now] * sends)
         if self.estimate.given:
             return
-        if self.estimate.is_untested:
-            self._expire(now)
-            self.estimate.test(len(self._spent))
+        self._test_beyond(now)
         if not self.estimate.confirmed:
             self._at_once[request.at_once] += 1
         self._latency += _LATENCY_SHARE * (now - request.granted_at - self._latency)
@@ -241,50 +249,42 @@ class Ledger:
         if is_fresh:
             self.accepted_since_429 += 1
             self.estimate.accept(now)
-        else:
-            self.estimate.count_late_success()
+        elif self.estimate.pacer is not None:
+            self.estimate.pacer.count_late_success()
         if reading is not EMPTY:
             self._read_remaining(reading, now, request)
         else:
             self._server_remaining -= 1
 
+    def _test_beyond(self, now: float) -> None:
+        """More may have passed than the estimate knew to."""
+        if len(self._spent) >= self.estimate.cap:
+            self.estimate.exceed(self._count_recent(now))
+        if self.estimate.is_untested:
+            self._expire(now)
+            self.estimate.test(len(self._spent))
+
+    def _count_recent(self, now: float) -> int:
+        """Requests of the last half of a window: none of them is of the one before."""
+        return len(self._spent) - bisect_left(self._spent, now - self.estimate.span / 2)
+
+    def exceeds(self, limit: int, now: float) -> bool:
+        """Whether more passed in this window than a limit that is named again allows."""
+        is_again = limit == self.estimate.limit and self.estimate.resets
+        return is_again and self._count_recent(now) > _BEYOND * limit
+
     def _count_in_window(self, granted_at: float) -> None:
         if not self._accepted_since_opening:
             if not self._opened_by_count:
-                self._begin_window()
+                resets = self.estimate.resets
+                self._renewal.reset(self._spent, self._opening if resets else -inf)
             if self._opened_at is not None:
                 self.estimate.date(granted_at - self._opened_at, granted_at, self._granted)
             self._opened_at, self._probing = granted_at, False
             self._opened_in_time = granted_at - self._opening < _LATE * self.estimate.span
         self._accepted_since_opening += 1
-        if self._is_fixed is None and self._before:
-            self._check_fixed(granted_at)
-
-    def _check_fixed(self, granted_at: float) -> None:
-        """More passed than a window that slides has: a reset gives back all of it."""
         counted_since = granted_at - self.estimate.span + _LATENCIES * self._latency
-        while self._before and self._before[0] <= counted_since:
-            self._before.popleft()
-        most = _SURELY * self.estimate.cap
-        if self._accepted_since_opening + len(self._before) > most:
-            self._is_fixed = True
-
-    def _begin_window(self) -> None:
-        """A named reset is over: what was spent before counts no more, unless windows slide."""
-        self._before.clear()
-        if self._is_fixed is not False and self.estimate.resets:
-            while self._spent and self._spent[0] < self._opening:
-                self._before.append(self._spent.popleft())
-
-    def _check_sliding(self, now: float) -> None:
-        """A 429 that what was spent before the reset explains: it counted still, windows slide."""
-        begin = now - self.estimate.span
-        counted = [moment for moment in self._before if moment > begin]
-        is_early = len(self._spent) < _WHOLE * self.estimate.cap
-        if self._is_fixed is None and counted and is_early:
-            self._is_fixed = False
-            self._spent.extendleft(reversed(counted))
-        self._before.clear()
+        self._renewal.accept(counted_since, self._accepted_since_opening, self.estimate.cap)
 
     def record_429(
         self, now: float, request: Granted, reading: RateLimitReading = EMPTY
@@ -300,11 +300,11 @@ class Ledger:
             self._spent.append(now)  # some servers count it; if this one does not, little is lost
         fresh = request.granted_at > self._paused_at
         if fresh:
-            self._check_sliding(now)
+            self._renewal.refuse(self._spent, now - self.estimate.span, self.estimate.cap)
             limit, is_before = self.estimate.limit, self.estimate.is_untested
             self.estimate.learn_from_429(reading, self._observation(now, request))
             if is_before and self.estimate.limit != limit:
-                self._is_fixed = None
+                self._renewal.is_fixed = None
         known = self._spent[0] + self.estimate.span if self._spent else now
         wait = self._pauses.after(
             reading, self.estimate, now, opened_at=self._opened_at, opens_at=known, fresh=fresh
@@ -334,7 +334,7 @@ class Ledger:
             return
         if len(spent) + self.in_flight >= estimate.cap and now - self._opening >= _WHOLE * span:
             self._on_window_used_up(now)
-        if self._is_fixed and estimate.is_known:
+        if self._renewal.is_fixed and estimate.is_known:
             spent.clear()
         while spent and spent[0] + span <= now:
             spent.popleft()
@@ -359,7 +359,11 @@ class Ledger:
         self.estimate.learn_from_headers(reading, self._observation(now, request), news=news)
         if reading.remaining is None or reading.reset_after is None:
             return
-        left = reading.remaining
+        left, pacer = reading.remaining, self.estimate.pacer
+        if pacer is not None and pacer.is_bucket:
+            pacer.correct(left, self.in_flight)
+            self._server_remaining = inf
+            return
         if left < self._server_remaining:
             self._lowered_at = now
         elif not news:

@@ -137,7 +137,10 @@ class RateLimiter:
             if throttled:
                 pause = self._record_429(permit, reading, now)
             elif sends:
-                self._compare_named_limits(permit, reading, in_a_row=False)
+                is_action = permit.kind in _ACTIONS
+                named = self._named_limits if reading.limit else None
+                if named and named.alternate(reading.limit or 0, is_action=is_action):
+                    self._split_off(permit, now)
                 permit.queue.ledger.record_success(now, permit, sends, reading)
             else:
                 permit.queue.ledger.in_flight -= 1
@@ -153,10 +156,18 @@ class RateLimiter:
         with self._lock:
             return self._queues[kind].ledger.rate
 
+    def rate_of_both(self) -> float | None:
+        """Requests a second, half of them actions and half of them reads, as `rate` has them."""
+        with self._lock:
+            action, read = self._ledgers()
+            rates = [rate for rate in (action.rate, read.rate) if rate is not None]
+            return min(rates) * len({action, read}) if rates else None
+
     def plan(self, kind: RequestClass = RequestClass.ACTION, wanted: float = inf) -> WindowPlan:
         """What the permits are enough for; none is to spare where requests wait."""
         with self._lock:
             queue = self._queues[kind]
+            wanted /= len(set(self._ledgers()))  # half of them where each kind has its own limit
             plan = plan_of(queue.ledger, self._clock(), wanted)
             return evolve(plan, surplus=0.0) if queue.waiting else plan
 
@@ -264,23 +275,19 @@ class RateLimiter:
                 self._grant_to_waiters(self._clock())
 
     def _record_429(self, permit: Permit, reading: RateLimitReading, now: float) -> float | None:
-        in_a_row = not permit.queue.ledger.accepted_since_429
-        self._compare_named_limits(permit, reading, in_a_row=in_a_row)
+        if self._named_limits is not None and reading.limit:
+            ledger, is_action = permit.queue.ledger, permit.kind in _ACTIONS
+            in_a_row = not ledger.accepted_since_429
+            differ = self._named_limits.differ(
+                reading.limit, is_action=is_action, in_a_row=in_a_row
+            )
+            if differ or ledger.exceeds(reading.limit, now):
+                self._split_off(permit, now)
         pause = permit.queue.ledger.record_429(now, permit, reading)
         self._fail_hopeless(permit.queue, now)
         return pause
 
-    def _compare_named_limits(
-        self, permit: Permit, reading: RateLimitReading, *, in_a_row: bool
-    ) -> None:
-        """Give actions and reads a ledger each, where the limits that are named for them differ."""
-        if self._named_limits is None or not reading.limit:
-            return
-        is_action = permit.kind in _ACTIONS
-        if self._named_limits.differ(reading.limit, is_action=is_action, in_a_row=in_a_row):
-            self._split_off(permit)
-
-    def _split_off(self, permit: Permit) -> None:
+    def _split_off(self, permit: Permit, now: float) -> None:
         """Give the side of this permit a ledger of its own.
 
         The other side keeps the one that was learnt so far. A pause holds for both.
@@ -288,6 +295,8 @@ class RateLimiter:
         kinds = _ACTIONS if permit.kind in _ACTIONS else _READS
         ledger = permit.queue.ledger
         own = Ledger(share=self._share, paused_until=ledger.paused_until)
+        if (learnt := ledger.learnt(now)) is not None:
+            own.restore(learnt, now)
         ledger.in_flight, own.in_flight = ledger.in_flight - 1, 1
         self._split(kinds, own)
         permit.queue = self._queues[permit.kind]

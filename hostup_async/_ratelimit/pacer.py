@@ -25,6 +25,19 @@ at once, and since a short window that counts from the answers loses the latency
 from math import sqrt
 from typing import Final
 
+from hostup_async._ratelimit.headers import RateLimitReading
+from hostup_async._ratelimit.window import Observation, follow_token
+
+_LIKELY: Final = 2.0
+"""A rate that two resets tell is believed up to this many times what passes for sure: their moments
+may be wrong by a second, see `follow_token`."""
+
+LONG_PAUSE: Final = 2.0
+"""Seconds. A pause until the next token is mostly shorter, one until a reset longer."""
+
+SEARCHED: Final = 100.0
+"""How many times faster a rate may be than one request in each pause that was tried."""
+
 _PASSES: Final = 2
 """Requests that show that a rate is accepted, besides those that the pause before let flow back."""
 
@@ -73,6 +86,9 @@ _LONGEST_CALM: Final = 3600.0
 _GROWTH: Final = 0.05
 """The part that is added in the first calm time of growing; 8 times that by the second one."""
 
+_LONGEST_GROWTH: Final = 10.0
+"""Calm times for which a rate grows, up to 51 times what it was: what is beyond is no limit."""
+
 _HELD: Final = 1.25
 """A rate that grew far is taken to have been accepted at this part of it: it rose fast by then."""
 
@@ -100,12 +116,14 @@ class Pacer:
         self, low: float, high: float, *, now: float, granted: int, share: float = 1.0
     ) -> None:
         self._share = share
+        self._size = 0.0
         self._granted, self._level, self._at = granted, 0.0, now
         self._low, self._high = low, high
         self._passed = self._accepted = 0
         self._passes = _PASSES
         self._began = self._calm_since = now
         self._calm = _CALM
+        self._measured: tuple[float, int] | None = None  # by the last refusal: seconds, requests
         self._base = 0.0  # what the search found, 0.0 while it is under way
         self._try_between()
 
@@ -126,11 +144,24 @@ class Pacer:
 
     def available(self, now: float, granted: int) -> float:
         """How many more may go now; `granted` is how many were, ever, less what was refunded."""
-        burst = max(1.0, _BURST * self.pace) + _CARRY * self.pace
+        burst = max(1.0, self._size, _BURST * self.pace) + _CARRY * self.pace
         flown = self._level + max(0.0, now - self._at) * self.pace
         self._level = min(flown - (granted - self._granted), burst)
         self._at, self._granted = max(now, self._at), granted
         return self._level + (1 - _ALMOST_ONE)
+
+    @property
+    def is_bucket(self) -> bool:
+        """Whether the API tells what its bucket holds."""
+        return self._size > 0
+
+    def hold(self, size: float) -> None:
+        """It is a bucket of this size, full as far as is known."""
+        self._size = self._level = self._share * size
+
+    def correct(self, left: float, in_flight: int) -> None:
+        """The API says what was left of the bucket, with or without what is in flight."""
+        self._level = min(max(self._level, left - in_flight), left + 1)
 
     def opens_at(self, now: float, granted: int) -> float:
         """When one more may go, if not now."""
@@ -142,9 +173,16 @@ class Pacer:
         self._granted, self._level = granted, 1.0
         self._passes = _PASSES + min(round(pause * self._low), _FLOWN_BACK)
 
-    def measure(self, rate: float) -> None:
-        """The rate was measured, or measured better."""
-        self.rate = self._base = rate
+    def measure(self, seconds: float, accepted: int) -> None:
+        """This many were accepted in these seconds, between two refusals."""
+        self._measured = seconds, accepted
+        self.rate = self._base = _SAFE * accepted / seconds
+
+    def count_late_success(self) -> None:
+        """One more was accepted that was sent before the refusal: the measured rate was higher."""
+        if self._measured is not None:
+            seconds, accepted = self._measured
+            self.measure(seconds, accepted + 1)
 
     def try_first(self, rate: float) -> None:
         """This rate is likelier than the mean of the two that the search begins with."""
@@ -160,20 +198,15 @@ class Pacer:
                 self._try_between()
             return
         calm = max(self._calm, _CALM_REQUESTS / self._base)
-        grown = (now - self._calm_since) / calm - 1
+        grown = min((now - self._calm_since) / calm - 1, _LONGEST_GROWTH)
         if grown > 0 and self._share == 1:
             self.rate = self._base * (1 + _GROWTH * grown**3)
 
-    def refuse(self, now: float, *, accepted: int, seconds: float, paused: float) -> None:
-        """A request was refused that was sent at this rate.
-
-        Args:
-            now: The present moment.
-            accepted: Requests accepted since the refusal before.
-            seconds: The time since then.
-            paused: The seconds of it in which nothing could be sent.
-        """
-        self._calm_since = now
+    def refuse(self, observed: Observation) -> None:
+        """A request was refused that was sent at this rate."""
+        now, accepted = observed.now, observed.accepted_since_429
+        seconds, paused = observed.seconds_since_429, observed.paused
+        self._calm_since, self._measured = now, None
         if not self._base:
             self._high = self.rate
             if self._accepted:
@@ -196,3 +229,23 @@ class Pacer:
         held = self.rate / _HELD
         self._calm = _SHORT_CALM if held > self._base else min(2 * self._calm, _LONGEST_CALM)
         self.rate = self._base = max(held, self._base)
+
+
+def search_between(
+    most: float, reading: RateLimitReading, observed: Observation, reset_at: float
+) -> tuple[float, float]:
+    """A rate that passes for sure after an early 429, and the highest one that may.
+
+    Args:
+        most: The rate that the limit would be which is named, or was counted.
+        reading: What the 429 says.
+        observed: What the ledger knows.
+        reset_at: The reset that the 429 before named.
+    """
+    low = _SAFE * max(observed.accepted_since_429, 1) / observed.seconds_since_429
+    high = max(low, _SAFE * most)
+    low = max(low, high / SEARCHED)
+    told = follow_token(reading, observed, reset_at)
+    if observed.paused <= LONG_PAUSE and low <= told <= _LIKELY * low:
+        return told, told
+    return low, high

@@ -23,6 +23,10 @@ _ROUND_NUMBERS: Final = (3600, 1800, 900, 600, 300, 60, 30, 10, 5, 2, 1)
 """Seconds. A length is the rounder the earlier one of these divides it."""
 
 
+_SHORTEST_TOKEN: Final = 0.1
+"""Seconds. Less between two resets cannot be told from the jitter of answers."""
+
+
 class Granted(Protocol):
     """A request that was granted, as the ledger knows it: when, and how many were in flight."""
 
@@ -68,6 +72,11 @@ class Observation:
     spent: Sequence[float]
     server_remaining: float
 
+    @property
+    def counted(self) -> int:
+        """Requests of a window that is used up, where nothing else tells them."""
+        return min(len(self.spent), self.accepted_since_429 or len(self.spent))
+
 
 def is_moment(reading: RateLimitReading) -> bool:
     """Whether a 429 names a moment; "try again in 0 s" names none."""
@@ -94,6 +103,19 @@ def follow_reset(reading: RateLimitReading, observed: Observation, reset_at: flo
     after_reset = observed.now + (reading.reset_after or 0.0) - reset_at
     is_next = reset_at - _ROUNDING < observed.sent_at and after_reset < inf
     return _roundest(after_reset) if is_next and after_reset > 1 else None
+
+
+def follow_token(reading: RateLimitReading, observed: Observation, reset_at: float) -> float:
+    """The rate of a bucket that names when its next request is allowed, 0.0 where unknown.
+
+    It was empty at this reset and at the one named last, and what was accepted between them is what
+    flowed into it. The `Date` from which a reset is counted is rounded down, which cancels out
+    where both were, but not always.
+    """
+    after_reset = observed.now + (reading.reset_after or inf) - reset_at
+    if not reading.is_rounded and _SHORTEST_TOKEN < after_reset < inf:
+        return observed.accepted_since_429 / after_reset
+    return 0.0
 
 
 def _roundest(length: float) -> float:

@@ -215,9 +215,10 @@ def test_what_is_sent_last_goes_before_the_polls_where_requests_are_scarce() -> 
     scheduler: PollScheduler[int] = PollScheduler(taught(took=8))
     for key in range(10):
         scheduler.watch(key, 0)
-    room = scheduler.concurrency_limit(10).size - 10
+    size = scheduler.concurrency_limit(10).size
+    room = size - 10
     scarce = {"rate": 10, "tokens_idle": 0}
-    assert isinstance(decide(scheduler, 60, **scarce, sends_waiting=room + 1), Poll)
+    assert isinstance(decide(scheduler, 60, **scarce, sends_waiting=size + 1), Poll)
     assert decide(scheduler, 60, **scarce, sends_waiting=room) == Send()
     assert isinstance(decide(scheduler, 60, **scarce, sends_waiting=1, may_send=False), Poll)
     assert isinstance(decide(scheduler, 60, rate=10, tokens_idle=5, sends_waiting=1), Poll)

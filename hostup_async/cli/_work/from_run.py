@@ -91,7 +91,7 @@ def read_targets(
         raise usage(message)
     is_named = ids or selection.from_file or selection.all_of_them
     if is_named or read_filter(selection) != VpsFilter():
-        message = "--from-run names the VPSes: leave out ids, --from, --all and each --name, --tag, --power"
+        message = "--from-run names the VPSes: leave out ids, --from, --all, --name, --tag, --power"
         raise usage(message)
     wanted = read_statuses(source.only)
     run, outcomes = _read(source.from_run, existing_store(store, profile))

@@ -27,7 +27,8 @@ _BY_THE_KEY: Final = frozenset({"unauthorized", "forbidden"})
 # Seconds: a job that ended this long before the end of its run has been polled since, where each
 # poll is answered and the disk is quick.
 _LAST_POLL: Final = 1.0
-_AT_ONCE: Final = 4  # requests in flight while no limit is known; the others' last polls wait
+# Last polls under way at once, while no limit is known.
+_AT_ONCE: Final = 4
 # Seconds for which a run goes on after that, at most, where other VPSes' statuses are being read.
 _LAST_READS: Final = 10.0
 # Seconds: a send that is under way has connected by then.
@@ -223,9 +224,9 @@ class Checks:
     @property
     def _last_poll(self) -> float:
         """How long before the end of the run a job was polled last."""
-        setup = self._setup
-        polls = 2 * setup.latency * setup.vps / _AT_ONCE
-        return _LAST_POLL + polls + (_LAST_READS if setup.policy.verify or setup.rates else 0.0)
+        reads = self._setup.policy.verify or self._setup.rates
+        polls = self._setup.vps * 2 * self._setup.latency / _AT_ONCE
+        return _LAST_POLL + polls + (_LAST_READS if reads else 0.0)
 
     @property
     def _patience(self) -> float:
