@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from hostup_async._store.records import AuditRecord
 
 # Seconds between two reads of the store: an operator waits no longer, and a read takes 1 ms.
-_INTERVAL: Final = 2.0
+_INTERVAL: Final = 3.0
 
 
 async def follow_pauses(store: Store, run_id: str, engine: Engine, trail: AuditTrail) -> None:
