@@ -112,7 +112,7 @@ def test_a_dry_run_shows_the_plan_and_sends_no_post(
     assert "Reset 29 VPSes" in ended.stdout
     assert f"{served.vps_ids[1]}  web-2.example.com" in ended.stdout
     assert "Left out: 1" in ended.stdout
-    assert f"{served.vps_ids[0]}: its gate is shut" in ended.stdout
+    assert f"{served.vps_ids[0]} (web-1.example.com): its gate is shut" in ended.stdout
     assert "At most 5 + 4 = 9 can fail." in ended.stdout
     assert "1 VPS goes first, as canary" in ended.stdout
     assert "nothing was sent" in ended.stdout
