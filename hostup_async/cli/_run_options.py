@@ -1,6 +1,6 @@
 """Options of the commands on recorded runs, and of new runs of what an old one left."""
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import typer
 from attrs import frozen
@@ -18,6 +18,8 @@ OpenRun = Annotated[
 @frozen
 class FromRun:
     """VPSes taken from the outcomes of a recorded run."""
+
+    PANEL: ClassVar = "Selection"
 
     from_run: Annotated[
         str | None,
@@ -42,6 +44,8 @@ class FromRun:
 @frozen
 class NewBounds:
     """Bounds that a resumed run keeps from now on, in place of those that it was begun with."""
+
+    PANEL: ClassVar = "Bounds"
 
     canary: Annotated[
         int | None,
@@ -77,6 +81,8 @@ class NewBounds:
 @frozen
 class Watching:
     """Whether a command stays until the run is over."""
+
+    PANEL: ClassVar = "Output"
 
     watch: Annotated[
         bool,

@@ -179,7 +179,7 @@ def test_what_may_act_twice_is_named_and_confirmed(
         (("--from-run", "old", "--only", "broken"), 2, "names an outcome that does not exist"),
         (("--from-run", "nope"), 2, "no run 'nope'"),
         (("--only", "failed"), 2, "add --from-run RUN"),
-        (("--from-run", "old", "--all"), 2, "leave out the ids"),
+        (("--from-run", "old", "--all"), 2, "leave out ids"),
         (("--from-run", "old"), 1, "no VPS that is failed or not done or refused; it has 1 comp"),
     ],
 )

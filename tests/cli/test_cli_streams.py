@@ -309,7 +309,7 @@ def test_an_uid_without_a_name_can_abandon(monkeypatch: pytest.MonkeyPatch) -> N
     with sandbox(monkeypatch, vps=2, job_failure_rate=1.0, jobs=INSTANT):
         here("reset", "--all")
         (run,) = events(here("fleet", "runs", "--json").stdout, "run")
-        ended = here("fleet", "abandon", run["id"])
+        ended = here("fleet", "abandon", run["id"], "--yes")
     assert ended.returncode == 0, ended.stderr
 
 

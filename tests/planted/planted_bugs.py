@@ -244,7 +244,7 @@ BUGS: Final = (
     Bug(
         "an action that still queues is taken for one that was not done",
         "_fleet/evidence.py",
-        "        return sent + pace.longest_wait(self._durations(), resends=resends)\n",
+        "        return sent + self.longest_wait(resends=resends)\n",
         "        return sent\n",
         ("untrue not_done", "reset twice"),
     ),
