@@ -6,21 +6,14 @@ import typer
 from attrs import frozen
 from rich.console import Console
 
-from hostup_async import (
-    EntryState,
-    Event,
-    FleetReport,
-    OutcomeKnown,
-    Plan,
-    RunRecord,
-    open_store,
-)
+from hostup_async import EntryState, Event, FleetReport, OutcomeKnown, Plan, RunRecord, open_store
 from hostup_async._text import printable
 from hostup_async.cli._exits import CommandFailed, ExitCode
 from hostup_async.cli._inputs.account import existing_store, find_account, print_wait
 from hostup_async.cli._inputs.policy import duration
 from hostup_async.cli._options import AccountOptions, LimitOptions, Output, StoreOptions
 from hostup_async.cli._output import json_lines
+from hostup_async.cli._output.reasons import in_columns
 from hostup_async.cli._output.screen import emit, screen, vpses
 from hostup_async.cli._output.words import describe
 from hostup_async.cli._signals import run as run_loop
@@ -53,19 +46,18 @@ def follow_run(command: FollowCommand) -> None:
     account = find_account(command.account, command.limits)
     store = existing_store(command.store.store, account.profile)
     timeout = None if command.timeout is None else duration("--timeout", command.timeout)
-    console = screen()
+    console, names = screen(), dict[str, str]()
 
     def show(event: Event) -> None:
         if isinstance(event, OutcomeKnown):
-            _show_outcome(console, event, command.output)
+            _show_outcome(console, event, command.output, names)
         else:
             print_wait(event)
 
-    async def find() -> RunRecord:
-        async with open_store(store) as opened:
-            return await opened.run(await find_id(opened, command.run_id))
-
     async def follow() -> FleetReport | None:
+        async with open_store(store) as opened:
+            run = await opened.run(await find_id(opened, command.run_id))
+        names.update(Plan.from_json(run.plan).names)
         if not command.output.json and not command.output.quiet:
             console.print(_what_is_followed(run), soft_wrap=True)
         report: FleetReport | None = None
@@ -74,13 +66,12 @@ def follow_run(command: FollowCommand) -> None:
                 report = await client.fleet.follow(run.id, store=store, timeout=timeout)
         return report
 
-    run = run_loop(find)
     report = run_loop(follow)
     if report is None:
         message = "interrupted: what was found until now is recorded, and nothing was sent"
         raise CommandFailed(message, ExitCode.INTERRUPTED)
     code = exit_code(FinishedRun(report, interrupted=False), left_out=False)
-    _sum_up(console, report, Plan.from_json(run.plan).names, command.output, code)
+    _sum_up(console, report, command.output, code, names)
     raise typer.Exit(code)
 
 
@@ -91,20 +82,23 @@ def _what_is_followed(run: RunRecord) -> str:
     return f"Run {run.id}: {vpses(jobs)} to ask about.{resume if unsettled else ''}"
 
 
-def _show_outcome(console: Console, event: OutcomeKnown, output: Output) -> None:
+def _show_outcome(
+    console: Console, event: OutcomeKnown, output: Output, names: Mapping[str, str]
+) -> None:
+    vps_id = event.outcome.vps_id
     if output.json:
-        emit(console, json_lines.outcome_event(event.run_id, event.outcome))
+        emit(console, json_lines.outcome_event(event.run_id, event.outcome, names.get(vps_id)))
     else:
-        text = printable(f"{event.outcome.vps_id}  {describe(event.outcome)}")
+        text = printable(f"{in_columns(vps_id, names)}  {describe(event.outcome)}")
         console.print(text, soft_wrap=True)
 
 
 def _sum_up(
     console: Console,
     report: FleetReport,
-    names: Mapping[str, str],
     output: Output,
     code: ExitCode,
+    names: Mapping[str, str],
 ) -> None:
     if not output.json:
         show_report(console, report, names)

@@ -1,5 +1,7 @@
 """Recorded runs as the commands read them: found by their ids, with entries and audit trail."""
 
+import os
+from pathlib import Path
 from typing import Final
 
 from attrs import frozen
@@ -15,6 +17,7 @@ from hostup_async import (
 )
 from hostup_async.cli._exits import CommandFailed
 from hostup_async.cli._inputs.account import command_line, open_to_read
+from hostup_async.cli._inputs.paths import store_in
 from hostup_async.cli._options import AccountOptions, StoreOptions
 from hostup_async.cli._output.words import in_words
 from hostup_async.cli._signals import run as run_loop
@@ -91,10 +94,10 @@ def state_in_words(run: RunRecord) -> str:
 def resume_command(run_id: str, store: StoreOptions, account: AccountOptions) -> str:
     """The command that resumes a run with the account and store that these options lead to."""
     given = {
-        "--store": store.store,
+        "--store": store.store and store_in(Path.cwd(), store.store),
         "--profile": account.profile,
         "--api-base": account.api_base,
-        "--key-file": account.key_file,
+        "--key-file": account.key_file and os.fspath(Path(account.key_file).absolute()),
     }
     flags = [word for flag, value in given.items() if value for word in (flag, value)]
     return command_line("fleet", "resume", run_id, *flags)

@@ -7,7 +7,6 @@ from typing import Final
 import anyio
 import typer
 from attrs import frozen
-from rich.console import Console
 from rich.live import Live
 
 from hostup_async import RunRecord, Store
@@ -16,7 +15,7 @@ from hostup_async.cli._inputs.account import existing_store, open_to_read
 from hostup_async.cli._inputs.profiles import read_profile
 from hostup_async.cli._options import AccountOptions, Output, StoreOptions
 from hostup_async.cli._output import json_lines
-from hostup_async.cli._output.screen import emit, screen
+from hostup_async.cli._output.screen import Screen, emit, screen
 from hostup_async.cli._run_options import Watching
 from hostup_async.cli._signals import run as run_loop
 from hostup_async.cli._signals import until_stopped
@@ -67,24 +66,24 @@ def show_run(command: StatusCommand) -> None:
         raise typer.Exit(exit_code(recorded_run(run), left_out=False))
 
 
-async def _read(command: StatusCommand, store: str, _: Console) -> tuple[RecordedRun, bool]:
+async def _read(command: StatusCommand, store: str, _: Screen) -> tuple[RecordedRun, bool]:
     async with open_to_read(store) as opened:
         return await read_run(opened, await find_id(opened, command.run_id)), False
 
 
-async def _follow(command: StatusCommand, store: str, console: Console) -> tuple[RecordedRun, bool]:
+async def _follow(command: StatusCommand, store: str, console: Screen) -> tuple[RecordedRun, bool]:
     """The run once no process works on it; whether a signal ended the wait for that."""
     async with open_to_read(store) as opened:
         run_id = await find_id(opened, command.run_id)
         with until_stopped() as scope:
-            if command.watching.watch and console.is_terminal and not command.output.json:
+            if command.watching.watch and console.is_live and not command.output.json:
                 await _draw_until_over(opened, run_id, command, console)
             else:
                 await _until_over(opened, run_id, _show_change(command, console))
         return await read_run(opened, run_id), scope.cancelled_caught
 
 
-def _show_change(command: StatusCommand, console: Console) -> Callable[[RunRecord], None]:
+def _show_change(command: StatusCommand, console: Screen) -> Callable[[RunRecord], None]:
     """What shows a run that has changed, where nothing is drawn."""
 
     def show(run: RunRecord) -> None:
@@ -113,7 +112,7 @@ def _line(run: RunRecord) -> str:
 
 
 async def _draw_until_over(
-    store: Store, run_id: str, command: StatusCommand, console: Console
+    store: Store, run_id: str, command: StatusCommand, console: Screen
 ) -> None:
     """Draw the status anew until no process works on the run; the drawing is then removed."""
     with Live(console=console, auto_refresh=False, transient=True) as live:
@@ -126,7 +125,7 @@ def _resume(run: RecordedRun, command: StatusCommand) -> str:
     return resume_command(run.record.id, command.store, command.account)
 
 
-def _print(console: Console, command: StatusCommand, run: RecordedRun) -> None:
+def _print(console: Screen, command: StatusCommand, run: RecordedRun) -> None:
     if command.output.json:
         lines = [json_lines.run_event(run.record)]
         lines += [json_lines.entry_event(run.record.id, entry) for entry in run.entries]

@@ -9,11 +9,13 @@ import attrs
 from rich.console import Group
 from rich.text import Text
 
-from hostup_async import AuditEvent, AuditRecord, Entry, FleetPolicy, Plan
+from hostup_async import AuditEvent, AuditRecord, Entry, EntryState, FleetPolicy, Plan
 from hostup_async._text import printable
 from hostup_async.cli._output.format import format_local, format_units
+from hostup_async.cli._output.reasons import share_reasons
 from hostup_async.cli._output.screen import truncate
 from hostup_async.cli._output.words import STYLES, in_words
+from hostup_async.cli._shell_words import in_shell_words
 from hostup_async.cli._work.recorded import RecordedRun, in_flight, state_in_words
 
 _SHOWN: Final = 20
@@ -93,9 +95,19 @@ def _in_flight(run: RecordedRun, names: Mapping[str, str]) -> Iterator[str]:
 
 
 def _reasons(entries: Iterable[Entry], names: Mapping[str, str], *, verbose: bool) -> Iterator[str]:
-    for one in entries:
-        if verbose or (one.reason and one.state != "completed"):
-            yield f"{_named(one, names)}  {in_words(one.state.value)}  {one.reason or ''}"
+    """The reasons of what did not complete, equal ones as one; with --verbose each VPS."""
+    if verbose:
+        for one in entries:
+            reason = in_shell_words(one.reason or "")
+            yield f"{_named(one, names)}  {in_words(one.state.value)}  {reason}"
+        return
+    told = ((in_words(one.state.value), one) for one in entries if _is_told(one))
+    for shared in share_reasons(told):
+        yield f"  {len(shared.vps_ids):6}  {shared.state}: {shared.in_words(names)}"
+
+
+def _is_told(entry: Entry) -> bool:
+    return bool(entry.reason) and entry.state is not EntryState.COMPLETED
 
 
 def _named(entry: Entry, names: Mapping[str, str]) -> str:
