@@ -62,6 +62,11 @@ _FAR_BACK: Final = 0.7
 _LEAST_BACK: Final = 0.5
 """No refusal takes away more than this part: the measurement may have met a pause."""
 
+_SURELY_FLOWN: Final = 0.25
+"""The part of a request that has flowed back, with some certainty, when one passes after a refusal:
+what had flowed back before it was refused was the rest. So refusals that have another cause, such
+as others who use the key, lower no rate below this part of a request in the time that it took."""
+
 _ENOUGH: Final = 5
 """Accepted requests from which a rate can be measured: one off is then 20 %."""
 
@@ -122,6 +127,8 @@ class Pacer:
         self._passed = self._accepted = 0
         self._passes = _PASSES
         self._began = self._calm_since = now
+        self._refused_at: float | None = now  # since when nothing has passed
+        self._least = 0.0
         self._calm = _CALM
         self._measured: tuple[float, int] | None = None  # by the last refusal: seconds, requests
         self._base = 0.0  # what the search found, 0.0 while it is under way
@@ -190,6 +197,9 @@ class Pacer:
 
     def accept(self, now: float) -> None:
         """A request passed that was sent after the last refusal."""
+        if self._refused_at is not None:
+            self._least = _SURELY_FLOWN / max(now - self._refused_at, _SURELY_FLOWN)
+            self._refused_at = None
         self._accepted += 1
         if not self._base:
             self._passed += 1
@@ -207,6 +217,8 @@ class Pacer:
         now, accepted = observed.now, observed.accepted_since_429
         seconds, paused = observed.seconds_since_429, observed.paused
         self._calm_since, self._measured = now, None
+        if self._refused_at is None:
+            self._refused_at = now
         if not self._base:
             self._high = self.rate
             if self._accepted:
@@ -221,8 +233,7 @@ class Pacer:
                 # A large bucket fills during a pause, a gap between requests does not: the mean.
                 measured = _SAFE * accepted / sqrt(seconds * (seconds - paused))
                 kept = min(max(measured / self._base, _LEAST_BACK), _BACK)
-            self._base *= kept
-            self.rate = self._base
+            self.rate = self._base = max(kept * self._base, min(self._base, self._least))
 
     def _fall_back(self) -> None:
         """Growing has met the limit: back to what passed before, or near to it if it was far."""

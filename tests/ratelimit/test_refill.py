@@ -1,12 +1,16 @@
 """A reset that means "full again", and what else is told from the dimensions of a limit."""
 
+from math import inf
+
 import pytest
 
 from hostup_async._ratelimit.at_once import AtOnce
 from hostup_async._ratelimit.headers import RateLimitReading
 from hostup_async._ratelimit.ledger import Ledger
 from hostup_async._ratelimit.named_limits import NamedLimits
+from hostup_async._ratelimit.pacer import Pacer
 from hostup_async._ratelimit.refill import RefillDetector
+from hostup_async._ratelimit.window import Observation
 
 
 class Sent:
@@ -94,3 +98,31 @@ def test_a_limit_that_was_changed_shows_nothing() -> None:
     for limit in (40, 200, 40, 200, 200, 200):  # the last answers overtake each other
         for is_action in (True, False):
             assert not named.alternate(limit, is_action=is_action)
+
+
+def refused(now: float, since_429: float) -> Observation:
+    return Observation(
+        now=now,
+        sent_at=now,
+        opened_at=None,
+        accepted_since_opening=0,
+        opened_by_count=False,
+        accepted_since_429=1,
+        seconds_since_429=since_429,
+        paused=2.0,
+        granted=0,
+        at_once=1,
+        most_at_once=1,
+        spent=(),
+        server_remaining=inf,
+    )
+
+
+def test_refusals_that_have_another_cause_do_not_lower_a_rate_without_end() -> None:
+    pacer, now = Pacer(1.0, 1.0, now=0.0, granted=0), 0.0
+    for _ in range(50):
+        now += 1 / pacer.rate
+        pacer.refuse(refused(now, 2 + 1 / pacer.rate))
+        now += 2
+        pacer.accept(now)
+    assert pacer.rate == 0.125

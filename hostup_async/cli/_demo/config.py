@@ -1,6 +1,7 @@
 """Turns the options of `demo` and `sandbox` into a sandbox's configuration."""
 
 import re
+from math import isfinite
 from typing import Final
 
 import typer
@@ -25,6 +26,10 @@ def make_config(
     Raises:
         typer.BadParameter: An option cannot be used.
     """
+    for option, value in (("--job-seconds", job_seconds), ("--faults", faults)):
+        if not isfinite(value):  # some versions of Typer find nan within every range
+            message = f"{value} is not a number of this kind"
+            raise typer.BadParameter(message, param_hint=f"'{option}'")
     try:
         return SandboxConfig(
             vps=vps,
