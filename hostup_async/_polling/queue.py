@@ -27,7 +27,7 @@ _EARLY_POLL_EVERY: Final = 32
 _EARLY_POLL_PRICE: Final = 0.5
 # While nothing is known of durations, one job is polled at this age in seconds, and at twice its
 # age each time that it still runs: few polls tell in time how many jobs are to be in flight.
-_SCOUT_AGE: Final = 5.0
+_SCOUT_AGE: Final = 2.0
 # Multiples of the golden ratio, modulo 1, fill the unit interval evenly however many there are.
 _GOLDEN: Final = 0.618033988749895
 

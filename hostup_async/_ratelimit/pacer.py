@@ -63,9 +63,9 @@ _LEAST_BACK: Final = 0.5
 """No refusal takes away more than this part: the measurement may have met a pause."""
 
 _SURELY_FLOWN: Final = 0.25
-"""The part of a request that has flowed back, with some certainty, when one passes after a refusal:
-what had flowed back before it was refused was the rest. So refusals that have another cause, such
-as others who use the key, lower no rate below this part of a request in the time that it took."""
+"""The part of a request that flows back, most likely, between a refusal and the next request that
+passes; the rest had flowed back before the refusal. A rate falls no lower than that, so refusals
+with another cause, such as others who use the key, do not lower it without end."""
 
 _ENOUGH: Final = 5
 """Accepted requests from which a rate can be measured: one off is then 20 %."""
@@ -92,7 +92,7 @@ _GROWTH: Final = 0.05
 """The part that is added in the first calm time of growing; 8 times that by the second one."""
 
 _LONGEST_GROWTH: Final = 10.0
-"""Calm times for which a rate grows, up to 51 times what it was: what is beyond is no limit."""
+"""Calm times for which a rate grows, to 51 times what it was: a faster one holds nothing up."""
 
 _HELD: Final = 1.25
 """A rate that grew far is taken to have been accepted at this part of it: it rose fast by then."""

@@ -39,7 +39,7 @@ class Renewal:
             self._before.append(spent.popleft())
 
     def accept(self, counted_since: float, accepted: int, cap: float) -> None:
-        """So many passed since the reset, and what was spent since a moment may count with them."""
+        """Note how many passed since the reset; what was spent earlier may count with them."""
         if self.is_fixed is not None or not self._before:
             return
         while self._before and self._before[0] <= counted_since:

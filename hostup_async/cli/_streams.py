@@ -51,6 +51,7 @@ class OutputStream:
 
     def __init__(self, stream: TextIO) -> None:
         self._stream: Final = stream
+        self._is_terminal: Final = stream.isatty()  # one that has closed is none any more
 
     @property
     def encoding(self) -> str:
@@ -87,7 +88,7 @@ class OutputStream:
 
     def _drop(self, error: OSError) -> None:
         """Note what was lost, and lead the descriptor to the null device."""
-        if error.errno not in _READER_IS_GONE and not self.isatty():
+        if error.errno not in _READER_IS_GONE and not self._is_terminal:
             _lost.append(error)
         with suppress(OSError), open(os.devnull, "wb") as nowhere:  # noqa: PTH123 - no path of ours
             os.dup2(nowhere.fileno(), self._stream.fileno())

@@ -430,6 +430,6 @@ def test_a_run_is_asked_again_for_the_ends_of_its_jobs(
     assert "2 VPSes to ask about" in found.stdout
     assert "0 VPSes to ask about" in again.stdout
     word = "failed" if job_failure_rate else "completed"
-    assert f"{served.vps_ids[0]}  {word}" in found.stdout
+    assert f"{served.vps_ids[0]}  web-1.example.com  {word}" in found.stdout
     assert re.search(rf"followed  \S+  {word} 2", status)
     assert books.requests["reset"] == 2

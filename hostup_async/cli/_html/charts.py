@@ -112,7 +112,7 @@ def _draw_bars(plot: Axes, groups: Mapping[str, Sequence[float]]) -> None:
         edgecolor=_INK,
         linewidth=0.5,
     )
-    plot.legend()
+    plot.legend(loc="upper right")
 
 
 def _draw_totals(plot: Axes, timeline: Timeline, axis: Axis) -> None:
