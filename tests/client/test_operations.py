@@ -135,7 +135,7 @@ async def test_a_wait_that_times_out_carries_the_token_to_go_on(
 async def test_a_wait_that_the_limit_allows_no_look_in_ends_at_once(
     start_sandbox: StartSandbox, connect: Connect
 ) -> None:
-    sandbox = await start_sandbox(jobs=LONG, limit=Limit(requests=2, seconds=500))
+    sandbox = await start_sandbox(jobs=LONG, limit=Limit(requests=1, seconds=500))
     client = await connect(sandbox)
     operation = await client.vps.reset(sandbox.vps_ids[0])
     async with asyncio.timeout(10):
