@@ -107,6 +107,8 @@ class LimitEstimate:
         at_once: How many may be in flight.
     """
 
+    limit: float
+    window: float
     cap: float
     confirmed: bool
     is_dated: bool
