@@ -26,8 +26,8 @@ from hostup_async.sandbox import SandboxConfig, ThreadedSandbox
 COMMAND = (str(Path(sys.executable).with_name("hostup")),)
 PATIENCE = 30
 SETSID = shutil.which("setsid") or "setsid"
-# As after a login: whatever runs the tests may ignore the signal, and children inherit that.
-HEEDS_CTRL_C = ["env", "--default-signal=INT"]
+# As after a login: whatever runs the tests may ignore the signals, and children inherit that.
+HEEDS_SIGNALS = ["env", "--default-signal=INT,HUP"]
 ANSI = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
 
@@ -97,7 +97,7 @@ class Terminal:
         self._ours, theirs = pty.openpty()
         fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
         self.process = subprocess.Popen(
-            [SETSID, "--ctty", *HEEDS_CTRL_C, *COMMAND, *arguments],
+            [SETSID, "--ctty", *HEEDS_SIGNALS, *COMMAND, *arguments],
             stdin=theirs, stdout=theirs, stderr=theirs, env={**os.environ, "TERM": "xterm", **env},
         )  # fmt: skip
         os.close(theirs)
