@@ -94,6 +94,9 @@ _GROWTH: Final = 0.05
 _LONGEST_GROWTH: Final = 10.0
 """Calm times for which a rate grows, to 51 times what it was: a faster one holds nothing up."""
 
+_FASTEST: Final = 10_000.0
+"""Requests a second beyond which no rate grows: no client sends faster, so none is refused."""
+
 _HELD: Final = 1.25
 """A rate that grew far is taken to have been accepted at this part of it: it rose fast by then."""
 
@@ -210,7 +213,7 @@ class Pacer:
         calm = max(self._calm, _CALM_REQUESTS / self._base)
         grown = min((now - self._calm_since) / calm - 1, _LONGEST_GROWTH)
         if grown > 0 and self._share == 1:
-            self.rate = self._base * (1 + _GROWTH * grown**3)
+            self.rate = max(self._base, min(self._base * (1 + _GROWTH * grown**3), _FASTEST))
 
     def refuse(self, observed: Observation) -> None:
         """A request was refused that was sent at this rate."""

@@ -73,9 +73,9 @@ async def suspend(history: History) -> None:
 
 
 async def rival(history: History) -> None:
-    """Another run of the same VPSes, on the same store, at nearly the same time."""
+    """Another run of the same VPSes, on the same store, at the same time or within the cooldown."""
     first = history.start()
-    await asyncio.sleep(history.chance.between("rival", 0.0, 5.0))
+    await asyncio.sleep(history.chance.pick("rival", (0.0, 1.0, 3.0, 120.0)))
     second = history.start(tells=False)
     await history.finish(second)
     await history.finish(first)
