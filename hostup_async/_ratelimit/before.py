@@ -12,7 +12,7 @@ from typing import Final
 
 from hostup_async._ratelimit.headers import RateLimitReading
 from hostup_async._ratelimit.learnt import LearntLimit, LimitStyle
-from hostup_async._ratelimit.window import Observation
+from hostup_async._ratelimit.window import EARLY, Observation
 
 FRESH: Final = 86_400.0
 """Seconds. A limit that was learnt within a day holds from the start where others are to be left
@@ -20,9 +20,6 @@ their share: testing it would take theirs. An older one may have changed."""
 
 SHORT: Final = 60.0
 """Seconds. Only where its window is no longer than this, since a wrong one is waited for."""
-
-_EARLY: Final = 0.9
-"""A 429 with less than this part of the limit counted comes early."""
 
 _HELD: Final = 0.1
 """The part by which the count of a window may miss a limit that is taken to hold."""
@@ -61,7 +58,7 @@ class Before:
 
     def excuses(self, reading: RateLimitReading, observed: Observation) -> bool:
         """Whether a 429 does not speak against it, as it counts what was sent before us."""
-        is_early = len(observed.spent) < _EARLY * self._requests
+        is_early = len(observed.spent) < EARLY * self._requests
         is_same = reading.limit in {None, self._requests}
         is_excused = not self._is_excused and is_early and is_same
         self._is_excused = self._is_excused or is_excused

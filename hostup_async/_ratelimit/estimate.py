@@ -52,9 +52,10 @@ from hostup_async._ratelimit.growth import Growth
 from hostup_async._ratelimit.headers import RateLimitReading
 from hostup_async._ratelimit.learnt import LearntLimit, LimitStyle
 from hostup_async._ratelimit.limits import RateLimit
-from hostup_async._ratelimit.pacer import LONG_PAUSE, SEARCHED, Pacer, search_between
+from hostup_async._ratelimit.pacer import ENOUGH, LONG_PAUSE, SAFE, SEARCHED, Pacer, search_between
 from hostup_async._ratelimit.refill import RefillDetector
 from hostup_async._ratelimit.window import (
+    EARLY,
     SHORTEST_WINDOW,
     Observation,
     follow_reset,
@@ -66,21 +67,11 @@ _TOO_SOON: Final = 2
 """A 429 with at most this many accepted since we reopened the window shows that the server had not
 reopened it."""
 
-_EARLY: Final = 0.9
-"""A 429 with less than this part of the expected count comes early. Less strict than 1, as some of
-those in flight count on one side and not yet on the other."""
-
 _SHRINK: Final = 0.7
 """The part of our share that is kept after an early 429: CUBIC's factor, gentler than halving."""
 
 _RAISED: Final = 1.1
 """A limit is shown to be raised by more than this part of it in a window: less may be jitter."""
-
-_ENOUGH: Final = 5
-"""Accepted requests since the last 429 from which a rate can be measured: one off is then 20 %."""
-
-_SAFE: Final = 0.98
-"""The part of a measured rate that is used, since its measurement is off by about a request."""
 
 _MARGIN: Final = 0.02
 """Seconds added to a confirmed window each time that it opened late: a usual jitter of answers."""
@@ -243,7 +234,7 @@ class LimitEstimate:
         if self.is_known and not self.is_dated:
             late = seconds % 1 if seconds >= 1 and seconds % 1 < _PROBED_LATE else 0.0
             self.window, self.is_dated = max(seconds - late, SHORTEST_WINDOW), True
-            if self.limit < _ENOUGH and not self._is_named:  # a gap, more likely than a window
+            if self.limit < ENOUGH and not self._is_named:  # a gap, more likely than a window
                 low = self.limit / self.window
                 self._keep_pace(low, SEARCHED * low, now, granted)
 
@@ -295,8 +286,8 @@ class LimitEstimate:
             window = min(window, self.window) if self._growth.is_under_way else window
             self._adopt(limit, window)
             self._is_named = bool(reading.limit)
-            self.is_dated = is_moment(reading) and (self._is_named or limit >= _ENOUGH)
-        elif not limit or observed.server_remaining < _EARLY * limit:
+            self.is_dated = is_moment(reading) and (self._is_named or limit >= ENOUGH)
+        elif not limit or observed.server_remaining < EARLY * limit:
             return  # nothing was accepted yet, or others use the key, and were quicker
         else:
             self._correct(reading, observed, measure_window(reading, observed, limit))
@@ -317,7 +308,7 @@ class LimitEstimate:
         keeps = is_held and not is_moment(reading)
         self._adopt(limit, self.window if keeps else measure_window(reading, observed, limit))
         self._is_named = bool(reading.limit) or (is_held and was_named)
-        self.is_dated = is_held or (is_moment(reading) and (self._is_named or limit >= _ENOUGH))
+        self.is_dated = is_held or (is_moment(reading) and (self._is_named or limit >= ENOUGH))
 
     def _correct(self, reading: RateLimitReading, observed: Observation, window: float) -> None:
         """A 429 at the limit that was believed: the fifth cause and those after it."""
@@ -333,10 +324,10 @@ class LimitEstimate:
         elif observed.opened_by_count and observed.accepted_since_opening <= _TOO_SOON:
             at_most = (reading.wait or 0.0) + observed.now - (observed.opened_at or observed.now)
             self._lengthen(window, at_most)
-        elif len(observed.spent) < _EARLY * self.cap:
+        elif len(observed.spent) < EARLY * self.cap:
             self._came_early(reading, observed)
         elif self.confirmed:
-            self._shrink(_SAFE, observed)
+            self._shrink(SAFE, observed)
         elif is_moment(reading):
             self.window = window
 
@@ -386,11 +377,11 @@ class LimitEstimate:
         is_named = is_moment(reading) and observed.paused <= LONG_PAUSE
         if self.window > LONG_PAUSE and not is_named:  # it measured a pause in which all is closed
             pacer.try_first(high)
-        elif observed.accepted_since_429 >= _ENOUGH:
+        elif observed.accepted_since_429 >= ENOUGH:
             pacer.measure(observed.seconds_since_429, observed.accepted_since_429)
 
     def _shrink(self, factor: float, observed: Observation) -> None:
         """Allow ourselves less, but no less than the rate that went well since the 429 before."""
         seconds = max(observed.seconds_since_429 - observed.paused, self.window)
-        went_well = _SAFE * self.window * observed.accepted_since_429 / seconds
+        went_well = SAFE * self.window * observed.accepted_since_429 / seconds
         self.cap = max(1, floor(max(factor * self.cap, min(went_well, self.cap - 1))))

@@ -50,7 +50,7 @@ _FASTER: Final = 3.0
 _NARROW: Final = 1.15
 """A search ends when the two rates differ by less than this factor; growth does the rest."""
 
-_SAFE: Final = 0.98
+SAFE: Final = 0.98
 """The part of a measured rate that is used, since its measurement is off by about a request."""
 
 _BACK: Final = 0.95
@@ -67,7 +67,7 @@ _SURELY_FLOWN: Final = 0.25
 passes; the rest had flowed back before the refusal. A rate falls no lower than that, so refusals
 with another cause, such as others who use the key, do not lower it without end."""
 
-_ENOUGH: Final = 5
+ENOUGH: Final = 5
 """Accepted requests from which a rate can be measured: one off is then 20 %."""
 
 _BURST: Final = 0.02
@@ -186,7 +186,7 @@ class Pacer:
     def measure(self, seconds: float, accepted: int) -> None:
         """This many were accepted in these seconds, between two refusals."""
         self._measured = seconds, accepted
-        self.rate = self._base = _SAFE * accepted / seconds
+        self.rate = self._base = SAFE * accepted / seconds
 
     def count_late_success(self) -> None:
         """One more was accepted that was sent before the refusal: the measured rate was higher."""
@@ -225,16 +225,16 @@ class Pacer:
         if not self._base:
             self._high = self.rate
             if self._accepted:
-                self._low = max(self._low, _SAFE * self._accepted / (now - self._began))
+                self._low = max(self._low, SAFE * self._accepted / (now - self._began))
             self._low = min(self._low, self._high)
             self._try_between()
         elif self.rate > self._base:
             self._fall_back()
         else:
             kept = _FAR_BACK
-            if accepted >= _ENOUGH and seconds > paused:
+            if accepted >= ENOUGH and seconds > paused:
                 # A large bucket fills during a pause, a gap between requests does not: the mean.
-                measured = _SAFE * accepted / sqrt(seconds * (seconds - paused))
+                measured = SAFE * accepted / sqrt(seconds * (seconds - paused))
                 kept = min(max(measured / self._base, _LEAST_BACK), _BACK)
             self.rate = self._base = max(kept * self._base, min(self._base, self._least))
 
@@ -256,8 +256,8 @@ def search_between(
         observed: What the ledger knows.
         reset_at: The reset that the 429 before named.
     """
-    low = _SAFE * max(observed.accepted_since_429, 1) / observed.seconds_since_429
-    high = max(low, _SAFE * most)
+    low = SAFE * max(observed.accepted_since_429, 1) / observed.seconds_since_429
+    high = max(low, SAFE * most)
     low = max(low, high / SEARCHED)
     told = follow_token(reading, observed, reset_at)
     if observed.paused <= LONG_PAUSE and low <= told <= _LIKELY * low:

@@ -9,12 +9,11 @@ moments are seconds of the budget's clock.
 from collections import deque
 from typing import Final
 
+from hostup_async._ratelimit.window import EARLY
+
 _SURELY: Final = 1.1
 """The part of the limit that must pass within the length of a window to show that a reset gave
 back all of it."""
-
-_EARLY: Final = 0.9
-"""A 429 with less than this part of the limit counted comes early."""
 
 
 class Renewal:
@@ -50,7 +49,7 @@ class Renewal:
     def refuse(self, spent: deque[float], begin: float, cap: float) -> None:
         """A 429 came; `begin` is when the last window's length began."""
         counted = [moment for moment in self._before if moment > begin]
-        if self.is_fixed is None and counted and len(spent) < _EARLY * cap:
+        if self.is_fixed is None and counted and len(spent) < EARLY * cap:
             self.is_fixed = False
             spent.extendleft(reversed(counted))
         self._before.clear()

@@ -16,6 +16,10 @@ from hostup_async._ratelimit.headers import RateLimitReading
 SHORTEST_WINDOW: Final = 0.25
 """Seconds. A shorter window cannot be told from the latency of the answers."""
 
+EARLY: Final = 0.9
+"""A 429 with less than this part of the expected count comes early. Less strict than 1, as some of
+those in flight count on one side and not yet on the other."""
+
 _ROUNDING: Final = 2.0
 """Seconds by which a window is measured too long at most: a `Date` and a reset, both rounded."""
 
