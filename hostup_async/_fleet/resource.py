@@ -206,7 +206,7 @@ class FleetResource:
             msg = f"Run {run_id} is {record.state}: nothing of it is left to do."
             raise ConfigurationError(msg)
         plan = Plan.from_json(record.plan)
-        self._refuse_other_api(run_id, plan)
+        self._refuse_other_api(run_id, plan.origin)
         if record.fingerprint != self._parts.fingerprint and not other_key:
             msg = (
                 f"Run {run_id} was begun with another key, {record.fingerprint}, and this client's "
@@ -255,7 +255,7 @@ class FleetResource:
         where = store_for(store, self._origin, self._parts.fingerprint)
         async with open_store(where) as opened:
             run, entries = await read_followable(opened, run_id)
-            self._refuse_other_api(run_id, Plan.from_json(run.plan))
+            self._refuse_other_api(run_id, run.origin)
             policy = FleetPolicy.from_json(run.policy)
             if timeout is not None:
                 policy = evolve(policy, job_timeout=timeout)
@@ -314,9 +314,9 @@ class FleetResource:
             found = await find_conflicts(plan, policy, store=opened, parts=self._parts)
         return {one.vps_id: one.reason or "" for one in found}
 
-    def _refuse_other_api(self, run_id: str, plan: Plan) -> None:
-        if plan.origin != self._origin:
-            msg = f"Run {run_id} is for {plan.origin}, and this client talks to {self._origin}."
+    def _refuse_other_api(self, run_id: str, origin: str) -> None:
+        if origin != self._origin:
+            msg = f"Run {run_id} is for {origin}, and this client talks to {self._origin}."
             raise ConfigurationError(msg)
 
     async def _find(self, wanted: tuple[str, ...]) -> list[Vps]:

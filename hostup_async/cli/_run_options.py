@@ -14,6 +14,10 @@ OpenRun = Annotated[
     ),
 ]
 
+Reason = Annotated[
+    str | None, typer.Option(metavar="TEXT", help="Why you do this; recorded in the store.")
+]
+
 
 @frozen
 class FromRun:

@@ -60,12 +60,18 @@ async def fill(limiter: RateLimiter) -> list[Permit]:
     return held
 
 
-async def test_a_wait_that_was_slept_through_begins_anew() -> None:
+async def sleep_through_a_wait() -> tuple[list[Permit], asyncio.Task[Permit]]:
+    """What is in flight, and a wait of at most a minute that the process slept through."""
     limiter = make_limiter(max_wait=60)
     held = await fill(limiter)
     waits = asyncio.create_task(limiter.acquire())
     await asyncio.sleep(10)
     suspend(10_000)
+    return held, waits
+
+
+async def test_a_wait_that_was_slept_through_begins_anew() -> None:
+    held, waits = await sleep_through_a_wait()
     await asyncio.sleep(59)
     assert not waits.done()
     held.pop().spend()
@@ -73,11 +79,7 @@ async def test_a_wait_that_was_slept_through_begins_anew() -> None:
 
 
 async def test_a_wait_that_was_slept_through_is_not_hopeless_after_a_429() -> None:
-    limiter = make_limiter(max_wait=60)
-    held = await fill(limiter)
-    waits = asyncio.create_task(limiter.acquire())
-    await asyncio.sleep(10)
-    suspend(10_000)
+    held, waits = await sleep_through_a_wait()
     for permit in held:  # their answers are read before any timer fires
         permit.spend(throttled=True, reading=named(10, 5))
     (await waits).spend()

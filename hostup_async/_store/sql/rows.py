@@ -16,10 +16,9 @@ from attrs import fields, frozen
 from hostup_async._models import Action
 from hostup_async._store.base import damaged
 from hostup_async._store.records import AuditRecord, Entry, EntryState, RunRecord, RunState
-from hostup_async._store.sql.schema import entries, runs
+from hostup_async._store.sql.schema import runs
 
 _STATES: Final = {state.value: state for state in EntryState}
-_ENTRY_COLUMNS: Final = [column.key for column in entries.c if column.key != "checksum"]
 _TEXTS: Final = (runs.c.plan.key, runs.c.policy.key)
 _HOLDING: Final = ("owner", "beats", "renewed_at", "written_at")
 _RUN_COLUMNS: Final = [

@@ -8,6 +8,7 @@ from hostup_async.cli._commands import fleet as others
 from hostup_async.cli._commands.option_groups import expand_option_groups
 from hostup_async.cli._exits import report_errors
 from hostup_async.cli._options import AccountOptions, LimitOptions, Output, Run, StoreOptions
+from hostup_async.cli._run_options import Reason
 
 fleet: Final = others.fleet  # all of its commands, once this module is imported
 
@@ -25,9 +26,7 @@ _RunAtWork = Annotated[
 def pause(
     *,
     run_id: _RunAtWork,
-    reason: Annotated[
-        str | None, typer.Option(metavar="TEXT", help="Why you do this; recorded in the store.")
-    ] = None,
+    reason: Reason = None,
     store: StoreOptions,
     account: AccountOptions,
 ) -> None:

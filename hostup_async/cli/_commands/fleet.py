@@ -22,7 +22,7 @@ from hostup_async.cli._options import (
     Selection,
     StoreOptions,
 )
-from hostup_async.cli._run_options import FromRun, NewBounds, OpenRun, Watching
+from hostup_async.cli._run_options import FromRun, NewBounds, OpenRun, Reason, Watching
 
 fleet = Commands("Plan, resume, list and draw fleet runs.")
 add_power_command(fleet, "reset")
@@ -178,9 +178,7 @@ def abandon(
     *,
     run_id: Run,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")] = False,
-    reason: Annotated[
-        str | None, typer.Option(metavar="TEXT", help="Why you do this; recorded in the store.")
-    ] = None,
+    reason: Reason = None,
     store: StoreOptions,
     account: AccountOptions,
 ) -> None:

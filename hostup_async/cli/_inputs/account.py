@@ -3,7 +3,7 @@
 import os
 import shlex
 import sys
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Iterator, Mapping
 from contextlib import asynccontextmanager
 from importlib.util import find_spec
 from pathlib import Path
@@ -29,7 +29,7 @@ from hostup_async.cli._inputs.limits import read_limit, read_share
 from hostup_async.cli._inputs.paths import NO_STORE, expand, store_in
 from hostup_async.cli._inputs.policy import duration
 from hostup_async.cli._inputs.profiles import Profile, config_path, default_store, read_profile
-from hostup_async.cli._options import STORE_VARIABLE, AccountOptions, LimitOptions
+from hostup_async.cli._options import STORE_VARIABLE, AccountOptions, LimitOptions, StoreOptions
 from hostup_async.cli._output.waits import budget_in_words
 
 T = TypeVar("T")
@@ -90,15 +90,29 @@ class Account:
     @property
     def flags(self) -> list[str]:
         """The options that lead another command to the same account."""
-        key_file = self.options.key_file
-        given = {
-            "--profile": self.options.profile,
-            "--api-base": self.options.api_base,
+        limits = {"--limit": self.limits.limit, "--share": self.limits.share}
+        return [*account_flags(self.options), *_flags(limits)]
+
+
+def account_flags(options: AccountOptions) -> list[str]:
+    """The options that lead another command to the account that these lead to."""
+    key_file = options.key_file
+    return _flags(
+        {
+            "--profile": options.profile,
+            "--api-base": options.api_base,
             "--key-file": key_file and os.fspath(Path(key_file).absolute()),
-            "--limit": self.limits.limit,
-            "--share": self.limits.share,
         }
-        return [word for flag, value in given.items() if value for word in (flag, value)]
+    )
+
+
+def store_flags(options: StoreOptions) -> list[str]:
+    """The options that lead another command to the same store."""
+    return _flags({"--store": options.store and store_in(Path.cwd(), options.store)})
+
+
+def _flags(given: Mapping[str, str | None]) -> list[str]:
+    return [word for flag, value in given.items() if value for word in (flag, value)]
 
 
 def print_wait(event: Event) -> None:
@@ -236,6 +250,15 @@ def existing_store(option: str | None, profile: Profile) -> str:
         message = f"there is no store {store} yet: no run has been recorded in it"
         raise CommandFailed(message)
     return store
+
+
+def recorded_store(store: StoreOptions, account: AccountOptions) -> str:
+    """Find the store for a command that reads recorded runs and needs no key.
+
+    Raises:
+        CommandFailed: The file does not exist.
+    """
+    return existing_store(store.store, read_profile(account.profile))
 
 
 def store_exists(store: str) -> bool:

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from attrs import asdict
 
-from hostup_async import AuditRecord, Entry, Outcome, Plan, RunRecord, RunSnapshot
+from hostup_async import AuditRecord, Entry, FleetReport, Outcome, Plan, RunRecord, RunSnapshot
 
 VERSION: Final = 1
 """Raised when a member changes its meaning or is removed; new members do not raise it."""
@@ -57,6 +57,13 @@ def progress_event(snapshot: RunSnapshot, rate: float) -> str:
 def outcome_event(run_id: str, outcome: Outcome, name: str | None = None) -> str:
     """What became of one VPS, which may have a name."""
     return line("outcome", {"run_id": run_id, **outcome.to_dict(), "name": name})
+
+
+def report_event(report: FleetReport, end: Mapping[str, Any]) -> str:
+    """What became of all, without the outcomes, which were told one by one; and how it ended."""
+    members = report.to_dict()
+    del members["outcomes"]
+    return line("report", {**members, **end})
 
 
 def run_event(run: RunRecord) -> str:

@@ -38,6 +38,10 @@ class SharedReason:
         whose = ", ".join(few) + (f", and {more} more" if more > 0 else "")
         return f"{self.own if len(self.vps_ids) == 1 else self.words} [{whose}]"
 
+    def line(self, names: Mapping[str, str]) -> str:
+        """How many have it, what became of them, the reason, and whose it is."""
+        return f"  {len(self.vps_ids):6}  {self.state}: {self.in_words(names)}"
+
 
 def label(vps_id: str, names: Mapping[str, str]) -> str:
     """A VPS as people know it: its id, and its name where that is known.

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
+from functools import cached_property
 from typing import Final, Protocol
 
 from rich.console import Group
@@ -102,7 +103,7 @@ class _Lines:
         wait: Callable[[RunSnapshot], str],
         names: Mapping[str, str],
         *,
-        verbose: bool,
+        verbose: bool = False,
         quiet: bool = False,
     ) -> None:
         self._console: Final = console
@@ -130,18 +131,8 @@ class _Lines:
 class PlainView(_Lines):
     """Writes a line for each snapshot that differs from the one before."""
 
-    def __init__(
-        self,
-        console: Screen,
-        wait: Callable[[RunSnapshot], str],
-        names: Mapping[str, str],
-        *,
-        verbose: bool = False,
-        quiet: bool = False,
-    ) -> None:
-        super().__init__(console, wait, names, verbose=verbose, quiet=quiet)
-        self.interval = 1.0
-        self._last = ""
+    interval = 1.0
+    _last = ""
 
     def update(self, snapshot: RunSnapshot) -> None:
         """Write one line."""
@@ -164,16 +155,9 @@ class LiveView(_Lines):
 
     interval = 0.1
 
-    def __init__(
-        self,
-        console: Screen,
-        wait: Callable[[RunSnapshot], str],
-        names: Mapping[str, str],
-        *,
-        verbose: bool = False,
-    ) -> None:
-        super().__init__(console, wait, names, verbose=verbose)
-        self._live: Final = Live(console=console, auto_refresh=False, transient=True)
+    @cached_property
+    def _live(self) -> Live:
+        return Live(console=self._console, auto_refresh=False, transient=True)
 
     def update(self, snapshot: RunSnapshot) -> None:
         """Draw this moment."""

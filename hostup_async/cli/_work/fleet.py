@@ -1,7 +1,6 @@
 """The commands that act: plan, show the plan, confirm, run, sum up."""
 
 from collections.abc import Awaitable, Callable, Mapping
-from pathlib import Path
 from typing import Any
 
 import typer
@@ -27,8 +26,9 @@ from hostup_async.cli._inputs.account import (
     find_account,
     find_store,
     store_exists,
+    store_flags,
 )
-from hostup_async.cli._inputs.paths import NO_STORE, store_in
+from hostup_async.cli._inputs.paths import NO_STORE
 from hostup_async.cli._inputs.policy import make_policy
 from hostup_async.cli._inputs.targets import EXCLUDED, exclude, excluded_ids, selector
 from hostup_async.cli._options import (
@@ -154,11 +154,6 @@ def write_plan(
         console.print("Dry run: nothing was sent.")
 
 
-def store_flags(store: StoreOptions) -> list[str]:
-    """The options that lead another command to the same store."""
-    return ["--store", store_in(Path.cwd(), store.store)] if store.store else []
-
-
 def work_on(
     begin: Callable[[Client], Awaitable[FleetRun]],
     account: Account,
@@ -219,10 +214,8 @@ def _sum_up(
     names: Mapping[str, str],
 ) -> None:
     if output.json:
-        report = finished.report.to_dict()
-        del report["outcomes"]
         end = {"interrupted": finished.interrupted, "resume": resume, "exit_code": code}
-        emit(console, json_lines.line("report", {**report, **end}))
+        emit(console, json_lines.report_event(finished.report, end))
         return
     show_report(console, finished.report, names)
     if resume:

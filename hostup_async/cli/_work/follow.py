@@ -103,7 +103,5 @@ def _sum_up(
     if not output.json:
         show_report(console, report, names)
         return
-    members = report.to_dict()
-    del members["outcomes"]
     end = {"interrupted": False, "resume": None, "exit_code": code}
-    emit(console, json_lines.line("report", {**members, **end}))
+    emit(console, json_lines.report_event(report, end))

@@ -7,8 +7,7 @@ from typing import Final
 from hostup_async import RunRecord, Store, open_store
 from hostup_async._store.owner import whoami
 from hostup_async.cli._exits import CommandFailed
-from hostup_async.cli._inputs.account import existing_store, open_to_read
-from hostup_async.cli._inputs.profiles import read_profile
+from hostup_async.cli._inputs.account import open_to_read, recorded_store
 from hostup_async.cli._options import AccountOptions, Confirmation, Listing, StoreOptions
 from hostup_async.cli._output import json_lines
 from hostup_async.cli._output.files import replace_file
@@ -18,16 +17,11 @@ from hostup_async.cli._output.screen import screen
 from hostup_async.cli._signals import run as run_loop
 from hostup_async.cli._work.plan import ask
 from hostup_async.cli._work.recorded import (
-    LAST,
-    SEARCHED,
     counts_in_words,
+    find_id,
     read_recorded,
     state_in_words,
 )
-
-
-def _where(store_options: StoreOptions, account_options: AccountOptions) -> str:
-    return existing_store(store_options.store, read_profile(account_options.profile))
 
 
 def list_runs(
@@ -35,7 +29,7 @@ def list_runs(
 ) -> None:
     """Print the newest runs."""
     RUNS.check(listing)
-    store = _where(store_options, account_options)
+    store = recorded_store(store_options, account_options)
 
     async def read() -> list[RunRecord]:
         async with open_to_read(store) as opened:
@@ -56,7 +50,7 @@ def abandon_run(
     Raises:
         CommandFailed: It was not confirmed, or a living process works on it.
     """
-    store = _where(store_options, account_options)
+    store = recorded_store(store_options, account_options)
 
     async def find() -> RunRecord:
         async with open_store(store) as opened:
@@ -85,21 +79,19 @@ def _ask(run: RunRecord, confirmation: Confirmation) -> None:
 
 async def _open_id(store: Store, run_id: str) -> str:
     """The id of a run: itself, or that of the newest run that is open for `last`."""
-    if run_id != LAST:
-        return run_id
-    open_runs = (run.id for run in await store.runs(SEARCHED) if run.state.is_open)
-    found = next(open_runs, None)
-    if found is None:
-        message = "no run can be abandoned: nothing is left to do of those that the store has"
-        raise CommandFailed(message)
-    return found
+    return await find_id(
+        store,
+        run_id,
+        is_meant=lambda run: run.state.is_open,
+        none="no run can be abandoned: nothing is left to do of those that the store has",
+    )
 
 
 def draw_run(
     run_id: str, store_options: StoreOptions, account_options: AccountOptions, path: Path | None
 ) -> None:
     """Write the HTML report of a run."""
-    recorded = read_recorded(run_id, _where(store_options, account_options))
+    recorded = read_recorded(run_id, recorded_store(store_options, account_options))
     try:
         html = import_module("hostup_async.cli._html")
     except ImportError as error:

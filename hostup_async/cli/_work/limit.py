@@ -9,8 +9,7 @@ from attrs import frozen
 from hostup_async import LearntLimit, LearntLimits, LearntRecord, LimitStyle, open_store
 from hostup_async._polling.durations import DurationModel
 from hostup_async.cli._exits import CommandFailed
-from hostup_async.cli._inputs.account import existing_store, open_to_read
-from hostup_async.cli._inputs.profiles import read_profile
+from hostup_async.cli._inputs.account import open_to_read, recorded_store
 from hostup_async.cli._options import AccountOptions, Listing, Output, StoreOptions
 from hostup_async.cli._output import json_lines
 from hostup_async.cli._output.format import format_units
@@ -51,7 +50,7 @@ def show_learnt(
 ) -> None:
     """Print what the store has learnt."""
     LEARNT.check(listing)
-    store = existing_store(store_options.store, read_profile(account_options.profile))
+    store = recorded_store(store_options, account_options)
 
     async def read() -> list[LearntRecord]:
         async with open_to_read(store) as opened:
@@ -68,7 +67,7 @@ def forget_learnt(
     Raises:
         CommandFailed: Nothing was learnt with that key.
     """
-    store = existing_store(store_options.store, read_profile(account_options.profile))
+    store = recorded_store(store_options, account_options)
 
     async def forget() -> int:
         async with open_store(store) as opened:

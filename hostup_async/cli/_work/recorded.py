@@ -1,7 +1,6 @@
 """Recorded runs as the commands read them: found by their ids, with entries and audit trail."""
 
-import os
-from pathlib import Path
+from collections.abc import Callable
 from typing import Final
 
 from attrs import frozen
@@ -16,8 +15,7 @@ from hostup_async import (
     Store,
 )
 from hostup_async.cli._exits import CommandFailed
-from hostup_async.cli._inputs.account import command_line, open_to_read
-from hostup_async.cli._inputs.paths import store_in
+from hostup_async.cli._inputs.account import account_flags, command_line, open_to_read, store_flags
 from hostup_async.cli._options import AccountOptions, StoreOptions
 from hostup_async.cli._output.words import in_words
 from hostup_async.cli._signals import run as run_loop
@@ -66,19 +64,31 @@ def read_recorded(run_id: str, store: str) -> RecordedRun:
     return run_loop(read)
 
 
-async def find_id(store: Store, run_id: str) -> str:
-    """The id of a run: itself, or that of the newest run for `last`.
+async def find_id(
+    store: Store,
+    run_id: str,
+    *,
+    is_meant: Callable[[RunRecord], bool] | None = None,
+    none: str = "the store has no runs yet",
+) -> str:
+    """The id of a run: itself, or that of the newest run that is meant for `last`.
+
+    Args:
+        store: Where the runs are recorded.
+        run_id: The id, or `last`.
+        is_meant: Whether `last` may mean a run; by default it may mean any.
+        none: What is said where there is no such run.
 
     Raises:
-        CommandFailed: The store has no runs.
+        CommandFailed: The store has no such run.
     """
     if run_id != LAST:
         return run_id
-    newest = await store.runs(1)
-    if not newest:
-        message = "the store has no runs yet"
-        raise CommandFailed(message)
-    return newest[0].id
+    runs = await store.runs(1 if is_meant is None else SEARCHED)
+    found = next((run.id for run in runs if is_meant is None or is_meant(run)), None)
+    if found is None:
+        raise CommandFailed(none)
+    return found
 
 
 def counts_in_words(run: RunRecord) -> str:
@@ -93,14 +103,7 @@ def state_in_words(run: RunRecord) -> str:
 
 def resume_command(run_id: str, store: StoreOptions, account: AccountOptions) -> str:
     """The command that resumes a run with the account and store that these options lead to."""
-    given = {
-        "--store": store.store and store_in(Path.cwd(), store.store),
-        "--profile": account.profile,
-        "--api-base": account.api_base,
-        "--key-file": account.key_file and os.fspath(Path(account.key_file).absolute()),
-    }
-    flags = [word for flag, value in given.items() if value for word in (flag, value)]
-    return command_line("fleet", "resume", run_id, *flags)
+    return command_line("fleet", "resume", run_id, *store_flags(store), *account_flags(account))
 
 
 def last_end(run: RecordedRun) -> AuditRecord | None:

@@ -18,7 +18,13 @@ from hostup_async import (
 )
 from hostup_async._text import printable
 from hostup_async.cli._exits import CommandFailed
-from hostup_async.cli._inputs.account import Account, command_line, existing_store, find_account
+from hostup_async.cli._inputs.account import (
+    Account,
+    command_line,
+    existing_store,
+    find_account,
+    store_flags,
+)
 from hostup_async.cli._inputs.policy import count_or_share
 from hostup_async.cli._options import (
     AccountOptions,
@@ -32,7 +38,7 @@ from hostup_async.cli._output.format import format_local
 from hostup_async.cli._output.screen import emit, screen, vpses
 from hostup_async.cli._run_options import NewBounds
 from hostup_async.cli._signals import run as run_loop
-from hostup_async.cli._work.fleet import store_flags, work_on
+from hostup_async.cli._work.fleet import work_on
 from hostup_async.cli._work.plan import confirm_number, limits_in_words
 from hostup_async.cli._work.recorded import LAST, SEARCHED, counts_in_words, state_in_words
 

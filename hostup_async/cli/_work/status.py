@@ -11,8 +11,7 @@ from rich.live import Live
 
 from hostup_async import RunRecord, Store
 from hostup_async.cli._exits import CommandFailed, ExitCode
-from hostup_async.cli._inputs.account import existing_store, open_to_read
-from hostup_async.cli._inputs.profiles import read_profile
+from hostup_async.cli._inputs.account import open_to_read, recorded_store
 from hostup_async.cli._options import AccountOptions, Output, StoreOptions
 from hostup_async.cli._output import json_lines
 from hostup_async.cli._output.screen import Screen, emit, screen
@@ -53,7 +52,7 @@ def show_run(command: StatusCommand) -> None:
     Raises:
         CommandFailed: A signal ended the wait.
     """
-    store = existing_store(command.store.store, read_profile(command.account.profile))
+    store = recorded_store(command.store, command.account)
     waits = command.watching.watch or command.watching.wait
     console = screen()
     read = partial(_follow if waits else _read, command, store, console)

@@ -12,7 +12,7 @@ from rich.text import Text
 from hostup_async import AuditEvent, AuditRecord, Entry, EntryState, FleetPolicy, Plan
 from hostup_async._text import printable
 from hostup_async.cli._output.format import format_local, format_units
-from hostup_async.cli._output.reasons import share_reasons
+from hostup_async.cli._output.reasons import in_columns, share_reasons
 from hostup_async.cli._output.screen import truncate
 from hostup_async.cli._output.words import STYLES, in_words
 from hostup_async.cli._shell_words import in_shell_words
@@ -91,7 +91,7 @@ def _in_flight(run: RecordedRun, names: Mapping[str, str]) -> Iterator[str]:
     now = time.time()
     for one in sorted(in_flight(run), key=lambda entry: entry.sent_at or 0.0):
         age = f" for {format_units(max(0.0, now - one.sent_at))}" if one.sent_at else ""
-        yield f"  {_named(one, names)}  {in_words(one.state.value)}{age}"
+        yield f"  {in_columns(one.vps_id, names)}  {in_words(one.state.value)}{age}"
 
 
 def _reasons(entries: Iterable[Entry], names: Mapping[str, str], *, verbose: bool) -> Iterator[str]:
@@ -99,19 +99,14 @@ def _reasons(entries: Iterable[Entry], names: Mapping[str, str], *, verbose: boo
     if verbose:
         for one in entries:
             reason = in_shell_words(one.reason or "")
-            yield f"{_named(one, names)}  {in_words(one.state.value)}  {reason}"
+            yield f"{in_columns(one.vps_id, names)}  {in_words(one.state.value)}  {reason}"
         return
     told = ((in_words(one.state.value), one) for one in entries if _is_told(one))
-    for shared in share_reasons(told):
-        yield f"  {len(shared.vps_ids):6}  {shared.state}: {shared.in_words(names)}"
+    yield from (reason.line(names) for reason in share_reasons(told))
 
 
 def _is_told(entry: Entry) -> bool:
     return bool(entry.reason) and entry.state is not EntryState.COMPLETED
-
-
-def _named(entry: Entry, names: Mapping[str, str]) -> str:
-    return f"{entry.vps_id}  {names.get(entry.vps_id, '')}".rstrip()
 
 
 def _cut(lines: Iterator[str], *, verbose: bool) -> Iterator[Text]:

@@ -109,8 +109,7 @@ def _reasons(outcomes: Iterable[Outcome], names: Mapping[str, str]) -> Iterator[
     shared = share_reasons(
         (in_words(one.status), evolve(one, reason=reason_of(one))) for one in told
     )
-    for reason in shared:
-        yield f"  {len(reason.vps_ids):6}  {reason.state}: {reason.in_words(names)}"
+    return (reason.line(names) for reason in shared)
 
 
 def _economy(report: FleetReport) -> Iterator[str]:
