@@ -13,6 +13,7 @@ Rejected: polls at fixed or growing intervals, which spend most requests on jobs
 over yet; and a fixed number of workers, which cannot follow Little's law (see `benchmarks/`).
 """
 
+from functools import partial
 from math import ceil, inf
 from typing import Final, Generic
 
@@ -245,21 +246,21 @@ class PollScheduler(Generic[K]):
             period: Seconds of a window, after which requests come back together.
             renewed_in: Seconds until the window ends, and what is left of it is lost.
         """
-        window = self.concurrency_limit(
-            rate, period=period, sends_waiting=sends_waiting, tokens_left=tokens_left
+        limit_at = partial(
+            self.concurrency_limit,
+            period=period,
+            sends_waiting=sends_waiting,
+            tokens_left=tokens_left,
         )
         if tokens_spare is not None:
-            sendable = min(sends_waiting, window.size - self.in_flight) if may_send else 0
+            sendable = min(sends_waiting, limit_at(rate).size - self.in_flight) if may_send else 0
             lost = tokens_left - self._usable(renewed_in, sendable)
             tokens_idle, tokens_spare = max(tokens_idle, lost), max(tokens_spare, lost)
         jobs = sends_waiting + len(self)
         if rate is None and sends_waiting and self.max_in_flight is not None:
             rate = inf  # the operator's bound keeps the requests few, and costs time
         self._pass_time(now, rate, None if tokens_spare is None else tokens_spare / max(1, jobs))
-        window = self.concurrency_limit(
-            rate, period=period, sends_waiting=sends_waiting, tokens_left=tokens_left
-        )
-        self.decided_limit = window
+        self.decided_limit = window = limit_at(rate)
         room = window.size - self.in_flight if may_send else 0
         admitted = sends_waiting > 0 and room > 0
         due, job = self._queue.first(self.price)
